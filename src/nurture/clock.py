@@ -1,0 +1,63 @@
+"""The only file that asks for the time or for randomness."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where the doors get `now` from; everything below takes it as an argument."""
+
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+        ...
+
+
+class SystemClock:
+    """The wall clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass
+class VirtualClock:
+    """A clock that stands still until it is moved; what a rehearsal swaps in."""
+
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
+
+    def advance(self, by: timedelta) -> None:
+        self.at += by
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never goes back: for time boxes and leases, never for stored times."""
+    return time.monotonic()
+
+
+def pause(seconds: float) -> None:
+    """Wait for `seconds` of real time."""
+    time.sleep(seconds)
+
+
+def draw31() -> int:
+    """A lead's random 31-bit number, drawn once at its creation (`decisions`: sequential ids bias splits)."""
+    return secrets.randbelow(2**31 - 1)
+
+
+def unguessable() -> str:
+    """128 random bits as hex: run ids, secrets, instance names."""
+    return secrets.token_hex(16)
+
+
+def jitter(fraction: float) -> float:
+    """A factor in 1 ± fraction, to spread retries."""
+    return 1 + random.uniform(-fraction, fraction)

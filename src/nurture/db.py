@@ -1,0 +1,250 @@
+"""One engine per process, and the two ways to use it: `read()` and `transact()`.
+
+SQLite: WAL, `synchronous=FULL` (NORMAL may lose a commit at power loss), every write transaction `BEGIN IMMEDIATE`,
+and a gate: a door (web, one lead) goes before bulk writers (ticks, imports). PostgreSQL: READ COMMITTED and row locks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, func, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import StaticPool
+from sqlalchemy.sql.functions import GenericFunction
+
+from nurture import clock
+from nurture.errors import DatabaseFault, DatabaseGone, SchemaMismatch
+from nurture.records.types import Instant
+
+log = logging.getLogger("nurture.db")
+T = TypeVar("T")
+
+#: Rows that one bulk transaction writes at most, so that a door never waits long.
+BULK_ROWS = 20_000
+_TRIES = 5
+#: serialization_failure and deadlock_detected (PostgreSQL manual, appendix A).
+_AGAIN = {"40001", "40P01"}
+
+
+class database_clock(GenericFunction[Any]):  # noqa: N801  (SQL spells functions in lower case)
+    """The database's own clock as an Instant: for leases alone."""
+
+    type = Instant()
+    inherit_cache = True
+
+
+@compiles(database_clock, "sqlite")
+def _sqlite_clock(element: Any, compiler: Any, **kw: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
+
+@compiles(database_clock, "postgresql")
+def _postgres_clock(element: Any, compiler: Any, **kw: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+class Database:
+    """The tables, opened. `url` as SQLAlchemy takes it; `sqlite://` is a database in memory."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._memory = self.is_sqlite and self.url.database in (None, "", ":memory:")
+        self._gate = None if not self.is_sqlite or self._memory else Path(f"{self.url.database}.gate")
+        self._one_at_a_time = threading.RLock()
+        self.engine = self._open()
+
+    def _open(self) -> Engine:
+        if not self.is_sqlite:
+            return create_engine(
+                self.url, pool_pre_ping=True, pool_size=10, max_overflow=20,
+                connect_args={"options": "-c idle_in_transaction_session_timeout=60000", "connect_timeout": 10},
+            )  # fmt: skip
+        engine = create_engine(
+            self.url,
+            connect_args={"check_same_thread": False, "timeout": 10},
+            **({"poolclass": StaticPool} if self._memory else {}),
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    @property
+    def name(self) -> str:
+        """The database without its password, for messages."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that only reads; one consistent view on SQLite."""
+        with self._alone(), self._faults(), self.engine.connect() as link:
+            yield link.execution_options(nurture_reads=True)
+
+    def transact(self, work: Callable[[Connection], T], *, door: bool = False) -> T:
+        """Run `work` in one write transaction and commit; again, at most five times, after a deadlock.
+
+        `door`: a single lead's change; bulk writers let it go first. `work` must touch nothing but the database.
+        """
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with self._alone(), self._turn(door), self._faults(), self.engine.begin() as link:
+                    return work(link)
+            except DBAPIError as problem:
+                if getattr(problem.orig, "sqlstate", None) not in _AGAIN or attempt == _TRIES:
+                    raise
+                log.info("transaction repeated attempt=%d", attempt)
+                clock.pause(0.02 * 2**attempt * clock.jitter(0.5))
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """An in-memory database has one connection: threads take turns."""
+        if not self._memory:
+            yield
+            return
+        with self._one_at_a_time:
+            yield
+
+    @contextmanager
+    def _turn(self, door: bool) -> Iterator[None]:
+        """The writer gate: doors hold it shared while they wait and write; a bulk writer starts when none does."""
+        if self._gate is None:
+            yield
+            return
+        with self._gate.open("a") as gate:
+            if door:
+                fcntl.flock(gate, fcntl.LOCK_SH)
+                yield
+            else:
+                fcntl.flock(gate, fcntl.LOCK_EX)
+                fcntl.flock(gate, fcntl.LOCK_UN)
+                yield
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as problem:
+            said = str(problem.orig).strip().splitlines()[0]
+            if "locked" in said:
+                raise DatabaseFault(
+                    f"{self.name}: another program has held the database locked for 10 seconds; nothing was changed; "
+                    "end it, or wait and run the command again"
+                ) from problem
+            if "unable to open" in said or "readonly" in said or "read-only" in said or "disk is full" in said:
+                raise DatabaseFault(
+                    f"{self.name}: {said}; nothing was changed; check the folder's rights and space"
+                ) from problem
+            if problem.connection_invalidated or "connect" in said.lower():
+                raise DatabaseGone(
+                    f"{self.name}: the database does not answer ({said}); nothing was changed; "
+                    "start it, or check NURTURE_DATABASE_URL, and run the command again"
+                ) from problem
+            raise
+
+    def require_schema(self) -> None:
+        """Raise SchemaMismatch unless the tables are of this program's version; an empty database is set up."""
+        with self.read() as link:
+            found = MigrationContext.configure(link).get_current_revision()
+        head = ScriptDirectory.from_config(_alembic(None)).get_current_head()
+        if found == head:
+            return
+        if found is None:
+            migrate(self)
+            return
+        known = {script.revision for script in ScriptDirectory.from_config(_alembic(None)).walk_revisions()}
+        if found in known:
+            raise SchemaMismatch(
+                f"{self.name}: the tables are of version {found}, this program needs {head}; run 'nurture migrate'"
+            )
+        raise SchemaMismatch(
+            f"{self.name}: the tables are of version {found}, newer than this program ({head}); "
+            "install the newer nurture, or point NURTURE_DATABASE_URL elsewhere"
+        )
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def migrate(database: Database | str) -> None:
+    """Bring the tables to this program's version, creating them if there are none."""
+    owned = isinstance(database, str)
+    db = Database(database) if isinstance(database, str) else database
+    try:
+        with db._alone(), db._faults(), db.engine.begin() as link:
+            if not db.is_sqlite:
+                link.execute(text("SELECT pg_advisory_xact_lock(7215331)"))
+            command.upgrade(_alembic(link), "head")
+    finally:
+        if owned:
+            db.dispose()
+
+
+def _alembic(link: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = link
+    return config
+
+
+def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
+    dbapi.isolation_level = None  # we say BEGIN ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000", "cache_size=-65536"):
+        dbapi.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(link: Connection) -> None:
+    reads = link.get_execution_options().get("nurture_reads")
+    link.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def take_lease(link: Connection, name: str, owner: str, seconds: float) -> int | None:
+    """The new token if `name` was free, expired or already `owner`'s, for `seconds` from now; else None.
+
+    Judged by the database's clock, so hosts need not agree on the time.
+    """
+    from sqlalchemy import literal, select
+    from sqlmodel import col
+
+    from nurture.records import Lease
+    from nurture.records.types import instant, micros
+
+    now = func.database_clock()
+    until = instant(micros(now) + int(seconds * 1_000_000))
+    insert = _insert(link)
+    statement = (
+        insert(Lease)
+        .from_select(["name", "owner", "token", "until"], select(literal(name), literal(owner), literal(1), until).where(literal(True)))
+        .on_conflict_do_update(
+            index_elements=["name"],
+            set_={"owner": owner, "token": col(Lease.token) + 1, "until": until},
+            where=(col(Lease.until) < now) | (col(Lease.owner) == owner),
+        )
+        .returning(col(Lease.token))
+    )
+    return link.execute(statement).scalar()
+
+
+def _insert(link: Connection) -> Any:
+    if link.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert
+    return insert
+
+
+upsert = _insert

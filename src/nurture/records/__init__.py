@@ -1,0 +1,45 @@
+"""The tables. Import from here; the files group them by what they tell of."""
+
+from nurture.records.house import Control, Lease, Meta, Opening, Resumption, ZoneSpan
+from nurture.records.outcomes import (
+    Handoff,
+    Milestone,
+    Outbox,
+    Refusal,
+    RoutingTurn,
+    ScoreEntry,
+    ScoreSum,
+    StageTransition,
+)
+from nurture.records.passages import AudienceMember, Enrolment, Holding, Touch
+from nurture.records.people import Consent, Event, Lead, LeadTag, Suppression, Work
+from nurture.records.programs import ProgramVersion, SequenceVersion
+
+__all__ = [
+    "AudienceMember",
+    "Consent",
+    "Control",
+    "Enrolment",
+    "Event",
+    "Handoff",
+    "Holding",
+    "Lead",
+    "LeadTag",
+    "Lease",
+    "Meta",
+    "Milestone",
+    "Opening",
+    "Outbox",
+    "ProgramVersion",
+    "Refusal",
+    "Resumption",
+    "RoutingTurn",
+    "ScoreEntry",
+    "ScoreSum",
+    "SequenceVersion",
+    "StageTransition",
+    "Suppression",
+    "Touch",
+    "Work",
+    "ZoneSpan",
+]

@@ -1,0 +1,160 @@
+"""Scores, stages, milestones and hand-offs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from nurture.records.types import BigKey, Document, Instant
+
+
+class ScoreEntry(SQLModel, table=True):
+    """One line of the score ledger; derived from the event log, so it may be rebuilt at any time."""
+
+    __tablename__ = "score_entry"
+    __table_args__ = (
+        UniqueConstraint("lead_id", "rule", "event_id"),
+        Index("ix_score_entry_day", "lead_id", "rule", "day"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
+    lead_id: int = Field(foreign_key="lead.id", sa_type=BigKey)
+    #: The rule's sentence.
+    rule: str
+    #: engagement or fit.
+    dimension: str
+    #: The event that earned it; 0 for a fit rule.
+    event_id: int = Field(sa_type=BigKey)
+    points: float
+    #: 0 when a cap took it; else `points`.
+    counted: float
+    #: Hours after which half of it is left; NULL: does not fade.
+    half_life_hours: float | None = None
+    at: datetime = Field(sa_type=Instant)
+    #: The lead's local day, days since 1970; caps count per day.
+    day: int
+    program_version_id: int = Field(sa_type=BigKey)
+
+
+class ScoreSum(SQLModel, table=True):
+    """Sum of counted points per half-life, carried forward to a landmark: additive and order-free."""
+
+    __tablename__ = "score_sum"
+
+    lead_id: int = Field(foreign_key="lead.id", primary_key=True, sa_type=BigKey)
+    #: 0: does not fade.
+    half_life_hours: float = Field(primary_key=True)
+    total: float
+
+
+class StageTransition(SQLModel, table=True):
+    """A lead's step from one lifecycle stage to another: dated, with cause and author."""
+
+    __tablename__ = "stage_transition"
+    __table_args__ = (Index("ix_stage_transition_lead", "lead_id", "at"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
+    lead_id: int = Field(foreign_key="lead.id", sa_type=BigKey)
+    from_stage: str
+    to_stage: str
+    at: datetime = Field(sa_type=Instant)
+    cause: str
+    #: rule, import, or a person's address.
+    author: str
+    program_version_id: int | None = Field(default=None, sa_type=BigKey)
+
+
+class Milestone(SQLModel, table=True):
+    """A milestone a lead reached, and what came of it."""
+
+    __table_args__ = (
+        UniqueConstraint("lead_id", "name", "event_id"),
+        Index("ix_milestone_lead", "lead_id", "name", "reached_at"),
+        Index("ix_milestone_open", "lead_id", postgresql_where=text("outcome IS NULL"), sqlite_where=text("outcome IS NULL")),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
+    lead_id: int = Field(foreign_key="lead.id", sa_type=BigKey)
+    name: str
+    reached_at: datetime = Field(sa_type=Instant)
+    #: The event that reached it; negative: minus the enrolment whose step did; 0 - n: the n-th transition.
+    event_id: int = Field(sa_type=BigKey)
+    #: noted, handed_off, evidence or refused; NULL: not decided yet.
+    outcome: str | None = None
+    #: The gate's reason when refused.
+    reason: str | None = None
+    handoff_id: int | None = Field(default=None, sa_type=BigKey)
+
+
+class Handoff(SQLModel, table=True):
+    """A lead asked of sales: an owner, a deadline, one answer."""
+
+    __table_args__ = (
+        UniqueConstraint("lead_id", "cycle"),
+        Index("uq_handoff_open", "lead_id", unique=True, postgresql_where=text("state = 'open'"), sqlite_where=text("state = 'open'")),
+        Index("ix_handoff_owner", "owner", "state"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
+    lead_id: int = Field(foreign_key="lead.id", sa_type=BigKey)
+    cycle: int
+    milestone: str
+    #: The sequence that nurtured it, if one did.
+    sequence: str | None = None
+    #: open, accepted, rejected or expired.
+    state: str = "open"
+    #: inaccurate_data, not_persona, premature or duplicate.
+    reason: str | None = None
+    owner: str
+    score: int
+    fit: int | None = None
+    stage_before: str
+    opened_at: datetime = Field(sa_type=Instant)
+    deadline_at: datetime = Field(sa_type=Instant)
+    answered_at: datetime | None = Field(default=None, sa_type=Instant)
+    answered_by: str | None = None
+    program_version_id: int = Field(sa_type=BigKey)
+
+
+class Outbox(SQLModel, table=True):
+    """A message of the house to its own people, sent at least once with one Message-ID."""
+
+    __table_args__ = (
+        UniqueConstraint("kind", "row_id"),
+        Index("ix_outbox_due", "next_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
+    #: handoff_notice.
+    kind: str
+    row_id: int = Field(sa_type=BigKey)
+    created_at: datetime = Field(sa_type=Instant)
+    #: When it is tried next; NULL: done.
+    next_at: datetime | None = Field(default=None, sa_type=Instant)
+    attempt: int = 0
+    lease_owner: str | None = None
+    message_id: str | None = None
+    done_at: datetime | None = Field(default=None, sa_type=Instant)
+    last_error: str | None = None
+
+
+class RoutingTurn(SQLModel, table=True):
+    """Whose turn it is in the round robin."""
+
+    __tablename__ = "routing_turn"
+
+    ring: str = Field(primary_key=True)
+    turn: int = 0
+
+
+class Refusal(SQLModel, table=True):
+    """Why a lead that met a trigger was not enrolled; what `explain` answers with."""
+
+    lead_id: int = Field(foreign_key="lead.id", primary_key=True, sa_type=BigKey)
+    sequence: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=Instant)
+    reason: str
+    detail: dict[str, Any] | None = Field(default=None, sa_type=Document)

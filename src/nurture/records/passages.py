@@ -1,0 +1,125 @@
+"""A lead's passage through a sequence, and what reached it on the way."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from nurture.records.types import BigKey, Instant
+
+_LIVE = text("ended_at IS NULL")
+_CLAIMED = text("claim IS NOT NULL")
+
+
+class Holding(SQLModel, table=True):
+    """A rule that held for a lead when last looked at; its appearance is the transition into the rule."""
+
+    lead_id: int = Field(foreign_key="lead.id", primary_key=True, sa_type=BigKey)
+    #: `enrol:<sequence>`, `milestone:<name>` or `mql`.
+    rule: str = Field(primary_key=True)
+    since: datetime = Field(sa_type=Instant)
+
+
+class Enrolment(SQLModel, table=True):
+    """One passage of one lead through one version of a sequence."""
+
+    __table_args__ = (
+        UniqueConstraint("lead_id", "sequence", "rotation"),
+        Index("uq_enrolment_live", "lead_id", "sequence", unique=True, postgresql_where=_LIVE, sqlite_where=_LIVE),
+        Index("ix_enrolment_due", "sequence", "version_id", "step", "due_at"),
+        Index("ix_enrolment_claim", "claim", postgresql_where=_CLAIMED, sqlite_where=_CLAIMED),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
+    lead_id: int = Field(foreign_key="lead.id", sa_type=BigKey)
+    sequence: str
+    version_id: int = Field(foreign_key="sequence_version.id", sa_type=BigKey)
+    #: 1 for the first passage of this lead through this sequence.
+    rotation: int
+    #: `rule`, or who enrolled it by hand.
+    enrolled_by: str = "rule"
+    step: str | None
+    #: Passages of this step in this enrolment; 1 for the first.
+    occurrence: int = 1
+    #: Logical instant of entry into the step: no drift, however late the tick.
+    entered_at: datetime = Field(sa_type=Instant)
+    #: When the step acts next; NULL: it waits for its touch, or for nothing.
+    due_at: datetime | None = Field(default=None, sa_type=Instant)
+    #: True while an event may end the wait.
+    listening: bool = False
+    started_at: datetime = Field(sa_type=Instant)
+    ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    #: objective, left, completed, an exit's word, unsubscribed …
+    outcome: str | None = None
+    #: The movement run that has it, inside that run's transaction only.
+    claim: str | None = None
+
+
+class Touch(SQLModel, table=True):
+    """One thing that reaches (or was to reach) a lead from outside; its states are guarded by a trigger."""
+
+    __table_args__ = (
+        UniqueConstraint("enrolment_id", "step", "occurrence"),
+        Index("ix_touch_due", "sequence", "step", "next_at"),
+        Index("ix_touch_lead", "lead_id", "ended_at"),
+        Index("ix_touch_message", "message_id"),
+        Index("ix_touch_claim", "lease_owner", postgresql_where=text("lease_owner IS NOT NULL"), sqlite_where=text("lease_owner IS NOT NULL")),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
+    lead_id: int = Field(foreign_key="lead.id", sa_type=BigKey)
+    enrolment_id: int = Field(foreign_key="enrolment.id", sa_type=BigKey)
+    sequence: str
+    version_id: int = Field(sa_type=BigKey)
+    step: str
+    occurrence: int
+    #: email, offer or audience.
+    kind: str
+    #: marketing (capped, needs consent) or operational.
+    purpose: str = "marketing"
+    #: What the lead receives: `<sequence>/<message>` or an offer's key; the same is not sent twice.
+    content: str | None = None
+    #: planned, held, claimed, sending, retry_wait, uncertain; sent, failed, suppressed, cancelled, expired.
+    state: str = "planned"
+    #: Why it is where it is: no_consent, window, cap, objective, 550 …
+    reason: str | None = None
+    #: When the step fell due.
+    due_at: datetime = Field(sa_type=Instant)
+    #: First instant at which window, cap and hold allowed it; lateness counts from here.
+    allowed_at: datetime = Field(sa_type=Instant)
+    #: When it is tried next; NULL in end states.
+    next_at: datetime | None = Field(default=None, sa_type=Instant)
+    attempt: int = 0
+    #: `host:process:…` of the worker that has it.
+    lease_owner: str | None = None
+    #: One more at each claim; every later write must name it.
+    lease_token: int = 0
+    #: The database's clock.
+    lease_until: datetime | None = Field(default=None, sa_type=Instant)
+    address: str | None = None
+    message_id: str | None = None
+    payload_sha256: str | None = None
+    #: Whether its links are tracked, as the consent stood when it was rendered.
+    tracked: bool = False
+    planned_at: datetime = Field(sa_type=Instant)
+    sending_at: datetime | None = Field(default=None, sa_type=Instant)
+    ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    #: Task run (or command) that acted on it last.
+    run_id: str | None = None
+
+
+class AudienceMember(SQLModel, table=True):
+    """Membership of a lead in a retargeting audience, as wanted and as told to the platform."""
+
+    __tablename__ = "audience_member"
+
+    lead_id: int = Field(foreign_key="lead.id", primary_key=True, sa_type=BigKey)
+    audience: str = Field(primary_key=True)
+    wanted: bool
+    #: What the platform was last told and accepted; NULL: nothing yet.
+    told: bool | None = None
+    #: The enrolment that wants it; it leaves with that enrolment.
+    enrolment_id: int | None = Field(default=None, sa_type=BigKey)
+    changed_at: datetime = Field(sa_type=Instant)
