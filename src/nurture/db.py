@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, func, text
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.compiler import compiles
@@ -54,6 +54,47 @@ def _sqlite_clock(element: Any, compiler: Any, **kw: Any) -> str:
 @compiles(database_clock, "postgresql")
 def _postgres_clock(element: Any, compiler: Any, **kw: Any) -> str:
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+class nurture_least(GenericFunction[Any]):  # noqa: N801
+    """The smallest of its arguments; on both databases NULLs are left out."""
+
+    inherit_cache = True
+
+
+class nurture_greatest(GenericFunction[Any]):  # noqa: N801
+    """The largest of its arguments; on both databases NULLs are left out."""
+
+    inherit_cache = True
+
+
+def _extreme(sqlite: str, postgres: str, bound: str) -> tuple[Callable[..., str], Callable[..., str]]:
+    def on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+        parts = [f"coalesce({compiler.process(clause, **kw)}, {bound})" for clause in element.clauses]
+        return f"nullif({sqlite}({', '.join(parts)}), {bound})"
+
+    def on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
+        return f"{postgres}({compiler.process(element.clauses, **kw)})"
+
+    return on_sqlite, on_postgres
+
+
+for _function, _names in (
+    (nurture_least, ("min", "least", str(2**62))),
+    (nurture_greatest, ("max", "greatest", str(-(2**62)))),
+):
+    for _dialect, _render in zip(("sqlite", "postgresql"), _extreme(*_names), strict=True):
+        compiles(_function, _dialect)(_render)
+
+
+def least(*parts: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The smallest of `parts` that is known; NULL if none is."""
+    return parts[0] if len(parts) == 1 else nurture_least(*parts, type_=parts[0].type)
+
+
+def greatest(*parts: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The largest of `parts` that is known; NULL if none is."""
+    return parts[0] if len(parts) == 1 else nurture_greatest(*parts, type_=parts[0].type)
 
 
 class Database:
@@ -203,7 +244,7 @@ def _alembic(link: Connection | None) -> Config:
 
 def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
     dbapi.isolation_level = None  # we say BEGIN ourselves
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000", "cache_size=-65536"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000", "cache_size=-65536", "case_sensitive_like=ON"):
         dbapi.execute(f"PRAGMA {pragma}")
 
 

@@ -11,6 +11,9 @@ from sqlmodel import Field, SQLModel
 from nurture.records.types import BigKey, Document, Instant
 
 
+_UNSUMMED = text("counted <> summed")
+
+
 class ScoreEntry(SQLModel, table=True):
     """One line of the score ledger; derived from the event log, so it may be rebuilt at any time."""
 
@@ -18,6 +21,7 @@ class ScoreEntry(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("lead_id", "rule", "event_id"),
         Index("ix_score_entry_day", "lead_id", "rule", "day"),
+        Index("ix_score_entry_unsummed", "lead_id", postgresql_where=_UNSUMMED, sqlite_where=_UNSUMMED),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
@@ -30,7 +34,9 @@ class ScoreEntry(SQLModel, table=True):
     event_id: int = Field(sa_type=BigKey)
     points: float
     #: 0 when a cap took it; else `points`.
-    counted: float
+    counted: float = 0
+    #: What of it is in `score_sum` already.
+    summed: float = 0
     #: Hours after which half of it is left; NULL: does not fade.
     half_life_hours: float | None = None
     at: datetime = Field(sa_type=Instant)
@@ -40,7 +46,7 @@ class ScoreEntry(SQLModel, table=True):
 
 
 class ScoreSum(SQLModel, table=True):
-    """Sum of counted points per half-life, carried forward to a landmark: additive and order-free."""
+    """Sum of counted points of one half-life, faded to `as_of`; one row however long the history."""
 
     __tablename__ = "score_sum"
 
@@ -48,6 +54,7 @@ class ScoreSum(SQLModel, table=True):
     #: 0: does not fade.
     half_life_hours: float = Field(primary_key=True)
     total: float
+    as_of: datetime = Field(sa_type=Instant)
 
 
 class StageTransition(SQLModel, table=True):

@@ -380,6 +380,7 @@ def tables() -> None:
         sa.Column("event_id", BigKey, nullable=False),
         sa.Column("points", sa.Float(), nullable=False),
         sa.Column("counted", sa.Float(), nullable=False),
+        sa.Column("summed", sa.Float(), nullable=False),
         sa.Column("half_life_hours", sa.Float(), nullable=True),
         sa.Column("at", Instant(), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False),
@@ -390,12 +391,20 @@ def tables() -> None:
     )
     with op.batch_alter_table("score_entry", schema=None) as batch_op:
         batch_op.create_index("ix_score_entry_day", ["lead_id", "rule", "day"], unique=False)
+        batch_op.create_index(
+            "ix_score_entry_unsummed",
+            ["lead_id"],
+            unique=False,
+            postgresql_where=sa.text("counted <> summed"),
+            sqlite_where=sa.text("counted <> summed"),
+        )
 
     op.create_table(
         "score_sum",
         sa.Column("lead_id", BigKey, nullable=False),
         sa.Column("half_life_hours", sa.Float(), nullable=False),
         sa.Column("total", sa.Float(), nullable=False),
+        sa.Column("as_of", Instant(), nullable=False),
         sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name=op.f("fk_score_sum_lead_id_lead")),
         sa.PrimaryKeyConstraint("lead_id", "half_life_hours", name=op.f("pk_score_sum")),
     )

@@ -1,0 +1,217 @@
+"""The one compiler of conditions: a tree to one SQL expression about the row of `lead`, for both databases.
+
+An unknown value makes a comparison false. `turns` says when time alone may change the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, literal, or_, select, true
+from sqlmodel import col
+
+from nurture.db import least
+from nurture.durations import Duration
+from nurture.folding import fold
+from nurture.language import conditions as c
+from nurture.language.scores import score_at
+from nurture.records import Enrolment, Event, Lead, LeadTag, Touch
+from nurture.records.types import instant, micros, span_micros, to_micros
+
+CLICKS = ("email_clicked", "offer_viewed")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a condition may refer to besides the lead.
+
+    `recorded_by`: only events recorded up to then count (a wait's deadline). `segment`: the sequence's
+    standing rule. `enrolled`: the row of `enrolment` is at hand, for `clicked:` and `since: step`.
+    """
+
+    now: datetime
+    fields: Mapping[str, str]
+    sequence: str | None = None
+    segment: c.Condition | None = None
+    enrolled: bool = False
+    recorded_by: ColumnElement[datetime] | None = None
+
+    def at(self, now: datetime) -> Scope:
+        """The same, at another instant."""
+        return replace(self, now=now)
+
+
+def compile_condition(condition: c.Condition, scope: Scope) -> ColumnElement[bool]:
+    """True for the leads of which `condition` holds at `scope.now`; never NULL."""
+    match condition:
+        case c.All(parts):
+            return and_(true(), *(compile_condition(part, scope) for part in parts))
+        case c.Any_(parts):
+            return or_(false(), *(compile_condition(part, scope) for part in parts))
+        case c.Not(part):
+            return ~compile_condition(part, scope)
+        case c.Field():
+            return _known(_compare(condition, scope))
+        case c.Tagged(tags):
+            mine = col(LeadTag.lead_id) == col(Lead.id)
+            return exists(select(1).where(mine, col(LeadTag.tag).in_([fold(tag) for tag in tags])).correlate(Lead))
+        case c.Did():
+            return _did(condition, scope)
+        case c.Answered(step, how):
+            return _answered(step, how, scope)
+        case c.Received(content):
+            names = (content, f"{scope.sequence}/{content}")
+            sent = (col(Touch.lead_id) == col(Lead.id)) & (col(Touch.state) == "sent")
+            return exists(select(1).where(sent, col(Touch.content).in_(names)).correlate(Lead))
+        case c.InSequence(sequence):
+            other = Enrolment.__table__.alias()  # type: ignore[attr-defined]
+            live = (other.c.lead_id == col(Lead.id)) & (other.c.sequence == sequence) & other.c.ended_at.is_(None)
+            return exists(select(1).where(live).correlate(Lead))
+        case c.SegmentLeft():
+            return ~compile_condition(scope.segment, scope) if scope.segment is not None else false()
+        case c.ByStep():
+            return false()
+
+
+def _known(comparison: ColumnElement[bool]) -> ColumnElement[bool]:
+    return func.coalesce(comparison, false())
+
+
+def _compare(test: c.Field, scope: Scope) -> ColumnElement[bool]:
+    name, value = test.name, test.value
+    if name == "score":
+        return _OPERATORS[test.operator](score_at(scope.now), value)
+    if name == "fit":
+        grades = tuple(c.GRADE_OF[v] for v in value) if isinstance(value, tuple) else c.GRADE_OF.get(value, value)
+        return _OPERATORS[test.operator](col(Lead.fit), grades)
+    kind = scope.fields.get(name, "text")
+    if test.operator == "known":
+        column: Any = getattr(Lead, name) if name in (*c.BUILT_IN, *c.STATE) else None
+        stored = col(column) if column is not None else col(Lead.fields)[name].as_string()
+        return stored.is_not(None) if value else stored.is_(None)
+    if name in c.STATE:
+        return _OPERATORS[test.operator](col(getattr(Lead, name)), value)
+    if kind == "number":
+        return _OPERATORS[test.operator](col(Lead.fields)[name].as_float(), value)
+    if kind == "flag":
+        return _OPERATORS[test.operator](col(Lead.fields)[name].as_boolean(), value)
+    if kind == "date":
+        return _OPERATORS[test.operator](col(Lead.fields)[name].as_string(), _text(value))
+    return _OPERATORS[test.operator](col(Lead.folded)[name].as_string(), _folded(value))
+
+
+def _folded(value: Any) -> Any:
+    return tuple(fold(str(v)) for v in value) if isinstance(value, tuple) else fold(str(value))
+
+
+def _text(value: Any) -> Any:
+    return tuple(str(v) for v in value) if isinstance(value, tuple) else str(value)
+
+
+_OPERATORS: dict[str, Any] = {
+    "is": lambda column, value: column == value,
+    "not": lambda column, value: column.not_in(value) if isinstance(value, tuple) else column != value,
+    "one_of": lambda column, value: column.in_(value if isinstance(value, tuple) else (value,)),
+    "at_least": lambda column, value: column >= value,
+    "at_most": lambda column, value: column <= value,
+    "above": lambda column, value: column > value,
+    "under": lambda column, value: column < value,
+    "contains": lambda column, value: column.contains(value, autoescape=True),
+    "starts_with": lambda column, value: column.startswith(value, autoescape=True),
+    "before": lambda column, value: column < value,
+    "after": lambda column, value: column > value,
+}
+
+
+def event_matches(did: c.Did) -> ColumnElement[bool]:
+    """The rows of `event` that `did` speaks of, whoever's and whenever; machines never count."""
+    tests = [col(Event.name) == did.name, col(Event.actor) != "machine"]
+    for key, pattern in did.where:
+        value = col(Event.data)[key].as_string()
+        if "*" in pattern:
+            escaped = pattern.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_").replace("*", "%")
+            tests.append(_known(value.like(escaped, escape="\\")))
+        else:
+            tests.append(_known(value == pattern))
+    return and_(*tests)
+
+
+def _events(did: c.Did, scope: Scope) -> Select[Any]:
+    """The lead's events that count for `did`, without a column list."""
+    rows = select(1).where(col(Event.lead_id) == col(Lead.id), event_matches(did), col(Event.ripe_at) <= scope.now)
+    if did.within is not None:
+        rows = rows.where(col(Event.occurred_at) > scope.now - did.within.roughly)
+    if isinstance(did.since, Duration):
+        rows = rows.where(col(Event.occurred_at) > scope.now - did.since.roughly)
+    elif did.since == "step":
+        rows = rows.where(col(Event.recorded_at) >= col(Enrolment.entered_at))
+    elif did.since == "enrolment":
+        rows = rows.where(col(Event.recorded_at) >= col(Enrolment.started_at))
+    if scope.recorded_by is not None:
+        rows = rows.where(col(Event.recorded_at) <= scope.recorded_by)
+    return rows.correlate(Lead, Enrolment)
+
+
+def _did(did: c.Did, scope: Scope) -> ColumnElement[bool]:
+    rows = _events(did, scope)
+    if did.at_least == 1:
+        found: ColumnElement[bool] = exists(rows)
+    else:
+        count = rows.with_only_columns(func.count()).correlate(Lead, Enrolment).scalar_subquery()
+        found = count >= did.at_least
+    return ~found if did.negated else found
+
+
+def _answered(step: str, how: str, scope: Scope) -> ColumnElement[bool]:
+    if not scope.enrolled:
+        return false()
+    names = CLICKS if how == "clicked" else ("email_replied",)
+    rows = (
+        select(1)
+        .select_from(Touch.__table__.join(Event.__table__, col(Event.touch_id) == col(Touch.id)))  # type: ignore[attr-defined]
+        .where(
+            col(Touch.enrolment_id) == col(Enrolment.id),
+            col(Touch.step) == step,
+            col(Event.name).in_(names),
+            col(Event.actor) == "person",
+            col(Event.ripe_at) <= scope.now,
+        )
+    )
+    if scope.recorded_by is not None:
+        rows = rows.where(col(Event.recorded_at) <= scope.recorded_by)
+    return exists(rows.correlate(Enrolment, Lead))
+
+
+def turns(condition: c.Condition, scope: Scope) -> ColumnElement[int] | None:
+    """The next instant after now (microseconds) at which time alone may change the answer; NULL: none.
+
+    An event leaves its `within`; a fading score is looked at once a day while it stands above its bound.
+    """
+    found = [turn for part in c.walk(condition) if (turn := _turn(part, scope)) is not None]
+    if scope.segment is not None and any(isinstance(part, c.SegmentLeft) for part in c.walk(condition)):
+        inner = turns(scope.segment, replace(scope, segment=None))
+        found += [inner] if inner is not None else []
+    return least(*found) if found else None
+
+
+def _turn(part: c.Condition, scope: Scope) -> ColumnElement[int] | None:
+    if isinstance(part, c.Did):
+        span = part.within or (part.since if isinstance(part.since, Duration) else None)
+        if span is None:
+            return None
+        free = replace(part, since=None)
+        leaving = func.min(micros(col(Event.occurred_at))) + literal(span_micros(span.roughly))
+        rows = _events(replace(free, within=span), replace(scope, recorded_by=None))
+        return rows.with_only_columns(leaving).correlate(Lead).scalar_subquery()
+    if isinstance(part, c.Field) and part.name == "score" and isinstance(part.value, int | float):
+        tomorrow = literal(to_micros(scope.now + timedelta(days=1)))
+        return case((score_at(scope.now) >= part.value, tomorrow), else_=None)
+    return None
+
+
+def as_instant(turn: ColumnElement[int]) -> ColumnElement[datetime]:
+    """A turn as an instant, for storing."""
+    return instant(turn)

@@ -1,0 +1,37 @@
+"""A lead's score at an instant, as one SQL expression: its cost does not grow with history."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Float, Integer, case, cast, func, literal, select
+from sqlmodel import col
+
+from nurture.db import greatest, least
+from nurture.records import Lead, ScoreSum
+from nurture.records.types import micros, to_micros
+
+HOUR = 3_600_000_000
+#: 2 ** -200 of anything is nothing; PostgreSQL raises when a power underflows.
+_MOST_HALVINGS = 200.0
+
+
+def faded(points: ColumnElement[float], at: ColumnElement[int], now: ColumnElement[int], half_life_hours: ColumnElement[float]) -> ColumnElement[float]:
+    """`points` of the instant `at` as they stand at `now`: half after each half-life; 0 hours: they do not fade."""
+    halvings = cast(now - at, Float) / (half_life_hours * literal(float(HOUR)))
+    bounded = least(greatest(halvings, literal(-_MOST_HALVINGS)), literal(_MOST_HALVINGS))
+    return case((half_life_hours <= 0, points), else_=points * func.power(literal(2.0), -bounded))
+
+
+def engagement_at(now: datetime) -> ColumnElement[float]:
+    """The sum of a lead's faded engagement points, unrounded."""
+    here = faded(col(ScoreSum.total), micros(col(ScoreSum.as_of)), literal(to_micros(now)), col(ScoreSum.half_life_hours))
+    total = select(func.coalesce(func.sum(here), 0.0)).where(col(ScoreSum.lead_id) == col(Lead.id))
+    return total.correlate(Lead).scalar_subquery()
+
+
+def score_at(now: datetime) -> ColumnElement[int]:
+    """The single score: engagement plus fit points, rounded half up after a millionth's tolerance, within 0 to 100."""
+    raw = engagement_at(now) + col(Lead.fit_points)
+    rounded = func.floor(raw + 0.500001)
+    return cast(least(greatest(rounded, literal(0.0)), literal(100.0)), Integer)
