@@ -7,9 +7,10 @@ and a gate: a door (web, one lead) goes before bulk writers (ticks, imports). Po
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,16 +19,19 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, text
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, literal, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.sql.functions import GenericFunction
+from sqlmodel import col
 
 from nurture import clock
 from nurture.errors import DatabaseFault, DatabaseGone, SchemaMismatch
-from nurture.records.types import Instant
+from nurture.records import Lease
+from nurture.records.types import Document, Instant, instant, micros
 
 log = logging.getLogger("nurture.db")
 T = TypeVar("T")
@@ -258,17 +262,10 @@ def take_lease(link: Connection, name: str, owner: str, seconds: float) -> int |
 
     Judged by the database's clock, so hosts need not agree on the time.
     """
-    from sqlalchemy import literal, select
-    from sqlmodel import col
-
-    from nurture.records import Lease
-    from nurture.records.types import instant, micros
-
     now = func.database_clock()
     until = instant(micros(now) + int(seconds * 1_000_000))
-    insert = _insert(link)
     statement = (
-        insert(Lease)
+        upsert(link)(Lease)
         .from_select(["name", "owner", "token", "until"], select(literal(name), literal(owner), literal(1), until).where(literal(True)))
         .on_conflict_do_update(
             index_elements=["name"],
@@ -280,12 +277,28 @@ def take_lease(link: Connection, name: str, owner: str, seconds: float) -> int |
     return link.execute(statement).scalar()
 
 
-def _insert(link: Connection) -> Any:
-    if link.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert
-    return insert
+def upsert(link: Connection) -> Any:
+    """The dialect's `insert`, which knows ON CONFLICT."""
+    return sqlite.insert if link.dialect.name == "sqlite" else postgresql.insert
 
 
-upsert = _insert
+class nurture_merge(GenericFunction[Any]):  # noqa: N801
+    """A JSON document with the keys of another laid over it."""
+
+    inherit_cache = True
+
+
+@compiles(nurture_merge, "sqlite")
+def _sqlite_merge(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"json_patch({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(nurture_merge, "postgresql")
+def _postgres_merge(element: Any, compiler: Any, **kw: Any) -> str:
+    document, changes = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"jsonb_strip_nulls({document} || CAST({changes} AS JSONB))"
+
+
+def merged(document: Any, changes: Mapping[str, Any]) -> ColumnElement[Any]:
+    """`document` with `changes` laid over it; a None takes the key away."""
+    return nurture_merge(document, literal(json.dumps(dict(changes))), type_=Document)

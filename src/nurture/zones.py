@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import version
 from zoneinfo import ZoneInfo, available_timezones
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, literal, select
+from sqlalchemy import ColumnElement, Connection, SQLColumnExpression, case, delete, func, literal, select
 from sqlmodel import col
 
 from nurture.db import upsert
@@ -79,7 +79,7 @@ def know_zones(link: Connection, zones: Iterable[str]) -> None:
         link.execute(delete(ZoneSpan))
         statement = upsert(link)(Meta).values(key="tzdata", value=stamp)
         link.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": stamp}))
-        wanted |= set(link.execute(select(col(Lead.zone)).where(col(Lead.zone).is_not(None)).distinct()).scalars())
+        wanted |= {zone for zone in link.execute(select(col(Lead.zone)).distinct()).scalars() if zone}
     present = set(
         link.execute(select(col(ZoneSpan.zone)).where(col(ZoneSpan.zone).in_(sorted(wanted))).distinct()).scalars()
     )
@@ -92,7 +92,7 @@ def know_zones(link: Connection, zones: Iterable[str]) -> None:
         link.execute(upsert(link)(ZoneSpan).on_conflict_do_nothing(), rows)
 
 
-def _span(zone: ColumnElement[str], at: ColumnElement[int], begin: ColumnElement[int]) -> ColumnElement[bool]:
+def _span(zone: ColumnElement[str], at: ColumnElement[int], begin: SQLColumnExpression[int]) -> ColumnElement[bool]:
     return (col(ZoneSpan.zone) == zone) & (begin <= at)
 
 
@@ -130,7 +130,7 @@ def after(at: ColumnElement[int], wait: Duration, zone: ColumnElement[str]) -> C
 def local_day(at: ColumnElement[int], zone: ColumnElement[str]) -> ColumnElement[int]:
     """The local calendar day of `at`, in days since 1970-01-01."""
     local = to_local(at, zone)
-    return (local - local % literal(DAY)) / literal(DAY)
+    return (local - local % literal(DAY)) // literal(DAY)
 
 
 def day_begins(at: ColumnElement[int], zone: ColumnElement[str], days: int = 0) -> ColumnElement[int]:

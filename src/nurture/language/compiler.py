@@ -5,7 +5,7 @@ An unknown value makes a comparison false. `turns` says when time alone may chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -111,7 +111,7 @@ def _text(value: Any) -> Any:
     return tuple(str(v) for v in value) if isinstance(value, tuple) else str(value)
 
 
-_OPERATORS: dict[str, Any] = {
+_OPERATORS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "is": lambda column, value: column == value,
     "not": lambda column, value: column.not_in(value) if isinstance(value, tuple) else column != value,
     "one_of": lambda column, value: column.in_(value if isinstance(value, tuple) else (value,)),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Integer, case, cast, func, literal, select
+from sqlalchemy import SQLColumnExpression, ColumnElement, Float, Integer, case, cast, func, literal, select
 from sqlmodel import col
 
 from nurture.db import greatest, least
@@ -16,7 +17,9 @@ HOUR = 3_600_000_000
 _MOST_HALVINGS = 200.0
 
 
-def faded(points: ColumnElement[float], at: ColumnElement[int], now: ColumnElement[int], half_life_hours: ColumnElement[float]) -> ColumnElement[float]:
+def faded(
+    points: SQLColumnExpression[float], at: ColumnElement[int], now: ColumnElement[int], half_life_hours: SQLColumnExpression[Any]
+) -> ColumnElement[float]:
     """`points` of the instant `at` as they stand at `now`: half after each half-life; 0 hours: they do not fade."""
     halvings = cast(now - at, Float) / (half_life_hours * literal(float(HOUR)))
     bounded = least(greatest(halvings, literal(-_MOST_HALVINGS)), literal(_MOST_HALVINGS))

@@ -1,6 +1,6 @@
 """The tables. Import from here; the files group them by what they tell of."""
 
-from nurture.records.house import Control, Lease, Meta, Opening, Resumption, ZoneSpan
+from nurture.records.house import Control, Lease, Meta, Opening, ZoneSpan
 from nurture.records.outcomes import (
     Handoff,
     Milestone,
@@ -32,7 +32,6 @@ __all__ = [
     "Outbox",
     "ProgramVersion",
     "Refusal",
-    "Resumption",
     "RoutingTurn",
     "ScoreEntry",
     "ScoreSum",

@@ -20,13 +20,6 @@ class Control(SQLModel, table=True):
     by: str
 
 
-class Resumption(SQLModel, table=True):
-    """When a hold ended: lateness counts from here."""
-
-    scope: str = Field(primary_key=True)
-    at: datetime = Field(sa_type=Instant)
-
-
 class Lease(SQLModel, table=True):
     """Who carries something alone for a while, by the database's clock."""
 

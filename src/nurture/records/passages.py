@@ -62,8 +62,8 @@ class Touch(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("enrolment_id", "step", "occurrence"),
-        Index("ix_touch_due", "sequence", "step", "next_at"),
-        Index("ix_touch_lead", "lead_id", "ended_at"),
+        Index("ix_touch_due", "sequence", "version_id", "step", "next_at"),
+        Index("ix_touch_lead", "lead_id", "sending_at"),
         Index("ix_touch_message", "message_id"),
         Index("ix_touch_claim", "lease_owner", postgresql_where=text("lease_owner IS NOT NULL"), sqlite_where=text("lease_owner IS NOT NULL")),
     )

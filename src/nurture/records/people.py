@@ -35,7 +35,7 @@ class Lead(SQLModel, table=True):
     timezone: str | None = None
     #: A valid IANA zone, or NULL: the program's.
     zone: str | None = None
-    stage: str = "subscriber"
+    stage: str = "lead"
     status: str = "new"
     #: E-mail of the salesperson who has this lead.
     owner: str | None = None
@@ -43,6 +43,8 @@ class Lead(SQLModel, table=True):
     fields: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     #: Folded shadow of every text field, built-in and custom.
     folded: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
+    #: A lead that sales called premature rests until then.
+    rests_until: datetime | None = Field(default=None, sa_type=Instant)
     #: Thirds of a letter above (or below) D; NULL: unknown.
     fit: int | None = None
     #: Fit points of the single score; changes with fields, never with time.

@@ -73,6 +73,7 @@ def tables() -> None:
         sa.Column("owner", sa.String(), nullable=True),
         sa.Column("fields", Document, nullable=False),
         sa.Column("folded", Document, nullable=False),
+        sa.Column("rests_until", Instant(), nullable=True),
         sa.Column("fit", sa.Integer(), nullable=True),
         sa.Column("fit_points", sa.Float(), nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
@@ -137,12 +138,6 @@ def tables() -> None:
         sa.Column("published_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_program_version")),
         sa.UniqueConstraint("number", name=op.f("uq_program_version_number")),
-    )
-    op.create_table(
-        "resumption",
-        sa.Column("scope", sa.String(), nullable=False),
-        sa.Column("at", Instant(), nullable=False),
-        sa.PrimaryKeyConstraint("scope", name=op.f("pk_resumption")),
     )
     op.create_table(
         "routing_turn",
@@ -488,6 +483,6 @@ def tables() -> None:
             postgresql_where=sa.text("lease_owner IS NOT NULL"),
             sqlite_where=sa.text("lease_owner IS NOT NULL"),
         )
-        batch_op.create_index("ix_touch_due", ["sequence", "step", "next_at"], unique=False)
-        batch_op.create_index("ix_touch_lead", ["lead_id", "ended_at"], unique=False)
+        batch_op.create_index("ix_touch_due", ["sequence", "version_id", "step", "next_at"], unique=False)
+        batch_op.create_index("ix_touch_lead", ["lead_id", "sending_at"], unique=False)
         batch_op.create_index("ix_touch_message", ["message_id"], unique=False)

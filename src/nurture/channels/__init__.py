@@ -1,0 +1,1 @@
+"""The ways out: each takes bytes and gives receipts, and never raises for a message."""

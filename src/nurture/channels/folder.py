@@ -1,0 +1,54 @@
+"""No relay is set: messages become .eml files that any mail program opens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from nurture.channels.base import Journal, Parcel, Receipt, receipt
+
+
+class FolderChannel:
+    """One file for each touch in `folder`; a repeated delivery of a touch replaces its file."""
+
+    name = "email"
+    batch_size = 200
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.down: str | None = None
+
+    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[[], bool]) -> list[Receipt]:
+        """Write `batch`; where the folder cannot be written, the rest is `not_started`."""
+        self.down = None
+        receipts = []
+        for parcel in batch:
+            if self.down is None and not stop():
+                made = self._write(parcel, journal)
+            else:
+                made = receipt(parcel, "not_started", self.down or "stopped")
+            receipts.append(made)
+        return receipts
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def path(self, parcel: Parcel) -> Path:
+        """Where the message of `parcel` is kept."""
+        return self.folder / f"{parcel.touch_id:08d}-{sha256(parcel.key.encode()).hexdigest()[:12]}.eml"
+
+    def _write(self, parcel: Parcel, journal: Journal) -> Receipt:
+        target = self.path(parcel)
+        half = target.with_suffix(".part")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            journal.started(parcel.touch_id)
+            half.write_bytes(parcel.payload)
+            half.replace(target)
+            made = receipt(parcel, "accepted", f"written to {target.name}")
+            journal.replied(made)
+        except OSError as problem:
+            self.down = f"{self.folder}: {problem.strerror}"
+            return receipt(parcel, "not_started", self.down)
+        return made

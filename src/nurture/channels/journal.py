@@ -1,0 +1,62 @@
+"""What was about to leave and what was answered, in an append-only file beside the database.
+
+Each line is one small write, so it survives `kill -9` the moment it is made; `flush` makes what was written
+survive the machine. After a crash on the same host it tells which messages never began and which were taken.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Literal, get_args
+
+from nurture.channels.base import Receipt, Verdict
+
+#: `started`: the body began and no answer was noted.
+State = Literal["started"] | Verdict
+
+_LINE = re.compile(rb"S (\d+)|R (\d+) (\w+)(?: .*)?")
+_VERDICTS = frozenset(get_args(Verdict))
+
+
+class FileJournal:
+    """Appends to `path`; may be used by several threads. Raises OSError where the file cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        end = os.lseek(self._file, 0, os.SEEK_END)
+        if end and os.pread(self._file, 1, end - 1) != b"\n":  # a line that was torn stays alone
+            os.write(self._file, b"\n")
+
+    def started(self, touch_id: int) -> None:
+        os.write(self._file, b"S %d\n" % touch_id)
+
+    def replied(self, receipt: Receipt) -> None:
+        os.write(self._file, f"R {receipt.touch_id} {receipt.verdict} {receipt.detail}\n".encode())
+
+    def flush(self) -> None:
+        """Return when what was written is on the disk; once per batch."""
+        os.fdatasync(self._file)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def read_journal(path: Path) -> dict[int, State]:
+    """The last that is known of each touch; one that is missing never began. No file: none began."""
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line end is torn
+    except FileNotFoundError:
+        return {}
+    states: dict[int, State] = {}
+    for line in lines:
+        found = _LINE.fullmatch(line)
+        if found is None:
+            continue
+        if found[1] is not None:
+            states[int(found[1])] = "started"
+        elif (verdict := found[3].decode()) in _VERDICTS:
+            states[int(found[2])] = verdict  # type: ignore[assignment]  # one of Verdict's own words
+    return states

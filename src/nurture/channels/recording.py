@@ -1,0 +1,34 @@
+"""A way out that leads nowhere: keeps what it is given, for rehearsals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nurture.channels.base import Journal, Parcel, Receipt, receipt
+
+
+class RecordingChannel:
+    """Accepts everything; `parcels` holds it in order."""
+
+    batch_size = 1000
+    down: str | None = None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.parcels: list[Parcel] = []
+
+    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[[], bool]) -> list[Receipt]:
+        """Keep `batch`."""
+        receipts = []
+        for parcel in batch:
+            if stop():
+                receipts.append(receipt(parcel, "not_started", "stopped"))
+                continue
+            journal.started(parcel.touch_id)
+            self.parcels.append(parcel)
+            receipts.append(receipt(parcel, "accepted", "kept"))
+            journal.replied(receipts[-1])
+        return receipts
+
+    def close(self) -> None:
+        """Nothing is held open."""

@@ -1,0 +1,188 @@
+"""Mail through a relay: some connections side by side, kept and renewed; one bad recipient harms no other."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from threading import Lock
+from urllib.parse import unquote, urlsplit
+
+from nurture import clock
+from nurture.channels.base import Journal, Parcel, Receipt, receipt
+from nurture.channels.smtp_client import Door, LineDown, Timeouts
+from nurture.channels.smtp_line import Line, Stale
+from nurture.errors import SettingsError
+
+__all__ = ["SmtpChannel", "Timeouts"]
+
+
+class SmtpChannel:
+    """`smtp://user:password@host:port` (STARTTLS, verified) or `smtps://…`; a relay on loopback may be plain.
+
+    A connection is replaced after `renew_after` messages or `max_age` seconds. `helo`: our own name.
+    `tls`: other authorities than the system's. Raises SettingsError for an unusable URL.
+    """
+
+    name = "email"
+    batch_size = 200
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int = 4,
+        helo: str = "localhost",
+        timeouts: Timeouts | None = None,
+        tls: ssl.SSLContext | None = None,
+        renew_after: int = 200,
+        max_age: float = 300,
+    ) -> None:
+        self._door = _door(url, helo, timeouts or Timeouts(), tls or ssl.create_default_context())
+        self._connections = max(1, connections)
+        self._renew_after, self._max_age = renew_after, max_age
+        self._pool: ThreadPoolExecutor | None = None
+        self._idle: list[Line] = []
+        self._lock = Lock()
+        self._down: str | None = None
+
+    @property
+    def down(self) -> str | None:
+        """The phase and the reason for which the last `deliver` gave up; None: it did not."""
+        return self._down
+
+    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[[], bool]) -> list[Receipt]:
+        """Send `batch`. Once the server cannot be used, what is left is `not_started` and `down` says why."""
+        run = _Run(batch, journal, stop)
+        workers = min(self._connections, len(batch))
+        try:
+            if workers > 1:
+                self._pool = self._pool or ThreadPoolExecutor(self._connections, "nurture-smtp")
+                futures = [self._pool.submit(self._work, run) for _ in range(workers)]
+                try:
+                    wait(futures)
+                except BaseException:  # asked to end: what is on its way is finished, nothing else begins
+                    run.give_up("interrupted")
+                    wait(futures)
+                    raise
+            else:
+                self._work(run)
+        finally:
+            self._down = run.down
+        return run.all()
+
+    def close(self) -> None:
+        """Hang up politely."""
+        for line in self._idle:
+            line.close(politely=True)
+        self._idle.clear()
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    def _work(self, run: _Run) -> None:
+        line: Line | None = None
+        with self._lock:
+            if self._idle:
+                line = self._idle.pop()
+        while (place := run.next()) is not None:
+            line = self._carry(run, place, line)
+        if line is not None and line.alive:
+            with self._lock:
+                self._idle.append(line)
+
+    def _carry(self, run: _Run, place: int, line: Line | None) -> Line | None:
+        parcel = run.batch[place]
+        while True:
+            try:
+                line = self._fit(line)
+                run.put(place, line.send(parcel, run.journal, run.stop))
+                return line
+            except Stale:
+                line = None
+            except LineDown as reason:
+                run.give_up(str(reason))
+                run.put(place, receipt(parcel, "not_started", reason))
+                return None
+            except Exception as problem:  # a fault of ours; what is known hangs on where it happened
+                sent = line is not None and line.phase == "END"
+                if line is not None:
+                    line.close()
+                run.put(place, receipt(parcel, "unknown" if sent else "try_later", repr(problem)))
+                return None
+
+    def _fit(self, line: Line | None) -> Line:
+        """`line`, or a new one in its place; raises LineDown."""
+        if line is not None and line.alive:
+            if line.carried < self._renew_after and clock.monotonic() - line.opened < self._max_age:
+                return line
+            line.close(politely=True)
+        return Line(self._door)
+
+
+@dataclass
+class _Run:
+    """One batch, shared by the workers."""
+
+    batch: Sequence[Parcel]
+    journal: Journal
+    stop: Callable[[], bool]
+    down: str | None = None
+    _next: int = 0
+    _receipts: dict[int, Receipt] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def next(self) -> int | None:
+        """The next parcel's place; None when there is none, or none may begin."""
+        if self.stop():
+            return None
+        with self._lock:
+            if self.down is not None or self._next == len(self.batch):
+                return None
+            self._next += 1
+            return self._next - 1
+
+    def give_up(self, reason: str) -> None:
+        with self._lock:
+            self.down = self.down or reason
+
+    def put(self, place: int, made: Receipt) -> None:
+        self._receipts[place] = made
+        if made.verdict != "not_started":
+            try:
+                self.journal.replied(made)
+            except Exception as problem:
+                self.give_up(f"the journal cannot be written: {problem}")
+
+    def all(self) -> list[Receipt]:
+        left = self.down or "stopped"
+        return [
+            self._receipts.get(place) or receipt(parcel, "not_started", left)
+            for place, parcel in enumerate(self.batch)
+        ]
+
+
+def _door(url: str, helo: str, timeouts: Timeouts, tls: ssl.SSLContext) -> Door:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or port == -1:
+        raise SettingsError(
+            "NURTURE_SMTP_URL cannot be read; write smtp://USER:PASSWORD@HOST:PORT or smtps://… "
+            "(in the password, write %40 for @ and %2F for /)"
+        )
+    user = unquote(parts.username) if parts.username else None
+    usual = 465 if parts.scheme == "smtps" else 587 if user else 25
+    return Door(
+        host=parts.hostname,
+        port=port or usual,
+        implicit_tls=parts.scheme == "smtps",
+        user=user,
+        password=unquote(parts.password) if parts.password else None,
+        helo=helo,
+        timeouts=timeouts,
+        tls=tls,
+    )

@@ -1,0 +1,1 @@
+"""The engine: the only writer of enrolments and touches. `machine.Machine` is its door."""

@@ -1,0 +1,326 @@
+"""Delivery: claim a batch, render it, ask for the permit, send, record. At most once; what is unknown is said so.
+
+No network inside a transaction. `sending` is committed before the first byte; a journal line goes before each body and
+after each reply, so that a killed worker leaves in doubt only what was on the wire.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, update
+from sqlmodel import col
+
+from nurture import clock
+from nurture.channels.base import Channel, Journal, Receipt
+from nurture.clock import Clock
+from nurture.db import Database, database_clock, upsert
+from nurture.engine.live import Live
+from nurture.engine.parcels import Made, Maker
+from nurture.engine.permit import Verdict, judge
+from nurture.program.load import Segment
+from nurture.records import AudienceMember, Enrolment, Event, Touch
+from nurture.records.types import instant, micros
+from nurture.steps import Audience, Sending
+from nurture.worklist import put_work
+
+log = logging.getLogger("nurture.delivery")
+#: Touches of one claim, and so of one permit and one record.
+BATCH = 200
+#: How long a claim stands before another worker may take it over, by the database's clock.
+LEASE = timedelta(minutes=15)
+#: First pause after "try later"; three times as long at each further try.
+BACKOFF = timedelta(minutes=5)
+#: Pause before a channel that was down is tried again.
+CHANNEL_PAUSE = timedelta(minutes=1)
+_AFTER: dict[str, str] = {
+    "accepted": "sent", "refused": "failed", "try_later": "retry_wait", "unknown": "uncertain", "not_started": "planned",
+}  # fmt: skip
+ENDED = ("sent", "failed", "suppressed", "expired", "uncertain", "cancelled")
+
+
+@dataclass
+class Delivered:
+    """How the touches of a run ended, by state; why, by reason; what ails the channel."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    deferred: Counter[str] = field(default_factory=Counter)
+    suppressed: Counter[str] = field(default_factory=Counter)
+    channel_down: str | None = None
+
+    def count(self, verdicts: Sequence[Verdict]) -> None:
+        """Note what the permit said; those that go out are counted by their receipts."""
+        for verdict in verdicts:
+            if verdict.state == "planned":
+                self.deferred[verdict.reason or "later"] += 1
+            elif verdict.state != "sending":
+                self.states[verdict.state] += 1
+            if verdict.state == "suppressed":
+                self.suppressed[verdict.reason or ""] += 1
+
+    @property
+    def total(self) -> int:
+        return self.states.total()
+
+
+def worker_name() -> str:
+    """`host:process:random`: who holds a claim."""
+    return f"{socket.gethostname()}:{os.getpid()}:{clock.unguessable()[:8]}"
+
+
+@dataclass
+class Courier:
+    """Delivers the touches of one step of one version."""
+
+    db: Database
+    live: Live
+    segment: Segment
+    step: Sending
+    channel: Channel
+    maker: Maker
+    journal: Journal
+    clock: Clock
+    run_id: str
+    #: Looked at before each body: an operator's stop.
+    stopped: Callable[[], bool]
+
+    def deliver(self, progress: Callable[[int], None] | None = None) -> Delivered:
+        """Everything that may go out now, batch after batch."""
+        done = Delivered()
+        while done.channel_down is None and not self.stopped():
+            owner = f"{worker_name()}"
+            claimed = self.db.transact(lambda link, owner=owner: self._claim(link, owner))  # type: ignore[misc]
+            if not claimed:
+                break
+            self._batch(owner, done)
+            if progress is not None:
+                progress(done.total)
+        return done
+
+    def _claim(self, link: Connection, owner: str) -> int:
+        now = self.clock.now()
+        due = (
+            select(col(Touch.id))
+            .where(
+                col(Touch.sequence) == self.segment.slug,
+                col(Touch.version_id) == self.segment.id,
+                col(Touch.step) == self.step.id,
+                col(Touch.next_at) <= now,
+                col(Touch.state).in_(("planned", "retry_wait")),
+            )
+            .order_by(col(Touch.next_at))
+            .limit(BATCH)
+            .with_for_update(skip_locked=True)
+        )
+        until = instant(micros(database_clock()) + LEASE // timedelta(microseconds=1))
+        return link.execute(
+            update(Touch)
+            .where(col(Touch.id).in_(due))
+            .values(
+                state="claimed", lease_owner=owner, lease_token=col(Touch.lease_token) + 1, lease_until=until,
+                run_id=self.run_id,
+            )
+        ).rowcount  # fmt: skip
+
+    def _batch(self, owner: str, done: Delivered) -> None:
+        with self.db.read() as link:
+            made = self.maker.make(link, self.segment, self.step, owner, self.clock.now())
+        now = self.clock.now()
+        verdicts = self.db.transact(lambda link: self._permit(link, owner, made, now))
+        done.count(verdicts)
+        parcels = [made.parcels[verdict.touch] for verdict in verdicts if verdict.state == "sending"]
+        if not parcels:
+            return
+        receipts = self.channel.deliver(parcels, self.journal, self.stopped)
+        self.journal.flush()
+        done.channel_down = self.channel.down
+        ended = self.clock.now()
+        self.db.transact(lambda link: self._record(link, owner, receipts, ended))
+        for receipt in receipts:
+            done.states[_AFTER[receipt.verdict]] += 1
+
+    def _permit(self, link: Connection, owner: str, made: Made, now: datetime) -> list[Verdict]:
+        """Judge and write the verdict of each claimed touch."""
+        final: list[Verdict] = []
+        for verdict in judge(link, self.live, self.segment, self.step, owner, now):
+            if verdict.state == "sending" and verdict.touch in made.faults:
+                verdict = Verdict(verdict.touch, "failed", str(made.faults[verdict.touch])[:200])
+            elif verdict.state == "sending" and verdict.touch not in made.parcels:
+                verdict = Verdict(verdict.touch, "planned", "not_rendered", now + CHANNEL_PAUSE)
+            final.append(verdict)
+        self._write(link, owner, final, made, now)
+        return final
+
+    def _write(
+        self, link: Connection, owner: str, verdicts: Sequence[Verdict], made: Made, now: datetime
+    ) -> None:
+        rows: list[dict[str, Any]] = []
+        for verdict in verdicts:
+            sending, ended = verdict.state == "sending", verdict.state in ENDED
+            letter = made.parcels.get(verdict.touch)
+            rows.append(
+                {
+                    "the_touch": verdict.touch,
+                    "new_state": verdict.state,
+                    "new_reason": verdict.reason,
+                    "new_next": verdict.next_at if not ended and not sending else None,
+                    "new_allowed": verdict.next_at if verdict.state == "planned" else None,
+                    "new_sending": now if sending else None,
+                    "new_ended": now if ended else None,
+                    "new_owner": owner if sending else None,
+                    "new_hash": hashlib.sha256(letter.payload).hexdigest() if letter and sending else None,
+                    "new_message": letter.key if letter and sending else None,
+                    "new_address": letter.to if letter and sending else None,
+                    "new_tracked": verdict.touch in made.tracked,
+                }
+            )
+        if not rows:
+            return
+        link.execute(
+            update(Touch)
+            .where(
+                col(Touch.id) == bindparam("the_touch"), col(Touch.lease_owner) == owner, col(Touch.state) == "claimed"
+            )
+            .values(
+                state=bindparam("new_state"),
+                reason=bindparam("new_reason"),
+                next_at=bindparam("new_next"),
+                allowed_at=func.coalesce(bindparam("new_allowed", type_=Touch.__table__.c.allowed_at.type), col(Touch.allowed_at)),  # type: ignore[attr-defined]
+                sending_at=func.coalesce(bindparam("new_sending", type_=Touch.__table__.c.sending_at.type), col(Touch.sending_at)),  # type: ignore[attr-defined]
+                ended_at=bindparam("new_ended"),
+                lease_owner=bindparam("new_owner"),
+                payload_sha256=bindparam("new_hash"),
+                message_id=bindparam("new_message"),
+                address=bindparam("new_address"),
+                tracked=bindparam("new_tracked"),
+            ),
+            rows,
+        )
+        if isinstance(self.step, Audience):
+            self._want(link, [verdict.touch for verdict in verdicts if verdict.state == "sending"], now)
+        _let_go(link, [v.touch for v in verdicts if v.state in ENDED and v.state != "cancelled"])
+        called_off = [verdict.touch for verdict in verdicts if verdict.state == "cancelled"]
+        put_work(link, select(col(Touch.lead_id)).where(col(Touch.id).in_(called_off)).distinct(), now)
+
+    def _want(self, link: Connection, touches: list[int], now: datetime) -> None:
+        """Membership as wanted, written with the intent; the platform is told right after."""
+        assert isinstance(self.step, Audience)
+        wanted = self.step.audience.verb == "add"
+        rows = [
+            {"lead_id": lead, "audience": self.step.audience.name, "wanted": wanted, "enrolment_id": enrolment, "changed_at": now}
+            for lead, enrolment in link.execute(
+                select(col(Touch.lead_id), col(Touch.enrolment_id)).where(col(Touch.id).in_(touches))
+            )
+        ]  # fmt: skip
+        if rows:
+            insert = upsert(link)(AudienceMember)
+            changed = {name: insert.excluded[name] for name in ("wanted", "enrolment_id", "changed_at")}
+            link.execute(
+                insert.on_conflict_do_update(index_elements=["lead_id", "audience"], set_=changed), rows
+            )
+
+    def _record(self, link: Connection, owner: str, receipts: Sequence[Receipt], now: datetime) -> None:
+        """Write what became of each; only while this worker still holds the claim."""
+        record(link, receipts, now, owner)
+        if isinstance(self.step, Audience):
+            told = [receipt.touch_id for receipt in receipts if receipt.verdict == "accepted"]
+            leads = select(col(Touch.lead_id)).where(col(Touch.id).in_(told))
+            link.execute(
+                update(AudienceMember)
+                .where(col(AudienceMember.lead_id).in_(leads), col(AudienceMember.audience) == self.step.audience.name)
+                .values(told=self.step.audience.verb == "add")
+            )
+
+
+def record(link: Connection, receipts: Sequence[Receipt], now: datetime, owner: str | None = None) -> None:
+    """Receipts to states, an event for each accepted message, a look at each lead, and on with the enrolment."""
+    held: ColumnElement[bool] = col(Touch.state).in_(("sending", "uncertain"))
+    if owner is not None:
+        held = and_(held, col(Touch.lease_owner) == owner)
+    attempts = dict(
+        link.execute(
+            select(col(Touch.id), col(Touch.attempt)).where(col(Touch.id).in_([r.touch_id for r in receipts]), held)
+        )
+        .tuples()
+        .all()
+    )
+    rows: list[dict[str, Any]] = []
+    for receipt in receipts:
+        if receipt.touch_id not in attempts:
+            log.warning("receipt without a claim touch=%d verdict=%s", receipt.touch_id, receipt.verdict)
+            continue
+        state, tried = _AFTER[receipt.verdict], attempts[receipt.touch_id]
+        pause = {"retry_wait": BACKOFF * 3**tried * clock.jitter(0.2), "planned": CHANNEL_PAUSE}.get(state)
+        rows.append(
+            {
+                "the_touch": receipt.touch_id,
+                "new_state": state,
+                "new_reason": None if state == "sent" else receipt.detail[:200] or receipt.verdict,
+                "new_next": None if pause is None else now + pause,
+                "new_ended": now if state in ENDED else None,
+                "new_attempt": tried + (state == "retry_wait"),
+            }
+        )
+    if not rows:
+        return
+    link.execute(
+        update(Touch)
+        .where(col(Touch.id) == bindparam("the_touch"), held)
+        .values(
+            state=bindparam("new_state"), reason=bindparam("new_reason"), next_at=bindparam("new_next"),
+            ended_at=bindparam("new_ended"), attempt=bindparam("new_attempt"), lease_owner=None, lease_until=None,
+        ),
+        rows,
+    )  # fmt: skip
+    _tell(link, [row["the_touch"] for row in rows if row["new_state"] == "sent"], now)
+    _let_go(link, [row["the_touch"] for row in rows if row["new_state"] in ENDED])
+
+
+def _tell(link: Connection, touches: list[int], now: datetime) -> None:
+    """An event of the house for each touch that left, so that scores and conditions see it; each lead is looked at."""
+    sent = select(col(Touch.id), col(Touch.lead_id), col(Touch.kind), col(Touch.step), col(Touch.sequence), col(Touch.content))
+    rows = link.execute(sent.where(col(Touch.id).in_(touches))).all()
+    if not rows:
+        return
+    events = [
+        {
+            "lead_id": row.lead_id, "name": "audience_changed" if row.kind == "audience" else f"{row.kind}_sent",
+            "occurred_at": now, "recorded_at": now, "ripe_at": now, "actor": "system", "touch_id": row.id,
+            "data": {"step": row.step, "sequence": row.sequence, "content": row.content}, "source": "nurture",
+            "key": f"touch:{row.id}:sent",
+        }
+        for row in rows
+    ]  # fmt: skip
+    link.execute(upsert(link)(Event).on_conflict_do_nothing(), events)
+    put_work(link, [row.lead_id for row in rows], now)
+
+
+def _let_go(link: Connection, touches: list[int]) -> None:
+    """Enrolments whose touch has ended leave the step at that instant."""
+    if not touches:
+        return
+    ended = (
+        select(col(Touch.ended_at))
+        .where(
+            col(Touch.enrolment_id) == col(Enrolment.id),
+            col(Touch.step) == col(Enrolment.step),
+            col(Touch.occurrence) == col(Enrolment.occurrence),
+        )
+        .correlate(Enrolment)
+        .scalar_subquery()
+    )
+    mine = select(col(Touch.enrolment_id)).where(col(Touch.id).in_(touches))
+    link.execute(
+        update(Enrolment)
+        .where(col(Enrolment.id).in_(mine), col(Enrolment.ended_at).is_(None))
+        .values(due_at=ended)
+        .execution_options(synchronize_session=False)
+    )

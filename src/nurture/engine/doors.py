@@ -1,0 +1,142 @@
+"""What happens when somebody comes through a door: one lead, one transaction, settled at once (the fast path)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+from sqlmodel import col
+
+from nurture import clock
+from nurture.db import upsert
+from nurture.engine import handoffs, settle
+from nurture.engine.live import Live
+from nurture.records import Consent, Event, Handoff, Lead, Suppression, Touch
+from nurture.worklist import put_work
+
+#: A second distinct link this soon after another, or a hit this soon after delivery, is a scanner's.
+BURST = timedelta(seconds=10)
+
+
+def lock_lead(link: Connection, lead: int) -> None:
+    """Hold the lead's row: a permit for it waits, or is waited for."""
+    link.execute(select(col(Lead.id)).where(col(Lead.id) == lead).with_for_update())
+
+
+def settle_one(link: Connection, live: Live, lead: int, now: datetime) -> settle.SettleReport:
+    """Everything that follows for one lead, now."""
+    claim = f"door:{clock.unguessable()}"
+    put_work(link, [lead], now)
+    settle.claim_lead(link, claim, lead)
+    return settle.settle(link, live, claim, now)
+
+
+def add_event(
+    link: Connection,
+    lead: int,
+    name: str,
+    now: datetime,
+    *,
+    source: str,
+    key: str,
+    data: Mapping[str, Any] | None = None,
+    touch: int | None = None,
+    actor: str = "person",
+    classed_by: str | None = None,
+    rest: timedelta = timedelta(),
+) -> bool:
+    """Record an event once; False when its source and key are known. It counts after `rest`."""
+    row = {
+        "lead_id": lead, "name": name, "occurred_at": now, "recorded_at": now, "ripe_at": now + rest, "actor": actor,
+        "classed_by": classed_by, "data": dict(data or {}), "touch_id": touch, "source": source, "key": key,
+    }  # fmt: skip
+    added = link.execute(upsert(link)(Event).values(**row).on_conflict_do_nothing()).rowcount == 1
+    if added:
+        put_work(link, [lead], now + rest)
+    return added
+
+
+def click(
+    link: Connection, touch: int, place: int, now: datetime, *, machine: str | None, rest: timedelta, name: str = "email_clicked",
+    data: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """A link of a message was followed; it rests before it counts, and a scanner's burst unmasks the earlier ones.
+
+    `machine`: why the visitor is known to be one, or None.
+    """
+    row = link.execute(select(col(Touch.lead_id), col(Touch.sending_at), col(Touch.tracked)).where(col(Touch.id) == touch)).one_or_none()
+    if row is None or not row.tracked:
+        return
+    lock_lead(link, row.lead_id)
+    verdict = machine
+    if verdict is None and row.sending_at is not None and now - row.sending_at < BURST:
+        verdict = "sooner after delivery than a person reads"
+    recent = select(col(Event.id), col(Event.data)).where(
+        col(Event.touch_id) == touch, col(Event.name).in_(("email_clicked", "offer_viewed")), col(Event.occurred_at) > now - BURST
+    )  # fmt: skip
+    others = [event for event, seen in link.execute(recent) if seen.get("place") != place]
+    if others:
+        verdict = verdict or "several links within seconds"
+        reclass = {"actor": "machine", "classed_by": verdict}
+        link.execute(update(Event).where(col(Event.id).in_(others)).values(**reclass))
+    add_event(
+        link, row.lead_id, name, now, source="click", key=f"{touch}:{place}:{clock.unguessable()}",
+        data={"place": place, **(data or {})}, touch=touch, actor="machine" if verdict else "person", classed_by=verdict,
+        rest=rest,
+    )  # fmt: skip
+
+
+def reply(link: Connection, live: Live, touch: int, now: datetime, *, automatic: bool) -> None:
+    """A reply to a message came back; an automatic one counts for nothing."""
+    lead = link.execute(select(col(Touch.lead_id)).where(col(Touch.id) == touch)).scalar_one()
+    lock_lead(link, lead)
+    actor, why = ("machine", "Auto-Submitted") if automatic else ("person", None)
+    add_event(
+        link, lead, "email_replied", now, source="mailbox", key=f"{touch}:{clock.unguessable()}", touch=touch, actor=actor,
+        classed_by=why,
+    )  # fmt: skip
+    settle_one(link, live, lead, now)
+
+
+def unsubscribe(link: Connection, live: Live, touch: int, now: datetime, *, source: str) -> bool:
+    """No further message to this lead from now on; True if that is news. Takes the lead's lock before it writes."""
+    row = link.execute(select(col(Touch.lead_id), col(Touch.address)).where(col(Touch.id) == touch)).one_or_none()
+    if row is None:
+        return False
+    return unsubscribe_lead(link, live, row.lead_id, now, source=source, touch=touch)
+
+
+def unsubscribe_lead(
+    link: Connection, live: Live, lead: int, now: datetime, *, source: str, touch: int | None = None
+) -> bool:
+    """Suppress the lead and its address, withdraw its consents, end its sequences, in this transaction."""
+    lock_lead(link, lead)
+    email = link.execute(select(col(Lead.email)).where(col(Lead.id) == lead)).scalar()
+    rows = [{"kind": "lead", "value": str(lead), "reason": "unsubscribed", "source": source, "at": now}]
+    if email:
+        rows.append({"kind": "address", "value": email, "reason": "unsubscribed", "source": source, "at": now})
+    news = link.execute(upsert(link)(Suppression).on_conflict_do_nothing(), rows).rowcount
+    link.execute(
+        update(Consent).where(col(Consent.lead_id) == lead, col(Consent.withdrawn_at).is_(None)).values(withdrawn_at=now)
+    )
+    add_event(link, lead, "unsubscribed", now, source="unsubscribe", key=f"lead:{lead}", touch=touch)
+    settle_one(link, live, lead, now)
+    return bool(news)
+
+
+def answer_handoff(
+    link: Connection, live: Live, handoff: int, verdict: str, reason: str | None, by: str, now: datetime
+) -> bool:
+    """A salesperson's answer; False when it had been answered before."""
+    lead = link.execute(select(col(Handoff.lead_id)).where(col(Handoff.id) == handoff)).scalar()
+    if lead is None:
+        return False
+    lock_lead(link, lead)
+    if not handoffs.answer(link, live.house, handoff, verdict, reason, by, now):
+        return False
+    name = f"handoff_{verdict}"
+    add_event(link, lead, name, now, source="sales", key=f"handoff:{handoff}", data={"reason": reason} if reason else {}, actor="system")
+    settle_one(link, live, lead, now)
+    return True

@@ -1,0 +1,326 @@
+"""The machine: one door to the engine for the command line, the flows, the web, the checks and the demo."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select
+from sqlmodel import col
+
+from nurture import clock as clocks
+from nurture.channels.base import Channel, Journal, NoJournal
+from nurture.channels.journal import FileJournal, State, read_journal
+from nurture.clock import Clock
+from nurture.db import Database, take_lease
+from nurture.engine import audiences, control, movement, settle
+from nurture.engine.delivery import Courier, Delivered, worker_name
+from nurture.engine.live import Library, Live
+from nurture.engine.notices import Desk
+from nurture.engine.parcels import Maker
+from nurture.engine.recovery import recover
+from nurture.engine.settle import SettleReport
+from nurture.errors import SegmentBusy
+from nurture.program.load import Segment
+from nurture.records import Enrolment, Lease, Touch, Work
+from nurture.steps import Sending, Step
+from nurture.tokens import Keys
+
+#: A segment is carried by one run at a time, for so long unless it renews.
+SEGMENT_LEASE = timedelta(minutes=15)
+#: States of a touch that a run may act on.
+_WAITING = ("planned", "retry_wait")
+
+
+@dataclass(frozen=True)
+class StepView:
+    """A step as an operator sees it."""
+
+    id: str
+    label: str
+    kind: str
+    parents: list[str]
+
+
+@dataclass
+class StepReport:
+    """What a run did on one step."""
+
+    segment: str
+    step: str
+    due: int = 0
+    planned: int = 0
+    moved: Counter[str] = field(default_factory=Counter)
+    sent: int = 0
+    failed: int = 0
+    expired: int = 0
+    uncertain: int = 0
+    cancelled: int = 0
+    retrying: int = 0
+    handoffs: int = 0
+    deferred: Counter[str] = field(default_factory=Counter)
+    suppressed: Counter[str] = field(default_factory=Counter)
+    channel_down: str | None = None
+
+    def delivered(self, done: Delivered) -> None:
+        """Add what a courier did."""
+        states = done.states
+        self.sent += states["sent"]
+        self.failed += states["failed"]
+        self.expired += states["expired"]
+        self.uncertain += states["uncertain"]
+        self.cancelled += states["cancelled"]
+        self.retrying += states["retry_wait"]
+        self.deferred += done.deferred
+        self.suppressed += done.suppressed
+        self.channel_down = done.channel_down or self.channel_down
+
+
+@dataclass
+class TickReport:
+    """One tick of one segment."""
+
+    segment: str
+    at: datetime
+    settled: SettleReport
+    steps: list[StepReport] = field(default_factory=list)
+    notices: int = 0
+
+    @property
+    def sent(self) -> int:
+        return sum(step.sent for step in self.steps)
+
+
+@dataclass
+class Machine:
+    """The engine with its database, clock and ways out. `journal_folder`: None keeps no journal (rehearsals)."""
+
+    db: Database
+    clock: Clock
+    keys: Keys
+    email: Channel
+    audience: Channel
+    public_url: str
+    click_rest: timedelta = timedelta(seconds=30)
+    journal_folder: Path | None = None
+    library: Library = field(default_factory=Library)
+    journal: Journal = field(default_factory=NoJournal)
+    _journal_file: Path | None = None
+    _maker: Maker | None = None
+    _asked: tuple[float, frozenset[str]] = (-1.0, frozenset())
+
+    def __post_init__(self) -> None:
+        self.public_url = self.public_url.rstrip("/")
+        if self.journal_folder is not None:
+            self._journal_file = self.journal_folder / f"{worker_name().replace(':', '-')}.log"
+            self.journal = FileJournal(self._journal_file)
+
+    def now(self) -> datetime:
+        """The present instant by the machine's clock."""
+        return self.clock.now()
+
+    def live(self) -> Live:
+        """What is published now. Raises NotPublished."""
+        with self.db.read() as link:
+            return self.library.live(link)
+
+    def segments(self) -> list[str]:
+        """The live segments, the one with the highest priority first."""
+        live = self.live()
+        return sorted(live.segments, key=lambda slug: (-live.segments[slug].spec.priority, slug))
+
+    def steps(self, segment: str) -> list[StepView]:
+        """The steps in graph order; those that only older versions have come before what followed them there."""
+        live = self.live()
+        live.segment(segment)
+        with self.db.read() as link:
+            versions = live.versions(link, segment)
+        return _merged(versions)
+
+    def settle(self, now: datetime) -> SettleReport:
+        """Take in every change whose time has come, for all segments."""
+        report = SettleReport()
+        live = self.live()
+        while True:
+            claim = f"settle:{clocks.unguessable()}"
+
+            def one(link: Connection, claim: str = claim) -> SettleReport:
+                settle.claim_due(link, claim, now)
+                return settle.settle(link, live, claim, now)
+
+            part = self.db.transact(one)
+            if not part.looked_at:
+                return report
+            report.add(part)
+
+    def due(self, segment: str, step: str, now: datetime) -> int:
+        """How many stand due on `step`, or wait there for a touch whose time has come."""
+        live = self.live()
+        with self.db.read() as link:
+            count = 0
+            for version in live.versions(link, segment):
+                if version.spec.has(step):
+                    count += movement.count_due(link, version, version.spec.step(step), now)
+            waiting = (
+                col(Touch.sequence) == segment, col(Touch.step) == step, col(Touch.next_at) <= now,
+                col(Touch.state).in_(_WAITING),
+            )  # fmt: skip
+            return count + link.execute(select(func.count()).where(*waiting)).scalar_one()
+
+    @contextmanager
+    def lease(self, segment: str, holder: str) -> Iterator[None]:
+        """Carry `segment` alone. Raises SegmentBusy when another run does."""
+        name = f"segment:{segment}"
+        token = self.db.transact(
+            lambda link: take_lease(link, name, holder, SEGMENT_LEASE.total_seconds()), door=True
+        )
+        if token is None:
+            raise SegmentBusy(f"segment '{segment}' is carried by another run; it will be free in 15 minutes at most")
+        try:
+            yield
+        finally:
+            mine = (col(Lease.name) == name) & (col(Lease.owner) == holder)
+            self.db.transact(lambda link: link.execute(Lease.__table__.delete().where(mine)), door=True)  # type: ignore[attr-defined]
+
+    def recover(self, now: datetime) -> dict[str, int]:
+        """Take back what dead workers held; what was on the wire is read from this host's journals."""
+        states: dict[int, State] = {}
+        if self.journal_folder is not None:
+            for path in sorted(self.journal_folder.glob("*.log"), key=lambda path: path.stat().st_mtime):
+                states.update(read_journal(path))
+        return self.db.transact(lambda link: recover(link, states, now))
+
+    def run_step(
+        self,
+        segment: str,
+        step: str,
+        now: datetime,
+        run_id: str,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> StepReport:
+        """Carry everybody due on `step` on: move, send what may go out, rescore, move those whose touch has ended.
+
+        `progress` is called with (done, due) after each batch. Safe to run again at any time.
+        """
+        report = StepReport(segment, step)
+        live = self.live()
+        with self.db.read() as link:
+            versions = [version for version in live.versions(link, segment) if version.spec.has(step)]
+        total = self.due(segment, step, now) if progress is not None else 0
+        for version in versions:
+            kind = version.spec.step(step)
+            self._move(live, version, kind, now, run_id, report)
+            if isinstance(kind, Sending):
+                report.delivered(self._deliver(live, version, kind, now, run_id, progress, total))
+                self._move(live, version, kind, now, run_id, report, again=True)
+        if report.sent or report.handoffs:
+            self.settle(now)
+        return report
+
+    def _move(
+        self, live: Live, version: Segment, step: Step, now: datetime, run_id: str, report: StepReport, *, again: bool = False
+    ) -> None:  # fmt: skip
+        while True:
+            claim = f"{run_id}:{clocks.unguessable()[:12]}"
+            moved = self.db.transact(lambda link, claim=claim: movement.move(link, live, version, step, now, claim))  # type: ignore[misc]
+            if not moved.due:
+                return
+            report.due += 0 if again else moved.due
+            report.planned += moved.planned
+            report.moved += moved.ways
+            report.handoffs += moved.handoffs
+
+    def _deliver(
+        self,
+        live: Live,
+        version: Segment,
+        step: Sending,
+        now: datetime,
+        run_id: str,
+        progress: Callable[[int, int], None] | None,
+        total: int,
+    ) -> Delivered:
+        with self.db.read() as link:
+            paused = bool({"all", f"segment:{version.slug}"} & control.held_scopes(link).keys())
+        if paused:
+            count = self.db.transact(lambda link: control.mark_paused(link, version.slug, now))
+            return Delivered(deferred=Counter({"paused": count} if count else {}))
+        if self._maker is None or self._maker.live.house.id != live.house.id:
+            self._maker = Maker(live, self.keys, self.public_url)
+        courier = Courier(
+            self.db, live, version, step, self.audience if step.channel == "audience" else self.email, self._maker,
+            self.journal, self.clock, run_id, stopped=lambda: self._stopped(version.slug),
+        )  # fmt: skip
+        return courier.deliver(None if progress is None else lambda done: progress(done, total))
+
+    def _stopped(self, slug: str) -> bool:
+        """Whether an operator has said stop; asked before each body, so the answer is kept for half a second."""
+        present = clocks.monotonic()
+        if present - self._asked[0] > 0.5:
+            with self.db.read() as link:
+                self._asked = (present, frozenset(control.held_scopes(link)))
+        return bool({"all", f"segment:{slug}"} & self._asked[1])
+
+    def tick(self, segment: str, now: datetime, run_id: str | None = None) -> TickReport:
+        """One tick: settle, each step in graph order, settle again, notices out. Raises SegmentBusy, NotPublished."""
+        run = run_id or f"tick:{clocks.unguessable()[:12]}"
+        with self.lease(segment, run):
+            self.recover(now)
+            report = TickReport(segment, now, self.settle(now))
+            for step in self.steps(segment):
+                if self.due(segment, step.id, now):
+                    report.steps.append(self.run_step(segment, step.id, now, run))
+            report.settled.add(self.settle(now))
+        report.notices = self.drain(now)
+        return report
+
+    def drain(self, now: datetime) -> int:
+        """Send the notices that wait for salespeople, and tell the platforms who left an audience; notices sent."""
+        desk = Desk(self.db, self.library, self.email, self.journal, self.clock, self.keys, self.public_url)
+        sent = desk.drain()
+        audiences.take_out(self.db, self.audience, self.journal, now)
+        return sent
+
+    def next_due(self) -> datetime | None:
+        """The next instant at which anything is due: work, a step, a touch."""
+        with self.db.read() as link:
+            found = [
+                link.execute(select(func.min(col(Work.due_at)))).scalar(),
+                link.execute(select(func.min(col(Enrolment.due_at)))).scalar(),
+                link.execute(select(func.min(col(Touch.next_at))).where(col(Touch.state).in_(_WAITING))).scalar(),
+            ]
+        return min((at for at in found if at is not None), default=None)
+
+    def close(self) -> None:
+        """Let go of channels, journal and database; a clean end needs no journal."""
+        self.email.close()
+        self.audience.close()
+        if isinstance(self.journal, FileJournal):
+            self.journal.close()
+            if self._journal_file is not None:
+                self._journal_file.unlink(missing_ok=True)
+        self.db.dispose()
+
+
+def _merged(versions: list[Segment]) -> list[StepView]:
+    """The newest version's order, with steps of older versions put in where they stood."""
+    views: dict[str, StepView] = {}
+    order: list[str] = []
+    for version in versions:
+        place = 0
+        for step in version.spec.steps:
+            if step.id in order:
+                place = order.index(step.id) + 1
+                continue
+            order.insert(place, step.id)
+            place += 1
+            views[step.id] = StepView(step.id, step.title, step.kind_word, [])
+    for version in versions:
+        for step in version.spec.steps:
+            known = views[step.id].parents
+            known += [parent for parent in version.spec.parents(step.id) if parent not in known]
+    return [views[name] for name in order]

@@ -1,0 +1,177 @@
+"""The notice to a salesperson: drained from the outbox at least once, always with the same Message-ID."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime, format_timedelta
+from sqlalchemy import Connection, select, update
+from sqlmodel import col
+
+from nurture.channels.base import Channel, Journal, Parcel
+from nurture.clock import Clock
+from nurture.db import Database
+from nurture.engine.delivery import BACKOFF, worker_name
+from nurture.engine.live import Library
+from nurture.engine.parcels import brand_of
+from nurture.engine.story import Story, letter, tell
+from nurture.mail.compose import compose
+from nurture.mail.faults import MessageFault
+from nurture.mail.render import Renderer
+from nurture.mail.templates import Templates
+from nurture.program.load import House
+from nurture.program.models import REJECTIONS, Salesperson
+from nurture.records import Handoff, Outbox
+from nurture.tokens import Keys
+
+log = logging.getLogger("nurture.notices")
+_LEASE = timedelta(minutes=15)
+#: Answers as they stand in a link's token: 0 accepts, 1 is the page, then the reasons.
+ACCEPT, PAGE = 0, 1
+ANSWERS = {2 + index: reason for index, reason in enumerate(REJECTIONS)}
+
+
+@dataclass
+class Desk:
+    """Sends what the outbox holds for salespeople."""
+
+    db: Database
+    library: Library
+    channel: Channel
+    journal: Journal
+    clock: Clock
+    keys: Keys
+    public_url: str
+
+    def drain(self, limit: int = 100) -> int:
+        """Send every notice that is due; how many left."""
+        sent = 0
+        while True:
+            owner, now = worker_name(), self.clock.now()
+            rows = self.db.transact(lambda link, owner=owner, now=now: self._claim(link, owner, now, limit), door=True)  # type: ignore[misc]
+            if not rows:
+                return sent
+            for outbox, handoff, attempt in rows:
+                sent += self._send(outbox, handoff, attempt)
+
+    def _claim(self, link: Connection, owner: str, now: datetime, limit: int) -> list[tuple[int, int, int]]:
+        due = (
+            select(col(Outbox.id))
+            .where(col(Outbox.next_at) <= now)
+            .order_by(col(Outbox.next_at))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        link.execute(update(Outbox).where(col(Outbox.id).in_(due)).values(lease_owner=owner, next_at=now + _LEASE))
+        mine = select(col(Outbox.id), col(Outbox.row_id), col(Outbox.attempt)).where(
+            col(Outbox.lease_owner) == owner, col(Outbox.done_at).is_(None)
+        )
+        return [(int(outbox or 0), handoff, attempt) for outbox, handoff, attempt in link.execute(mine)]
+
+    def _send(self, outbox: int, handoff: int, attempt: int) -> int:
+        now = self.clock.now()
+        try:
+            with self.db.read() as link:
+                parcel = self._parcel(link, outbox, handoff, now)
+        except MessageFault as fault:
+            self._note(outbox, {"attempt": attempt + 1, "last_error": str(fault)[:200], "next_at": now + timedelta(hours=1)})
+            log.error("notice cannot be rendered handoff=%d problem=%s", handoff, fault)
+            return 0
+        receipt = self.channel.deliver([parcel], self.journal, lambda: False)[0]
+        if receipt.verdict == "accepted":
+            self._note(outbox, {"done_at": self.clock.now(), "next_at": None, "message_id": parcel.key, "last_error": None})
+            return 1
+        pause = BACKOFF * 3 ** min(attempt, 4)
+        self._note(outbox, {"attempt": attempt + 1, "last_error": receipt.detail[:200], "next_at": now + pause})
+        log.warning("notice not accepted handoff=%d verdict=%s", handoff, receipt.verdict)
+        return 0
+
+    def _note(self, outbox: int, values: dict[str, object]) -> None:
+        self.db.transact(
+            lambda link: link.execute(update(Outbox).where(col(Outbox.id) == outbox).values(**values)), door=True
+        )
+
+    def _parcel(self, link: Connection, outbox: int, handoff: int, now: datetime) -> Parcel:
+        live = self.library.live(link)
+        row = link.execute(select(Handoff.__table__).where(col(Handoff.id) == handoff)).one()  # type: ignore[attr-defined]
+        story = tell(link, live, row.lead_id, now)
+        house = live.house
+        person = next((p for p in house.program.sales if p.email == row.owner), house.program.sales[0])
+        renderer = Renderer(Templates(house.files), brand_of(house), self.keys, self.public_url)
+        names = notice_names(house, story, row, person, self.keys, self.public_url)
+        rendered = renderer.notice(names, person.language or house.program.language)
+        domain = house.program.sender.address.rpartition("@")[2]
+        message_id = self.keys.message_id(outbox, domain, "n")
+        payload = compose(
+            rendered,
+            from_name=house.program.name,
+            from_address=house.program.sender.address,
+            to=row.owner,
+            message_id=message_id,
+            date=now,
+            reply_to=story.lead["email"],
+            automatic=True,
+        )
+        return Parcel(-outbox, message_id, house.program.sender.address, row.owner, payload)
+
+
+def notice_names(
+    house: House, story: Story, row: object, person: Salesperson, keys: Keys, public_url: str
+) -> dict[str, object]:
+    """What `_shared/notice.j2` (and the answer page) may print."""
+    handoff = row
+    zone = ZoneInfo(person.zone or house.program.zone)
+    language = person.language or house.program.language
+
+    def when(at: datetime) -> str:
+        return str(format_datetime(at.astimezone(zone), "EEE d MMM, HH:mm", locale=language.replace("-", "_")))
+
+    opened, deadline, name = (getattr(handoff, key) for key in ("opened_at", "deadline_at", "milestone"))
+    lines = sorted((line for line in story.lines if abs(line.points) >= 0.5), key=lambda line: -abs(line.points))
+    rule = house.lifecycle.milestones.get(name)
+
+    def link_to(answer: int) -> str:
+        return f"{public_url}/h/{keys.seal('handoff', handoff.id, answer)}"  # type: ignore[attr-defined]
+
+    return {
+        "handoff": {
+            "id": handoff.id,  # type: ignore[attr-defined]
+            "milestone": name,
+            "reason": reason_sentence(name, story),
+            "opened": when(opened),
+            "deadline": when(deadline),
+            "accept_url": link_to(ACCEPT),
+            "page_url": link_to(PAGE),
+            "reject_urls": {reason: link_to(number) for number, reason in ANSWERS.items()},
+        },
+        "lead": story.lead,
+        "score": handoff.score,  # type: ignore[attr-defined]
+        "fit": letter(handoff.fit),  # type: ignore[attr-defined]
+        "reasons": [
+            {"points": round(line.points), "rule": line.rule, "when": when(line.at) if line.at else None}
+            for line in lines[:6]
+        ],
+        "timeline": [
+            {"when": when(h.at), "what": h.what} for h in story.happenings if h.kind in ("event", "milestone", "stage")
+        ][-12:],
+        "sent": [{"when": when(h.at), "what": h.what} for h in story.happenings if h.kind == "touch" and ": sent" in h.what],
+        "suggestion": (rule.follow_up if rule else None) or "Call or write within the deadline, and begin with what they asked for.",
+        "owner": {"name": person.name, "email": person.email},
+    }
+
+
+def reason_sentence(milestone: str, story: Story) -> str:
+    """Why now, in one sentence."""
+    company = f" of {story.lead['company']}" if story.lead.get("company") else ""
+    who = " ".join(filter(None, (story.lead.get("first_name"), story.lead.get("last_name")))) or "This lead"
+    last = next((h for h in reversed(story.happenings) if h.kind == "event"), None)
+    seen = f" Last seen: {last.what}." if last else ""
+    return f"{who}{company} reached “{milestone.replace('_', ' ')}”.{seen}"
+
+
+def ago(now: datetime, at: datetime) -> str:
+    """`3 hours ago`, for the terminal and pages."""
+    return str(format_timedelta(at - now, add_direction=True, locale="en"))

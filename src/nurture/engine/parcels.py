@@ -1,0 +1,138 @@
+"""From a claimed touch to bytes: the lead's data, its language, its links; nothing is sent here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, select
+from sqlmodel import col
+
+from nurture.channels.base import Parcel
+from nurture.engine.live import Live
+from nurture.engine.permit import has_consent
+from nurture.language.conditions import BUILT_IN
+from nurture.mail.compose import compose
+from nurture.mail.faults import MessageFault
+from nurture.mail.render import Brand, Renderer, RenderJob
+from nurture.mail.templates import Templates
+from nurture.program.load import House, Segment
+from nurture.records import Lead, Touch
+from nurture.steps import Audience, Email, Offer, Sending
+from nurture.tokens import Keys
+
+
+def brand_of(house: House) -> Brand:
+    """Who writes."""
+    program = house.program
+    return Brand(program.name, program.sender.name, program.sender.address, program.address)
+
+
+def lead_data(row: Any, house: House) -> dict[str, Any]:
+    """What a template may say of a lead: every declared field, None where it has nothing."""
+    mapping = row._mapping
+    known = {name: mapping[name] for name in (*BUILT_IN, "stage", "status", "owner", "source")}
+    return {**known, **{name: mapping["fields"].get(name) for name in house.program.fields}}
+
+
+LEAD_COLUMNS = [
+    col(getattr(Lead, name))
+    for name in (*BUILT_IN, "stage", "status", "owner", "source", "fields", "zone")
+]
+
+
+@dataclass
+class Made:
+    """What came of a batch, by touch: parcels, what made one impossible, and whose links are tracked."""
+
+    parcels: dict[int, Parcel] = field(default_factory=dict)
+    faults: dict[int, MessageFault] = field(default_factory=dict)
+    tracked: set[int] = field(default_factory=set)
+
+
+@dataclass
+class Maker:
+    """Makes the parcels of a batch; keeps one renderer per version."""
+
+    live: Live
+    keys: Keys
+    public_url: str
+    _renderers: dict[tuple[int, int], Renderer] = field(default_factory=dict)
+
+    def renderer(self, segment: Segment) -> Renderer:
+        """The renderer of this version's files."""
+        key = (self.live.house.id, segment.id)
+        if key not in self._renderers:
+            templates = Templates({**self.live.house.files, **segment.files})
+            self._renderers[key] = Renderer(templates, brand_of(self.live.house), self.keys, self.public_url)
+        return self._renderers[key]
+
+    def make(
+        self, link: Connection, segment: Segment, step: Sending, owner: str, now: datetime
+    ) -> Made:
+        """The parcels of what `owner` has claimed; a touch without an address has none."""
+        query = (
+            select(col(Touch.id).label("touch"), col(Touch.content), has_consent("tracking", now).label("tracked"), *LEAD_COLUMNS)
+            .join_from(Touch, Lead, col(Lead.id) == col(Touch.lead_id))
+            .where(col(Touch.lease_owner) == owner, col(Touch.state) == "claimed")
+            .order_by(col(Touch.id))
+        )  # fmt: skip
+        made = Made()
+        for row in link.execute(query):
+            if row.email is None:
+                continue
+            if isinstance(step, Audience):
+                made.parcels[row.touch] = self._member(row, step)
+                continue
+            try:
+                made.parcels[row.touch] = self._letter(row, segment, step, now)
+            except MessageFault as fault:
+                made.faults[row.touch] = fault
+            if row.tracked:
+                made.tracked.add(row.touch)
+        return made
+
+    def _member(self, row: Any, step: Audience) -> Parcel:
+        hashed = hashlib.sha256(row.email.encode()).hexdigest()
+        payload = json.dumps({"audience": step.audience.name, step.audience.verb: [hashed]}).encode()
+        return Parcel(row.touch, f"touch-{row.touch}", "", step.audience.name, payload)
+
+    def _letter(self, row: Any, segment: Segment, step: Sending, now: datetime) -> Parcel:
+        program = self.live.house.program
+        offer = self.live.house.piece(row.content) if isinstance(step, Offer) else None
+        message = f"{segment.slug}/{step.email}" if isinstance(step, Email) else ""
+        if isinstance(step, Offer):
+            message = step.message if step.message.startswith("_shared/") else f"{segment.slug}/{step.message}"
+        local = now.astimezone(ZoneInfo(row.zone or program.zone))
+        renderer = self.renderer(segment)
+        rendered = renderer.render(
+            RenderJob(
+                message=message,
+                language=row.language or "",
+                fallback=program.language,
+                lead=lead_data(row, self.live.house),
+                touch_id=row.touch,
+                tracked=bool(row.tracked),
+                offer=offer,
+                today=local.date(),
+                operational=step.purpose() == "operational",
+            )
+        )
+        domain = program.sender.address.rpartition("@")[2]
+        message_id = self.keys.message_id(row.touch, domain)
+        payload = compose(
+            rendered,
+            from_name=program.sender.name,
+            from_address=program.sender.address,
+            to=row.email,
+            reply_to=program.reply_to,
+            message_id=message_id,
+            date=now,
+            list_id=f"{segment.slug}.{domain}",
+            unsubscribe_url=f"{renderer.public_url}/u/{self.keys.seal('unsubscribe', row.touch)}",
+        )
+        return Parcel(row.touch, message_id, program.sender.address, row.email, payload)

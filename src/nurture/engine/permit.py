@@ -1,0 +1,230 @@
+"""The permit: everything that must hold for a message to go out, judged in the transaction that writes `sending`.
+
+The leads are locked in id order, control is read `FOR SHARE`; an unsubscribe takes the same lead's lock, so
+whichever commits first is seen by the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, String, and_, case, cast, false, func, literal, null, or_, select
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from nurture.db import greatest
+from nurture.engine.enrolling import suppressed
+from nurture.engine.live import Live
+from nurture.engine.planning import windowed
+from nurture.language.compiler import Scope, compile_condition
+from nurture.program.load import Segment
+from nurture.records import Consent, Control, Enrolment, Lead, Milestone, Touch
+from nurture.records.types import from_micros, micros, span_micros, to_micros
+from nurture.steps import Audience, Sending
+from nurture.zones import day_begins, lead_country, lead_zone, next_open
+
+WEEK = timedelta(hours=168)
+#: Touches that count against a cap.
+_COUNTED = ("sending", "sent", "uncertain")
+
+
+@dataclass
+class Verdict:
+    """What is to happen with one claimed touch: `state`, why, and when it is tried again."""
+
+    touch: int
+    state: str
+    reason: str | None = None
+    next_at: datetime | None = None
+
+
+def judge(
+    link: Connection, live: Live, segment: Segment, step: Sending, owner: str, now: datetime
+) -> list[Verdict]:
+    """One verdict for each touch that `owner` has claimed on this step, under the locks of their leads."""
+    mine = and_(col(Touch.lease_owner) == owner, col(Touch.state) == "claimed", col(Touch.step) == step.id)
+    stopped = held(link, segment.slug)
+    leads = select(col(Touch.lead_id)).where(mine)
+    link.execute(select(col(Lead.id)).where(col(Lead.id).in_(leads)).order_by(col(Lead.id)).with_for_update())
+    reason, until = _reasons(live, segment, step, stopped, now)
+    query = (
+        select(col(Touch.id), reason, until)
+        .join_from(Touch, Lead, col(Lead.id) == col(Touch.lead_id))
+        .join(Enrolment, col(Enrolment.id) == col(Touch.enrolment_id))
+        .where(mine)
+        .order_by(col(Touch.id))
+    )
+    return [_verdict(*row) for row in link.execute(query)]
+
+
+def held(link: Connection, slug: str) -> bool:
+    """Whether sending for this segment is on hold or stopped, as the operator last said."""
+    scopes = ("all", f"segment:{slug}")
+    rows = select(col(Control.state)).where(col(Control.scope).in_(scopes)).with_for_update(read=True)
+    return bool(link.execute(rows).all())
+
+
+def _verdict(touch: int, said: str | None, until: int | None) -> Verdict:
+    if said is None:
+        return Verdict(touch, "sending")
+    state, _, reason = said.partition(":")
+    return Verdict(touch, state, reason or None, from_micros(until) if until is not None else None)
+
+
+def _reasons(
+    live: Live, segment: Segment, step: Sending, stopped: bool, now: datetime
+) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """(`state:reason` or NULL for a permit, instant of the next try in microseconds) per touch."""
+    instant_now = literal(to_micros(now))
+    message = not isinstance(step, Audience)
+    marketing = step.purpose() == "marketing"
+    refusals: list[tuple[ColumnElement[bool], str]] = [
+        (col(Enrolment.ended_at).is_not(None), "cancelled:ended"),
+        (literal(stopped), "planned:paused"),
+        (_lead_held(), "planned:paused"),
+    ]
+    if not (isinstance(step, Audience) and step.audience.verb == "remove"):
+        refusals.append((suppressed(), "suppressed:suppressed"))
+        refusals.append((col(Lead.email).is_(None), "suppressed:no_address"))
+        if marketing:
+            refusals.append((~has_consent("mail", now), "suppressed:no_consent"))
+    refusals += [(holds, f"cancelled:{word}") for holds, word in _over(live, segment, now)]
+    if message and not step.repeats():
+        refusals.append((_received_before(), "suppressed:already_received"))
+    late = instant_now > micros(col(Touch.allowed_at)) + span_micros(segment.spec.max_late.roughly)
+    refusals.append((late, "expired:late"))
+    deferrals: list[tuple[ColumnElement[bool], str, ColumnElement[Any]]] = []
+    if windowed(step):
+        zone, country = lead_zone(live.house.program.zone), lead_country(live.house.program.country)
+        window = segment.window(live.house)
+        opens = func.coalesce(next_open(window, instant_now, zone, country), instant_now)
+        deferrals.append((opens > instant_now, "planned:window", opens))
+        wanted = _wanted_by_higher(live, segment, now)
+        if wanted is not None:
+            tomorrow = day_begins(instant_now, zone, 1)
+            deferrals.append((wanted, "planned:priority", _opening(window, tomorrow, zone, country)))
+        full, free = _cap(live, now)
+        deferrals.append((full, "planned:cap", _opening(window, free, zone, country)))
+    said = case(
+        *[(holds, literal(word)) for holds, word in refusals],
+        *[(holds, literal(word)) for holds, word, _ in deferrals],
+        else_=null(),
+    )
+    refused = or_(false(), *(holds for holds, _ in refusals))
+    until = case((refused, null()), *[(holds, at) for holds, _, at in deferrals], else_=null())
+    return said, until
+
+
+def _opening(window: Any, at: ColumnElement[Any], zone: ColumnElement[str], country: ColumnElement[str]) -> Any:
+    return func.coalesce(next_open(window, at, zone, country), at)
+
+
+def _lead_held() -> ColumnElement[bool]:
+    scope = literal("lead:") + cast(col(Lead.id), String)
+    return select(1).where(col(Control.scope) == scope).correlate(Lead).exists()
+
+
+def has_consent(purpose: str, now: datetime) -> ColumnElement[bool]:
+    """Whether the lead has a valid basis for `mail` or `tracking`: given, not withdrawn, not run out."""
+    valid = (
+        (col(Consent.lead_id) == col(Lead.id))
+        & (col(Consent.purpose) == purpose)
+        & (col(Consent.given_at) <= now)
+        & col(Consent.withdrawn_at).is_(None)
+        & (col(Consent.expires_at).is_(None) | (col(Consent.expires_at) > now))
+    )
+    return select(1).where(valid).correlate(Lead).exists()
+
+
+def _over(live: Live, segment: Segment, now: datetime) -> list[tuple[ColumnElement[bool], str]]:
+    """Objective reached or leave rule true by now, even if nobody has settled it yet."""
+    found: list[tuple[ColumnElement[bool], str]] = []
+    spec = segment.spec
+    if spec.objective:
+        reached = (
+            select(1)
+            .where(
+                col(Milestone.lead_id) == col(Lead.id),
+                col(Milestone.name) == spec.objective,
+                col(Milestone.reached_at) >= col(Enrolment.started_at),
+            )
+            .correlate(Lead, Enrolment)
+        )
+        found.append((reached.exists(), "objective"))
+    if spec.leave is not None:
+        scope: Scope = live.scope(now, segment)
+        found.append((compile_condition(spec.leave, scope), "left"))
+    return found
+
+
+def _received_before() -> ColumnElement[bool]:
+    other = aliased(Touch)
+    same = and_(
+        col(other.lead_id) == col(Touch.lead_id),
+        col(other.content) == col(Touch.content),
+        col(other.id) != col(Touch.id),
+        col(other.state).in_(_COUNTED),
+    )
+    return select(1).select_from(other).where(same).correlate(Touch).exists()
+
+
+def _wanted_by_higher(live: Live, segment: Segment, now: datetime) -> ColumnElement[bool] | None:
+    """A sequence of higher priority wants this lead: it stands due there on a step that sends."""
+    higher = [slug for slug, other in live.segments.items() if other.spec.priority > segment.spec.priority]
+    if not higher:
+        return None
+    other = aliased(Touch)
+    waiting = and_(
+        col(other.lead_id) == col(Touch.lead_id),
+        col(other.sequence).in_(higher),
+        col(other.kind) != "audience",
+        col(other.state).in_(("planned", "claimed", "retry_wait", "sending")),
+        col(other.due_at) <= now,
+    )
+    return select(1).select_from(other).where(waiting).correlate(Touch).exists()
+
+
+def _cap(live: Live, now: datetime) -> tuple[ColumnElement[bool], ColumnElement[Any]]:
+    """(the lead has had its share, the first instant at which it may have more), across all sequences."""
+    caps, instant_now = live.house.program.caps, literal(to_micros(now))
+    zone = lead_zone(live.house.program.zone)
+    full: list[ColumnElement[bool]] = [false()]
+    free: list[ColumnElement[Any]] = [instant_now]
+    if caps.per_day:
+        today = _sent_since(day_begins(instant_now, zone))
+        full.append(today >= caps.per_day)
+        free.append(case((today >= caps.per_day, day_begins(instant_now, zone, 1)), else_=instant_now))
+    if caps.per_7_days:
+        since = literal(to_micros(now - WEEK) + 1)
+        week = _sent_since(since)
+        other = aliased(Touch)
+        nth = (
+            select(micros(col(other.sending_at)) + span_micros(WEEK))
+            .select_from(other)
+            .where(_counted(other))
+            .order_by(col(other.sending_at).desc())
+            .offset(caps.per_7_days - 1)
+            .limit(1)
+            .correlate(Touch)
+            .scalar_subquery()
+        )
+        full.append(week >= caps.per_7_days)
+        free.append(case((week >= caps.per_7_days, nth), else_=instant_now))
+    return or_(*full), greatest(*free)
+
+
+def _counted(other: Any) -> ColumnElement[bool]:
+    return and_(
+        col(other.lead_id) == col(Touch.lead_id),
+        col(other.purpose) == "marketing",
+        col(other.kind) != "audience",
+        col(other.state).in_(_COUNTED),
+    )
+
+
+def _sent_since(since: ColumnElement[Any]) -> ColumnElement[Any]:
+    other = aliased(Touch)
+    rows = select(func.count()).select_from(other).where(_counted(other), micros(col(other.sending_at)) >= since)
+    return rows.correlate(Touch, Lead).scalar_subquery()

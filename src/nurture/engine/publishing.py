@@ -1,0 +1,153 @@
+"""Publish: make a version live, and say first what it means in leads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, delete, func, literal, select, update
+from sqlmodel import col
+
+from nurture.db import upsert
+from nurture.engine import scoring
+from nurture.engine.enrolling import belongs, holding_rule
+from nurture.engine.live import Library, Live
+from nurture.language.compiler import turns
+from nurture.program.load import House, Loaded, Segment, content_hash
+from nurture.records import Enrolment, Holding, Lead, ProgramVersion, SequenceVersion, Touch
+from nurture.records.types import Instant
+from nurture.worklist import put_work
+
+
+@dataclass
+class Effect:
+    """What publishing one segment means: how many match, how many of them enter, who stays on an older version."""
+
+    slug: str
+    number: int
+    changed: bool
+    matching: int = 0
+    entering: int = 0
+    existing: bool = False
+    inside: int = 0
+    first: bool = False
+
+    def __str__(self) -> str:
+        if not self.changed:
+            return f"{self.slug}: unchanged (version {self.number})"
+        entering = (
+            f"{self.entering:,} enter at the next tick (existing: true)"
+            if self.existing
+            else f"0 enrol now; {self.matching:,} matched before (existing: false)"
+        )
+        inside = f"; {self.inside:,} inside finish on their version" if self.inside else ""
+        return f"{self.slug}: version {self.number} is live; {entering}{inside}"
+
+
+@dataclass
+class Published:
+    """What became live."""
+
+    program_number: int
+    program_changed: bool
+    rescored: int = 0
+    effects: list[Effect] = field(default_factory=list)
+
+
+def publish(link: Connection, library: Library, loaded: Loaded, slugs: list[str], now: datetime) -> Published:
+    """Store and make live the program version and the versions of `slugs`; nothing when nothing changed."""
+    house = loaded.require().house
+    assert house is not None
+    result = _publish_house(link, house, now)
+    for slug in slugs:
+        result.effects.append(_publish_segment(link, library, loaded.segments[slug], now))
+    if result.program_changed:
+        live = library.live(link)
+        if result.program_number > 1:
+            scoring.rescore_everybody(link, live.house, now)
+            result.rescored = link.execute(select(func.count()).select_from(Lead)).scalar_one()
+        else:
+            put_work(link, select(col(Lead.id)), now)
+        _wake_exhausted(link, now)
+    return result
+
+
+def _publish_house(link: Connection, house: House, now: datetime) -> Published:
+    newest = link.execute(
+        select(col(ProgramVersion.number), col(ProgramVersion.content_hash)).order_by(col(ProgramVersion.number).desc()).limit(1)
+    ).one_or_none()
+    digest = content_hash(house.files)
+    if newest is not None and newest.content_hash == digest:
+        return Published(newest.number, False)
+    number = 1 if newest is None else newest.number + 1
+    row = {"number": number, "content_hash": digest, "files": dict(house.files), "published_at": now}
+    link.execute(ProgramVersion.__table__.insert().values(**row))  # type: ignore[attr-defined]
+    return Published(number, True)
+
+
+def _publish_segment(link: Connection, library: Library, segment: Segment, now: datetime) -> Effect:
+    digest = content_hash(segment.files)
+    query = select(col(SequenceVersion.number), col(SequenceVersion.content_hash)).where(
+        col(SequenceVersion.sequence) == segment.slug, col(SequenceVersion.closed_at).is_(None)
+    )
+    current = link.execute(query).one_or_none()
+    if current is not None and current.content_hash == digest:
+        return Effect(segment.slug, current.number, changed=False)
+    last = link.execute(
+        select(func.max(col(SequenceVersion.number))).where(col(SequenceVersion.sequence) == segment.slug)
+    ).scalar()
+    number = (last or 0) + 1
+    link.execute(
+        update(SequenceVersion)
+        .where(col(SequenceVersion.sequence) == segment.slug, col(SequenceVersion.closed_at).is_(None))
+        .values(closed_at=now)
+    )
+    link.execute(
+        SequenceVersion.__table__.insert().values(  # type: ignore[attr-defined]
+            sequence=segment.slug, number=number, content_hash=digest, files=dict(segment.files), published_at=now
+        )
+    )
+    live = library.live(link)
+    effect = Effect(segment.slug, number, True, existing=segment.spec.enrol.existing, first=current is None)
+    inside = (col(Enrolment.sequence) == segment.slug) & col(Enrolment.ended_at).is_(None)
+    effect.inside = link.execute(select(func.count()).where(inside)).scalar_one()
+    fresh = live.segment(segment.slug)
+    _mark_existing(link, live, fresh, effect, now)
+    scope = live.scope(now, fresh)
+    if any(turns(rule, scope) is not None for rule in (fresh.spec.segment, fresh.spec.enrol.when)):
+        put_work(link, select(col(Lead.id)), now)  # so that each lead's next turn is planned
+    return effect
+
+
+def _mark_existing(link: Connection, live: Live, segment: Segment, effect: Effect, now: datetime) -> None:
+    """Whoever matches already is remembered as matching, so that only a later transition enrols; or is let in."""
+    rule = holding_rule(segment.slug)
+    match = belongs(live, segment, now)
+    held = select(1).where(col(Holding.lead_id) == col(Lead.id), col(Holding.rule) == rule).correlate(Lead).exists()
+    new: Select[Any] = select(col(Lead.id)).where(match, ~held)
+    effect.matching = link.execute(select(func.count()).select_from(new.subquery())).scalar_one()
+    if effect.existing:
+        effect.entering = effect.matching
+        put_work(link, new, now)
+    else:
+        rows = new.add_columns(literal(rule), literal(now, Instant()))
+        link.execute(upsert(link)(Holding).from_select(["lead_id", "rule", "since"], rows).on_conflict_do_nothing())
+    over = select(col(Lead.id)).where(~match)
+    link.execute(delete(Holding).where(col(Holding.rule) == rule, col(Holding.lead_id).in_(over)))
+
+
+def _wake_exhausted(link: Connection, now: datetime) -> None:
+    """Leads that idle on an offer step because nothing was left look again: there may be new content."""
+    touched = select(1).where(
+        col(Touch.enrolment_id) == col(Enrolment.id),
+        col(Touch.step) == col(Enrolment.step),
+        col(Touch.occurrence) == col(Enrolment.occurrence),
+    )
+    idle = and_(col(Enrolment.ended_at).is_(None), col(Enrolment.due_at).is_(None))
+    link.execute(
+        update(Enrolment)
+        .where(idle, ~touched.correlate(Enrolment).exists())
+        .values(due_at=now)
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,286 @@
+"""A file of leads into the database."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nurture.db import BULK_ROWS, Database
+from nurture.errors import FileFault
+from nurture.intake import values
+from nurture.intake.agreements import NO
+from nurture.intake.columns import KnownFields, Plan, check_named, plan_leads, shown
+from nurture.intake.mapping import ConsentColumn, Mapping
+from nurture.intake.people import Outcome, Person, put_people
+from nurture.intake.reader import Record, Table
+from nurture.intake.report import ImportReport, Notes
+from nurture.intake.shapes import as_text, squeeze
+from nurture.intake.staging import Progress, Staging
+from nurture.intake.trouble import finish, place_for_refused
+
+log = logging.getLogger("nurture.intake")
+#: People of one transaction: each may write a lead, its work row, consents, tags and a transition.
+CHUNK = 1000
+#: Said instead of a basis: import without one.
+NO_BASIS = "none"
+_TAGS = re.compile(r"[;|]")
+_LENIENT: dict[str, Callable[[str], str]] = {
+    "country": values.country,
+    "language": values.language,
+    "owner": values.email,
+}
+
+
+def import_leads(
+    db: Database, path: Path, *, known: KnownFields, now: datetime, mapping: Mapping | None = None,
+    encoding: str | None = None, consent: str | None = None, source: str | None = None,
+    refused_to: Path | None = None, progress: Progress = None,
+) -> ImportReport:  # fmt: skip
+    """Create and complete leads from a CSV or NDJSON file; the same file again changes nothing.
+
+    `consent`: the basis on which all of them may be written to, or `none`. `progress` is told bytes done and in all.
+    Raises FileFault, with the way out, when the file cannot be imported at all; then nothing of it was applied.
+    """
+    mapping = mapping or Mapping()
+    source = source or mapping.source
+    if consent is not None and consent not in (*values.BASES, NO_BASIS):
+        raise FileFault(f"--consent '{consent}' is not known; say {', '.join(values.BASES)} or {NO_BASIS}")
+    table = Table(path, encoding, "leads")
+    check_named(path, table.header, mapping)
+    report = ImportReport("leads", path, table.form)
+    target = place_for_refused(path, refused_to)
+    with Staging(table, report, progress) as staging:
+        rows = _LeadRows(table, mapping, known, source, consent)
+        rows.read_into(staging)
+        target.check(report)
+        without = _write(db, staging, rows, report, now, origin=source or path.name)
+        finish(staging, target, report, rows.notes, rows.unused)
+    if without:
+        who = "1 lead has" if without == 1 else f"{without:,} leads have"
+        report.warnings.insert(0, f"{who} no basis for mail: their messages will be suppressed(no_consent)")
+    log.info(
+        "leads imported rows=%d created=%d changed=%d unchanged=%d refused=%d",
+        report.rows, report.created, report.changed, report.unchanged, report.refused_count,
+    )  # fmt: skip
+    return report
+
+
+def _write(
+    db: Database, staging: Staging, rows: _LeadRows, report: ImportReport, now: datetime, origin: str
+) -> int:
+    """Apply the staged rows, a chunk of people per transaction; the number of leads with an address and no basis."""
+    without = 0
+    for people in staging.by_person(CHUNK, rows.join):
+        outcomes = db.transact(partial(put_people, people=people, now=now, origin=origin))
+        for outcome in outcomes:
+            _count(outcome, staging, report, rows)
+            without += outcome.problem is None and outcome.has_address and not outcome.may_mail
+    return without
+
+
+def _count(outcome: Outcome, staging: Staging, report: ImportReport, rows: _LeadRows) -> None:
+    lines = outcome.person.lines
+    if outcome.problem is not None:
+        for line in lines:
+            staging.refuse(line, rows.id_column, outcome.problem)
+        return
+    setattr(report, outcome.state, getattr(report, outcome.state) + 1)
+    report.repeated += len(lines) - 1
+    for line in lines[1:]:
+        rows.notes.add("names a person whom an earlier row names; the later row was applied on top", line)
+    for said in outcome.notes:
+        rows.notes.add(said, lines[0])
+
+
+class _LeadRows:
+    """Reads rows as people; collects what is worth a note."""
+
+    def __init__(
+        self, table: Table, mapping: Mapping, known: KnownFields, source: str | None, consent: str | None
+    ) -> None:
+        self.table, self.mapping, self.known, self.source = table, mapping, known, source
+        self.consent = consent
+        self.basis = None if consent == NO_BASIS else consent
+        self.notes = Notes()
+        self.unused: dict[str, None] = {}
+        self.dates = values.Dates(mapping.dates, mapping.zone or known.zone)
+        self.unanswered = {word.casefold() for word in mapping.unanswered}
+        self.id_column = ""
+        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._parsers = {name: self._parser(kind) for name, kind in known.fields.items()}
+
+    def read_into(self, staging: Staging) -> None:
+        """Stage every row, or refuse it; raises FileFault where the file as a whole cannot be trusted."""
+        if self.table.header is not None:
+            self._check_header(self.table.header)
+        addresses, asked = 0, False
+        for record in self.table.records():
+            staging.report.rows += 1
+            if record.problem is not None:
+                staging.refuse(record.line, "", record.problem)
+                continue
+            plan = self._plan(tuple(record.cells))
+            person, problems = self._person(record, plan)
+            if problems:
+                staging.refuse(record.line, problems[0][0], _sentence(problems))
+                continue
+            addresses += person.email is not None
+            asked = asked or plan.consent is not None
+            staging.keep(record.line, person.email, person.source_id, _body(person))
+        if addresses and not asked and self.consent is None:
+            raise self._unasked(addresses)
+
+    def join(self, rows: Iterator[tuple[int, Any]]) -> Person:
+        """The rows of one person as one; later ones on top."""
+        whole: Person | None = None
+        for line, (email, source_id, columns, fields, tags, mail, tracking) in rows:
+            person = Person(email, self.source, source_id, columns, fields, tags, mail, tracking, [line])
+            if whole is None:
+                whole = person
+            else:
+                whole.absorb(person)
+        assert whole is not None
+        return whole
+
+    def _check_header(self, header: Sequence[str]) -> None:
+        plan = self._plan(tuple(header))
+        if "email" not in plan.columns and "id" not in plan.columns:
+            if any("@" in name for name in header):
+                raise FileFault(
+                    f"{self.table.path}: its first line is a lead, not a header; add a line with column names"
+                )
+            raise FileFault(
+                f"{self.table.path}: no column is an e-mail address or an id; its columns are {shown(header)}; "
+                "name one in a mapping file (fields: {email: COLUMN}, or id: COLUMN)"
+            )
+        if "email" in plan.columns and plan.consent is None and self.consent is None:
+            raise self._unasked(None)
+
+    def _unasked(self, addresses: int | None) -> FileFault:
+        whose = "Its" if addresses is None else f"{addresses:,}"
+        return FileFault(
+            f"{self.table.path}: {whose} leads have e-mail addresses, and nothing says that they may be written to.\n"
+            "  A column says it:    name it 'consent', or in a mapping file  consent: {column: NAME}\n"
+            f"  It holds for all:    --consent {' | '.join(values.BASES)}\n"
+            f"  They may not:        --consent {NO_BASIS}  (scored and handed over, never mailed)\n"
+            "Nothing was imported."
+        )
+
+    def _plan(self, names: tuple[str, ...]) -> Plan:
+        plan = self._plans.get(names)
+        if plan is None:
+            plan = plan_leads(self.table.path, names, self.mapping, self.known.fields, self.source)
+            if len(self._plans) < 1000:
+                self._plans[names] = plan
+            self.unused |= dict.fromkeys(plan.unused)
+            self.id_column = plan.columns.get("id", self.id_column)
+        return plan
+
+    def _parser(self, kind: str) -> Callable[[str], Any]:
+        return {"number": values.number, "flag": values.flag, "date": self.dates.day}.get(kind, str)
+
+    def _person(self, record: Record, plan: Plan) -> tuple[Person, list[tuple[str, str]]]:
+        """What the row says, and (column, problem) of every cell that cannot be read."""
+        person = Person(None, self.source)
+        problems: list[tuple[str, str]] = []
+        for ours, column in plan.columns.items():
+            text = self._cell(record, column)
+            if not text:
+                continue
+            try:
+                self._take(person, ours, text, record.line, column)
+            except values.TwoWays as problem:
+                raise FileFault(
+                    f"{self.table.path}: line {record.line}, {column}: {problem}; nothing was imported"
+                ) from None
+            except ValueError as problem:
+                problems.append((column, str(problem)))
+        try:
+            self._agree(person, record, plan)
+        except ValueError as problem:
+            problems.append((plan.consent.column if plan.consent else "consent", str(problem)))
+        if not problems and person.email is None and person.source_id is None:
+            problems.append((plan.columns.get("email", ""), "is empty, and no other column says who this is"))
+        return person, problems
+
+    def _cell(self, record: Record, column: str) -> str:
+        text = as_text(record.cells.get(column))
+        return "" if self.unanswered and text.casefold() in self.unanswered else text
+
+    def _take(self, person: Person, ours: str, text: str, line: int, column: str) -> None:
+        """One cell into `person`; raises ValueError if it cannot be read and matters."""
+        if ours == "email":
+            person.email = values.email(text)
+        elif ours == "id":
+            person.source_id = values.line_of_text(text)
+        elif ours == "tags":
+            person.tags = [tag for tag in map(values.tag, _TAGS.split(text)) if tag]
+        elif ours == "stage":
+            person.columns["stage"] = values.stage(text)
+        elif ours == "timezone":
+            person.columns["timezone"] = values.line_of_text(text)
+            self._lenient(person, "zone", values.zone, text, line, column)
+        elif ours in _LENIENT:
+            self._lenient(person, ours, _LENIENT[ours], text, line, column)
+        elif ours in self._parsers:
+            person.fields[ours] = self._parsers[ours](text)
+        else:
+            person.columns[ours] = values.line_of_text(text)
+
+    def _lenient(
+        self, person: Person, ours: str, parse: Callable[[str], str], text: str, line: int, column: str
+    ) -> None:
+        try:
+            person.columns[ours] = parse(text)
+        except ValueError as problem:
+            shown_text = "a cell" if ours == "owner" else f"'{text[:40]}'"
+            self.notes.add(f"{column}: {shown_text} {_clause(problem, ours)}; left empty", line)
+
+    def _agree(self, person: Person, record: Record, plan: Plan) -> None:
+        if plan.consent is not None:
+            person.mail = self._said(plan.consent, record)
+        elif person.email is not None:
+            person.mail = self.basis
+        if plan.tracking is not None:
+            person.tracking = self._said(plan.tracking, record)
+
+    def _said(self, column: ConsentColumn, record: Record) -> str | None:
+        """The basis that the column states, `no`, or None where it is silent."""
+        text = self._cell(record, column.column)
+        if not text:
+            return None
+        word, yes = text.casefold(), column.basis or self.basis or "consent"
+        if column.yes or column.no:
+            if word in column.yes or word in column.no:
+                return yes if word in column.yes else NO
+            if column.yes and column.no:
+                raise ValueError("is neither in the mapping file's yes nor in its no")
+            return NO if column.yes else yes
+        named = next((basis for basis in values.BASES if squeeze(basis) == squeeze(text)), None)
+        return named or (yes if values.flag(text) else NO)
+
+
+def _clause(problem: ValueError, ours: str) -> str:
+    return "is not the e-mail address of a salesperson" if ours == "owner" else str(problem)
+
+
+def _sentence(problems: Sequence[tuple[str, str]]) -> str:
+    first, *others = problems
+    return "; ".join([first[1], *(f"{column} {said}" for column, said in others)])
+
+
+def _body(person: Person) -> list[Any]:
+    return [
+        person.email,
+        person.source_id,
+        person.columns,
+        person.fields,
+        person.tags,
+        person.mail,
+        person.tracking,
+    ]

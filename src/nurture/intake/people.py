@@ -1,0 +1,309 @@
+"""Leads into the database: who is known already, what changes, what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, select, update
+from sqlmodel import SQLModel
+
+from nurture import clock, db
+from nurture.folding import fold
+from nurture.intake.agreements import Agreements
+from nurture.worklist import put_work
+from nurture.zones import know_zones
+
+_LEAD = SQLModel.metadata.tables["lead"]
+_TAG = SQLModel.metadata.tables["lead_tag"]
+_TRANSITION = SQLModel.metadata.tables["stage_transition"]
+
+#: Columns that whoever brings facts may fill.
+TEXTS = (
+    "first_name",
+    "last_name",
+    "company",
+    "title",
+    "phone",
+    "country",
+    "language",
+    "timezone",
+    "status",
+    "owner",
+)
+BUILT_IN = (*TEXTS, "zone", "stage")
+#: Only newcomers bring these: later they are the lifecycle's.
+AT_BIRTH = ("stage", "status")
+_KEYS = ("email", "source", "source_id")
+_READ = [_LEAD.c[name] for name in ("id", *_KEYS, *BUILT_IN, "fields", "folded")]
+_UPDATED = (*_KEYS, *(name for name in BUILT_IN if name not in AT_BIRTH), "fields", "folded", "changed_at")
+#: Compared as they are.
+_UNFOLDED = ("zone", "stage", "status", "owner", "source", "source_id")
+_folded = lru_cache(maxsize=16_384)(fold)
+
+State = Literal["created", "changed", "unchanged"]
+
+
+@dataclass(slots=True)
+class Person:
+    """What one source says of one person; what it does not say is absent, never empty."""
+
+    email: str | None
+    source: str | None = None
+    source_id: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    #: A basis, or `no`; None: nothing was said.
+    mail: str | None = None
+    tracking: str | None = None
+    #: Of the file it came from.
+    lines: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, values: dict[str, Any], tags: Iterable[str] = (), **more: Any) -> Person:
+        """From one dict of built-in columns and custom fields; empty values are left out."""
+        known = {name: value for name, value in values.items() if value not in (None, "")}
+        columns = {name: known.pop(name) for name in BUILT_IN if name in known}
+        folded = [_folded(tag) for tag in tags]
+        return cls(known.pop("email", None), columns=columns, fields=known, tags=folded, **more)
+
+    def absorb(self, later: Person) -> None:
+        """Apply a later row of the same person on top."""
+        self.email = self.email or later.email
+        if self.source_id is None and later.source_id is not None:
+            self.source, self.source_id = later.source, later.source_id
+        self.columns |= later.columns
+        self.fields |= later.fields
+        self.tags += [tag for tag in later.tags if tag not in self.tags]
+        self.mail, self.tracking = later.mail or self.mail, later.tracking or self.tracking
+        self.lines += later.lines
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one person; `problem` when nothing was written, `notes` when something was left as it was."""
+
+    person: Person
+    state: State = "unchanged"
+    lead_id: int | None = None
+    problem: str | None = None
+    notes: list[str] = field(default_factory=list)
+    has_address: bool = False
+    #: There is a basis to write to the lead.
+    may_mail: bool = False
+
+
+def put_people(link: Connection, people: Sequence[Person], *, now: datetime, origin: str) -> list[Outcome]:
+    """Create or complete the leads of `people`, in order, with a handful of statements for all of them.
+
+    `origin` is the source that consents name. At most BULK_ROWS / 5 people, so that a transaction stays short.
+    """
+    know_zones(link, {person.columns["zone"] for person in people if "zone" in person.columns})
+    outcomes = [Outcome(person) for person in people]
+    todo = outcomes
+    while todo:
+        todo = _round(link, todo, now, origin)
+    return outcomes
+
+
+def _round(link: Connection, outcomes: Sequence[Outcome], now: datetime, origin: str) -> list[Outcome]:
+    """One pass; the outcomes whose lead somebody else created meanwhile are returned to be done again."""
+    plan = _Plan(link, outcomes, now)
+    plan.read()
+    plan.decide()
+    touched = plan.touched()
+    put_work(link, touched, now)
+    if touched and link.dialect.name != "sqlite":  # SQLite has one writer: what was read stands
+        plan.read(lock=touched)
+        plan.decide()
+        put_work(link, plan.touched() - touched, now)
+    again = plan.write(origin)
+    put_work(link, plan.born, now)
+    return again
+
+
+class _Plan:
+    """Some people against the leads that are there: each meets its lead, or becomes a new row."""
+
+    def __init__(self, link: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
+        self.link, self.outcomes, self.now = link, outcomes, now
+        self.stored: dict[int, dict[str, Any]] = {}
+        self.tags: set[tuple[int, str]] = set()
+        self.born: set[int] = set()
+
+    def read(self, lock: set[int] | None = None) -> None:
+        """The leads that any of the people may be; with `lock`, those leads again and under lock."""
+        if lock is not None:
+            mine = select(*_READ).where(_LEAD.c.id.in_(sorted(lock))).order_by(_LEAD.c.id).with_for_update()
+            self.stored |= {row["id"]: dict(row) for row in self.link.execute(mine).mappings()}
+        else:
+            emails = [o.person.email for o in self.outcomes if o.person.email]
+            if emails:
+                self._found(_LEAD.c.email.in_(emails))
+            named = [o.person for o in self.outcomes if o.person.source_id]
+            for source in {person.source for person in named}:
+                theirs = [person.source_id for person in named if person.source == source]
+                self._found((_LEAD.c.source == source) & _LEAD.c.source_id.in_(theirs))
+        ids = list(self.stored)
+        self.agreements = Agreements(self.link, ids, self.now)
+        if ids and any(o.person.tags for o in self.outcomes):
+            rows = self.link.execute(select(_TAG.c.lead_id, _TAG.c.tag).where(_TAG.c.lead_id.in_(ids)))
+            self.tags = {(row.lead_id, row.tag) for row in rows}
+
+    def _found(self, which: Any) -> None:
+        self.stored |= {
+            row["id"]: dict(row) for row in self.link.execute(select(*_READ).where(which)).mappings()
+        }
+
+    def decide(self) -> None:
+        """Apply every person to a copy of what is stored; nothing is written."""
+        self.rows = {lead_id: dict(row) for lead_id, row in self.stored.items()}
+        self.fresh: list[dict[str, Any]] = []
+        self.pairs: list[tuple[Outcome, dict[str, Any]]] = []
+        self.dirty: set[int] = set()
+        self.by_email = {row["email"]: row for row in self.rows.values() if row["email"]}
+        self.by_id = {
+            (row["source"], row["source_id"]): row for row in self.rows.values() if row["source_id"]
+        }
+        for outcome in self.outcomes:
+            outcome.state, outcome.problem, outcome.notes = "unchanged", None, []
+            row = self._meet(outcome)
+            if row is not None:
+                self.pairs.append((outcome, row))
+
+    def touched(self) -> set[int]:
+        """The known leads of whom something changes."""
+        return {
+            row["id"] for outcome, row in self.pairs if outcome.state == "changed" and row["id"] is not None
+        }
+
+    def _meet(self, outcome: Outcome) -> dict[str, Any] | None:
+        """The row of this person, updated; None, with the problem said, if it cannot be one person."""
+        person = outcome.person
+        named = self.by_id.get((person.source, person.source_id)) if person.source_id else None
+        row = self.by_email.get(person.email) if person.email else named
+        if row is None and named is not None and named["email"] is None:
+            row = named
+        if named is not None and named is not row:
+            outcome.problem = (
+                "belongs to another lead than the e-mail address; correct one, or leave the id empty"
+            )
+            return None
+        if row is None:
+            row = {"id": None, "source_id": None, "fields": {}, "folded": {}}
+            self.fresh.append(row)
+            outcome.state = "created"
+        self._apply(outcome, row)
+        if row["email"]:
+            self.by_email[row["email"]] = row
+        if row["source_id"]:
+            self.by_id[row["source"], row["source_id"]] = row
+        return row
+
+    def _apply(self, outcome: Outcome, row: dict[str, Any]) -> None:
+        person, new = outcome.person, outcome.state == "created"
+        said: dict[str, Any] = {k: v for k, v in person.columns.items() if new or k not in AT_BIRTH}
+        if person.email or new:
+            said["email"] = person.email
+        if row["source_id"] is None and (person.source_id or new):
+            said |= {"source": person.source, "source_id": person.source_id}
+        elif person.source_id and (row["source"], row["source_id"]) != (person.source, person.source_id):
+            outcome.notes.append("the lead is known under another id already and keeps it")
+        if not new and any(row.get(k) != person.columns[k] for k in AT_BIRTH if k in person.columns):
+            outcome.notes.append("stage and status of a lead that is known already are left as they are")
+        changes = {k: v for k, v in said.items() if k not in row or row[k] != v}
+        fields = {
+            k: v for k, v in person.fields.items() if k not in row["fields"] or _differ(row["fields"][k], v)
+        }
+        if changes or fields:
+            shadows = {
+                k: _folded(v)
+                for k, v in (changes | fields).items()
+                if isinstance(v, str) and k not in _UNFOLDED
+            }
+            row |= changes
+            row["fields"], row["folded"] = row["fields"] | fields, row["folded"] | shadows
+            row["changed_at"] = self.now
+        if new:
+            return
+        if row["id"] is not None and (changes or fields):
+            self.dirty.add(row["id"])
+        if changes or fields or self._agrees_anew(outcome, row["id"]):
+            outcome.state = "changed"
+
+    def _agrees_anew(self, outcome: Outcome, lead_id: int | None) -> bool:
+        """Whether tags or consents of a known lead change."""
+        if lead_id is None:
+            return False
+        person = outcome.person
+        if self.agreements.stays_withdrawn(lead_id, person):
+            outcome.notes.append("consent was withdrawn earlier; a file does not bring it back")
+        tagged = any((lead_id, tag) not in self.tags for tag in person.tags)
+        return tagged or self.agreements.differ(lead_id, person)
+
+    def write(self, origin: str) -> list[Outcome]:
+        """Write what was decided; the outcomes whose lead came into being elsewhere meanwhile."""
+        self._insert()
+        again = [outcome for outcome, row in self.pairs if row["id"] is None]
+        done = [(outcome, row) for outcome, row in self.pairs if row["id"] is not None]
+        if self.dirty:
+            keyed = update(_LEAD).where(_LEAD.c.id == bindparam("lead_id"))
+            self.link.execute(
+                keyed.values({name: bindparam(f"new_{name}") for name in _UPDATED}),
+                [
+                    {"lead_id": lead_id, **{f"new_{name}": self.rows[lead_id][name] for name in _UPDATED}}
+                    for lead_id in sorted(self.dirty)
+                ],
+            )
+        tags = {(row["id"], tag) for outcome, row in done for tag in outcome.person.tags} - self.tags
+        if tags:
+            rows = [{"lead_id": lead_id, "tag": tag} for lead_id, tag in sorted(tags)]
+            self.link.execute(db.upsert(self.link)(_TAG).on_conflict_do_nothing(), rows)
+        for outcome, row in done:
+            outcome.lead_id = row["id"]
+            self.agreements.say(row["id"], outcome.person)
+        self.agreements.write(origin)
+        for outcome, row in done:
+            outcome.has_address, outcome.may_mail = (
+                row["email"] is not None,
+                self.agreements.may_mail(row["id"]),
+            )
+        return again
+
+    def _insert(self) -> None:
+        if not self.fresh:
+            return
+        newborn = {
+            "stage": "subscriber",
+            "status": "new",
+            "fit_points": 0,
+            "created_at": self.now,
+            "changed_at": self.now,
+        }
+        blank = dict.fromkeys(BUILT_IN)
+        rows = [{**blank, **newborn, **row, "draw": clock.draw31()} for row in self.fresh]
+        for row in rows:
+            del row["id"]
+        insert = db.upsert(self.link)(_LEAD).on_conflict_do_nothing()
+        written = self.link.execute(insert.returning(_LEAD.c.id, *(_LEAD.c[key] for key in _KEYS)), rows)
+        for lead_id, email, source, source_id in written:
+            row = self.by_email[email] if email else self.by_id[source, source_id]
+            row["id"] = lead_id
+            self.born.add(lead_id)
+        moves = [
+            {"lead_id": row["id"], "from_stage": "subscriber", "to_stage": row["stage"], "at": self.now,
+             "cause": "import", "author": "import"}
+            for row in self.fresh
+            if row["id"] is not None and row.get("stage", "subscriber") != "subscriber"
+        ]  # fmt: skip
+        if moves:
+            self.link.execute(_TRANSITION.insert(), moves)
+
+
+def _differ(old: Any, new: Any) -> bool:
+    """Unlike in value or kind: JSON keeps true and 1 apart."""
+    return bool(old != new) or isinstance(old, bool) is not isinstance(new, bool)

@@ -1,0 +1,116 @@
+"""What an import did, for a person and for a program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: Refusals kept with their line; the rest is counted.
+KEPT = 1000
+_SHOWN = 10
+_NOTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that was not applied; `column` is empty when the whole row is at fault."""
+
+    line: int
+    column: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}{', ' + self.column if self.column else ''}: {self.problem}"
+
+
+@dataclass
+class ImportReport:
+    """Counts are of leads or events; `rows` is of rows. Everything that was read is in exactly one of them:
+    rows = created + changed + unchanged + repeated + passed_over + refused."""
+
+    #: leads or events.
+    what: str
+    file: Path
+    #: Encoding and delimiter, in words.
+    form: str = ""
+    rows: int = 0
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    #: Rows merged into another row of the same person.
+    repeated: int = 0
+    #: Rows of kinds that the mapping file does not name.
+    passed_over: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+    refused_count: int = 0
+    warnings: list[str] = field(default_factory=list)
+    refused_file: Path | None = None
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Count a refused row, and keep it if there is room."""
+        self.refused_count += 1
+        if len(self.refused) < KEPT:
+            self.refused.append(refusal)
+
+    def text(self) -> str:
+        """For people: counts, the first refusals, what to know, what to do."""
+        lines = [f"{self.file}: {_count(self.rows, 'row')} ({self.form})"]
+        lines += [
+            f"  {word:<12}{number:>10,}"
+            for word, number in self._counts()
+            if number or word in ("created", "unchanged")
+        ]
+        lines += [f"    {refusal}" for refusal in self.refused[:_SHOWN]]
+        if self.refused_count > _SHOWN:
+            lines.append(f"    … and {self.refused_count - _SHOWN:,} more")
+        if self.refused_file is not None:
+            lines.append(
+                f"  Refused rows are in {self.refused_file}: mend them there and import that file the same way."
+            )
+        lines += [f"  Note: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs: the same, as JSON can hold it."""
+        return {
+            "what": self.what, "file": str(self.file), "form": self.form, "rows": self.rows,
+            **{word.replace(" ", "_"): number for word, number in self._counts()},
+            "refusals": [{"line": r.line, "column": r.column, "problem": r.problem} for r in self.refused],
+            "refused_file": None if self.refused_file is None else str(self.refused_file),
+            "warnings": self.warnings,
+        }  # fmt: skip
+
+    def _counts(self) -> list[tuple[str, int]]:
+        return [
+            ("created", self.created), ("changed", self.changed), ("unchanged", self.unchanged),
+            ("repeated", self.repeated), ("passed over", self.passed_over), ("refused", self.refused_count),
+        ]  # fmt: skip
+
+
+class Notes:
+    """Remarks on rows that were applied nonetheless, one sentence each however many rows it concerns."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, tuple[int, int]] = {}
+        self._more = 0
+
+    def add(self, said: str, line: int) -> None:
+        """`said` is true of `line`."""
+        count, first = self._lines.get(said, (0, line))
+        if count or len(self._lines) < _NOTES:
+            self._lines[said] = (count + 1, min(first, line))
+        else:
+            self._more += 1
+
+    def sentences(self) -> list[str]:
+        """Each remark once, with its first line and the number of others; in order of the first lines."""
+        told = []
+        for said, (count, first) in sorted(self._lines.items(), key=lambda note: note[1][1]):
+            others = f" and {_count(count - 1, 'other')}" if count > 1 else ""
+            told.append(f"line {first}{others}: {said}")
+        return [*told, f"{_count(self._more, 'more remark')} of these kinds"] if self._more else told
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -1,0 +1,161 @@
+"""Facts into the database, one or many, each with its row of the work list in the same transaction.
+
+Locks are taken in the order of the house: work, lead, event.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlmodel import SQLModel
+
+from nurture import db
+from nurture.errors import Refused
+from nurture.intake.people import Outcome, Person, put_people
+from nurture.worklist import put_work
+
+__all__ = [
+    "MAX_DATA",
+    "NewEvent",
+    "Outcome",
+    "Person",
+    "put_event",
+    "put_events",
+    "put_lead",
+    "put_people",
+    "put_work",
+]
+
+#: Bytes of an event's data as JSON.
+MAX_DATA = 16_384
+#: Events after which a person is never written to again.
+GOODBYES = {"unsubscribed": "unsubscribed", "complained": "complained"}
+_EVENT = SQLModel.metadata.tables["event"]
+_LEAD = SQLModel.metadata.tables["lead"]
+_SUPPRESSION = SQLModel.metadata.tables["suppression"]
+
+
+@dataclass(slots=True)
+class NewEvent:
+    """An event about to be recorded; `ripe_at` is from when it counts, (source, key) says which one it is."""
+
+    lead_id: int
+    name: str
+    occurred_at: datetime
+    recorded_at: datetime
+    ripe_at: datetime
+    data: dict[str, Any]
+    source: str
+    key: str
+    actor: str = "person"
+    touch_id: int | None = None
+    classed_by: str | None = None
+
+    @property
+    def due_at(self) -> datetime:
+        """When its lead must be looked at."""
+        return max(self.recorded_at, self.ripe_at)
+
+    def row(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def put_lead(
+    link: Connection, values: dict[str, Any], *, now: datetime, source: str, source_id: str | None = None,
+    tags: Iterable[str] = (), consent: str | None = None, tracking: str | None = None,
+) -> tuple[int, str]:  # fmt: skip
+    """Create or complete one lead: its id, and `created`, `changed` or `unchanged`.
+
+    `values` holds built-in columns and custom fields by name, already typed; `consent` and `tracking` a basis, or
+    `no`. Raises Refused when e-mail and id belong to two leads. The caller's transaction is a door's.
+    """
+    person = Person.of(values, source=source, source_id=source_id, tags=tags, mail=consent, tracking=tracking)
+    outcome = put_people(link, [person], now=now, origin=source)[0]
+    if outcome.lead_id is None:
+        raise Refused(outcome.problem or "the lead was not written")
+    return outcome.lead_id, outcome.state
+
+
+def put_event(
+    link: Connection, lead_id: int, name: str, occurred_at: datetime, recorded_at: datetime, ripe_at: datetime,
+    data: dict[str, Any], source: str, key: str, actor: str = "person", touch_id: int | None = None,
+    classed_by: str | None = None,
+) -> int | None:  # fmt: skip
+    """Record one event under its lead's lock and put the lead on the work list; None: it was known already.
+
+    Raises Refused when `data` is larger than MAX_DATA.
+    """
+    fits(data)
+    event = NewEvent(
+        lead_id, name, occurred_at, recorded_at, ripe_at, data, source, key, actor, touch_id, classed_by
+    )  # fmt: skip
+    new = put_events(link, [event])
+    return new[0] if new else None
+
+
+def fits(data: dict[str, Any]) -> None:
+    """Raise Refused if an event's data is too large to keep."""
+    size = len(json.dumps(data, ensure_ascii=False).encode())
+    if size > MAX_DATA:
+        raise Refused(f"an event's data may have {MAX_DATA:,} bytes; this has {size:,}")
+
+
+def put_events(link: Connection, events: Sequence[NewEvent]) -> list[int]:
+    """Record those of `events` that are not known yet; the ids of the new ones."""
+    known = _known_keys(link, events)
+    new = {
+        (event.source, event.key): event
+        for event in reversed(events)
+        if (event.source, event.key) not in known
+    }
+    if not new:
+        return []
+    fresh = list(reversed(new.values()))
+    by_due: dict[datetime, set[int]] = {}
+    for event in fresh:
+        by_due.setdefault(event.due_at, set()).add(event.lead_id)
+    for due_at, leads in sorted(by_due.items()):
+        put_work(link, leads, due_at)
+    if link.dialect.name != "sqlite":
+        ids = sorted({event.lead_id for event in fresh})
+        link.execute(select(_LEAD.c.id).where(_LEAD.c.id.in_(ids)).order_by(_LEAD.c.id).with_for_update())
+    statement = (
+        db.upsert(link)(_EVENT)
+        .on_conflict_do_nothing(index_elements=["source", "key"])
+        .returning(_EVENT.c.id)
+    )
+    ids = list(link.execute(statement, [event.row() for event in fresh]).scalars())
+    _goodbyes(link, fresh)
+    return ids
+
+
+def _known_keys(link: Connection, events: Sequence[NewEvent]) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for source in {event.source for event in events}:
+        keys = [event.key for event in events if event.source == source]
+        known = select(_EVENT.c.key).where(_EVENT.c.source == source, _EVENT.c.key.in_(keys))
+        found |= {(source, key) for key in link.execute(known).scalars()}
+    return found
+
+
+def _goodbyes(link: Connection, events: Sequence[NewEvent]) -> None:
+    """Whoever said goodbye elsewhere is not written to here."""
+    said = [event for event in events if event.name in GOODBYES]
+    if not said:
+        return
+    known = select(_LEAD.c.id, _LEAD.c.email).where(_LEAD.c.id.in_([event.lead_id for event in said]))
+    emails: dict[int, str | None] = {row.id: row.email for row in link.execute(known)}
+    rows = [
+        {
+            "kind": "address" if emails[event.lead_id] else "lead",
+            "value": emails[event.lead_id] or str(event.lead_id),
+            "reason": GOODBYES[event.name], "source": event.source, "at": event.occurred_at,
+        }
+        for event in said
+    ]  # fmt: skip
+    link.execute(db.upsert(link)(_SUPPRESSION).on_conflict_do_nothing(index_elements=["kind", "value"]), rows)

@@ -1,0 +1,174 @@
+"""Everything wrong with a message that can be known before anyone gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date
+from typing import Any, Literal
+
+from jinja2 import TemplateSyntaxError, meta, nodes
+from markupsafe import escape
+
+from nurture.language.source import Problem, suggest
+from nurture.mail import syntax
+from nurture.mail.faults import TemplateFault
+from nurture.mail.render import Brand, Renderer, RenderJob
+from nurture.mail.templates import MACROS, Templates
+from nurture.tokens import Keys
+
+Kind = Literal["marketing", "operational", "offer", "notice"]
+
+_HOUSE = frozenset({"brand", "sender", "address", "language", "dir"})
+NAMES = _HOUSE | {"lead", "unsubscribe_url", "offer", "form_url", "today"}
+_OF_A_NOTICE = {"handoff", "score", "fit", "reasons", "timeline", "sent", "suggestion", "owner"}
+NOTICE_NAMES = _HOUSE | _OF_A_NOTICE | {"lead"}
+OFFER_FIELDS = frozenset({"key", "title", "summary", "url", "kind", "stage", "language"})
+
+_BRAND = Brand("Sample", "Sam Sample", "sam@sample.example", "Sampleaddress")
+_SAMPLES: dict[str, Any] = {
+    "text": "Ștefan & <b>Ünal</b> مريم",
+    "number": 1234,
+    "flag": True,
+    "date": date(2026, 3, 2),
+    "list": ["one", "two"],
+}
+_OFFER = {name: f"sample {name}" for name in OFFER_FIELDS}
+_ODD_REMEDY = "mend this line"
+
+
+def problems(
+    templates: Templates,
+    message: str,
+    fields: Mapping[str, str],
+    *,
+    kind: Kind = "marketing",
+    forms: Collection[str] | None = None,
+    language: str = "en",
+) -> list[Problem]:
+    """What is wrong with `message` and its language variants; nothing is sent.
+
+    `fields`: every field of a lead with its kind (text, number, flag, date, list). `forms`: the keys that
+    `form_url` may name; None: not looked at. `language`: the program's. Jinja2 knows lines only.
+    """
+    found: dict[Problem, None] = {}
+    variants = templates.variants(message)
+    if not variants:
+        remedy = suggest(message, templates.files)
+        return [Problem(message, 1, 1, "there is no such message", remedy)]
+    for variant in variants:
+        wrong = list(_read(templates, variant, fields, kind, forms))
+        found |= dict.fromkeys(wrong or _tried(templates, variant, fields, kind, language))
+    return list(found)
+
+
+def _read(
+    templates: Templates, variant: str, fields: Mapping[str, str], kind: Kind, forms: Collection[str] | None
+) -> Iterator[Problem]:
+    """What reading the files shows."""
+    trees: dict[str, nodes.Template] = {}
+    try:
+        for name in templates.made_of(variant):
+            trees[name] = templates.sandbox.read(name)
+    except TemplateSyntaxError as odd:
+        yield Problem(odd.name or variant, odd.lineno, 1, odd.message or "is broken", _ODD_REMEDY)
+        return
+    names = NOTICE_NAMES if kind == "notice" else NAMES
+    known = names | {name for tree in trees.values() for name in _set_by(tree)}
+    for name, tree in trees.items():
+        for line, problem, remedy in syntax.forbidden(tree, templates.files):
+            yield Problem(name, line, 1, problem, remedy)
+        if name == MACROS:
+            continue
+        unknown = meta.find_undeclared_variables(tree) - known
+        for node in tree.find_all(nodes.Name):
+            if node.ctx == "load" and node.name in unknown:
+                problem = f"there is no name '{node.name}'"
+                yield Problem(name, node.lineno, 1, problem, suggest(node.name, known))
+        yield from _wrong_fields(name, tree, "lead", fields)
+        if kind == "offer":
+            yield from _wrong_fields(name, tree, "offer", OFFER_FIELDS)
+        yield from _wrong_forms(name, tree, forms)
+
+
+def _set_by(tree: nodes.Template) -> Iterator[str]:
+    """Names that a file gives to those around it: what it sets and imports, and its macros."""
+    for node in tree.find_all((nodes.Macro, nodes.Import, nodes.FromImport, nodes.Name)):
+        if isinstance(node, nodes.Macro):
+            yield node.name
+        elif isinstance(node, nodes.Import):
+            yield node.target
+        elif isinstance(node, nodes.FromImport):
+            yield from (name if isinstance(name, str) else name[1] for name in node.names)
+        elif isinstance(node, nodes.Name) and node.ctx == "store":
+            yield node.name
+
+
+def _wrong_fields(file: str, tree: nodes.Template, of: str, fields: Collection[str]) -> Iterator[Problem]:
+    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
+        base: Any = node
+        if not isinstance(base.node, nodes.Name) or base.node.name != of:
+            continue
+        name = base.attr if isinstance(base, nodes.Getattr) else getattr(base.arg, "value", None)
+        if isinstance(name, str) and name not in fields:
+            owner = "no lead has a field" if of == "lead" else f"an {of} has no"
+            yield Problem(file, node.lineno, 1, f"{owner} '{name}'", suggest(name, fields))
+
+
+def _wrong_forms(file: str, tree: nodes.Template, forms: Collection[str] | None) -> Iterator[Problem]:
+    for node in tree.find_all(nodes.Call):
+        if forms is None or not isinstance(node.node, nodes.Name) or node.node.name != "form_url":
+            continue
+        key = node.args[0].value if node.args and isinstance(node.args[0], nodes.Const) else None
+        if key is not None and key not in forms:
+            yield Problem(file, node.lineno, 1, f"there is no form '{key}'", suggest(str(key), forms))
+
+
+def _tried(
+    templates: Templates, variant: str, fields: Mapping[str, str], kind: Kind, language: str
+) -> Iterator[Problem]:
+    """What rendering shows, for a lead of whom nothing is known and for one of whom everything is."""
+    spoken = templates.language(variant, language)
+    full = {name: _SAMPLES.get(sort, _SAMPLES["text"]) for name, sort in fields.items()}
+    leads = {"a lead of whom nothing is known": dict.fromkeys(fields), "a lead with every field": full}
+    renderer = Renderer(templates, _BRAND, Keys(("sample " * 8,)), "https://sample.example")
+    for who, lead in leads.items():
+        try:
+            if kind == "notice":
+                renderer.notice(_notice(lead), spoken, variant)
+                continue
+            html = renderer.render(_job(variant, spoken, lead, kind)).html
+        except TemplateFault as fault:
+            yield Problem(fault.file, fault.line, 1, f"for {who}: {fault.problem}", _ODD_REMEDY)
+            return
+        if kind != "operational" and escape(_BRAND.address) not in html:
+            problem = f"for {who}: the message has no postal address"
+            yield Problem(variant, 1, 1, problem, "print {{ address }} in the layout")
+            return
+
+
+def _job(variant: str, language: str, lead: Mapping[str, Any], kind: Kind) -> RenderJob:
+    return RenderJob(
+        message=variant,
+        language="",
+        fallback=language,
+        lead=lead,
+        touch_id=1,
+        tracked=True,
+        offer=_OFFER if kind == "offer" else None,
+        today=date(2026, 3, 2),
+        operational=kind == "operational",
+    )
+
+
+def _notice(lead: Mapping[str, Any]) -> dict[str, Any]:
+    url = "https://sample.example/h/1"
+    lines = [{"points": 10, "rule": "sample", "when": "today", "what": "sample"}] if lead.get("email") else []
+    return {
+        "lead": dict(lead),
+        "handoff": {
+            "milestone": "sample", "reason": "Sample", "opened": "today", "deadline": "today",
+            "accept_url": url, "reject_urls": {"premature": url}, "page_url": url,
+        },
+        "score": 50, "fit": "B" if lines else None, "reasons": lines, "timeline": lines, "sent": lines,
+        "suggestion": "Call", "owner": {"name": "Sam", "email": "sam@sample.example"},
+    }  # fmt: skip

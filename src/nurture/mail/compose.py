@@ -1,0 +1,180 @@
+"""A rendered message as the bytes that travel (RFC 5322, RFC 2045-2047), from a skeleton of our own.
+
+The standard library's EmailMessage takes 1.9 ms per message and, in Python 3.11.7, turns a subject that holds
+an encoded line break into a second header; so headers are written here, and what was written is read again
+before it leaves. Bodies are 7-bit clean (7bit, quoted-printable or base64): no relay has to convert them, and
+a conversion would break a signature (RFC 6376 section 5.3).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from email.utils import format_datetime
+from functools import lru_cache
+from hashlib import blake2b
+
+from nurture.folding import has_controls
+from nurture.mail.addresses import one_address
+from nurture.mail.faults import BadHeader
+from nurture.mail.render import Rendered
+
+#: The headers that leave this house, as the top of a message may hold them.
+ALLOWED = frozenset(
+    b"""From To Reply-To Subject Date Message-ID List-Unsubscribe List-Unsubscribe-Post List-Id Auto-Submitted
+    MIME-Version Content-Type""".split()
+)
+#: Bytes of a line without its CRLF (RFC 5322 section 2.1.1), and where lines are folded if they can be.
+LONGEST_LINE, USUAL_LINE = 998, 76
+#: Characters of a subject or a name.
+LONGEST_VALUE = 500
+_MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+>")
+_LIST_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_URL = re.compile(r"https?://[!-;=?-~]+")
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_NOT_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_BREAK = re.compile(r"\r\n|\r|\n")
+
+
+def compose(
+    rendered: Rendered,
+    *,
+    from_name: str,
+    from_address: str,
+    to: str,
+    message_id: str,
+    date: datetime,
+    reply_to: str | None = None,
+    list_id: str | None = None,
+    unsubscribe_url: str | None = None,
+    automatic: bool = False,
+) -> bytes:
+    """The message, ending in CRLF; the same arguments give the same bytes. Raises BadHeader.
+
+    `date`: aware. `list_id`: a dotted name (RFC 2919), no brackets. `unsubscribe_url`: for one click
+    (RFC 8058, which wants https). `automatic`: a notice of the house itself (RFC 3834).
+    """
+    boundary = "=_" + blake2b(message_id.encode("ascii", "replace"), digest_size=15).hexdigest()
+    while boundary in rendered.html or boundary in rendered.text:
+        boundary += "_"
+    head = [
+        _sender(from_name, from_address),
+        f"To: {one_address(to, 'To')}",
+        _subject(rendered.subject),
+        f"Date: {format_datetime(date)}",
+        f"Message-ID: {_matching(message_id, _MESSAGE_ID, 'Message-ID')}",
+    ]
+    if reply_to is not None:
+        head.append(f"Reply-To: {one_address(reply_to, 'Reply-To')}")
+    if unsubscribe_url is not None:  # never folded: a folded one was seen to break signatures
+        head.append(f"List-Unsubscribe: <{_matching(unsubscribe_url, _URL, 'List-Unsubscribe')}>")
+        head.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click")
+    if list_id is not None:
+        head.append(f"List-Id: <{_matching(list_id, _LIST_ID, 'List-Id')}>")
+    if automatic:
+        head.append("Auto-Submitted: auto-generated")
+    head.append("MIME-Version: 1.0")
+    head.append(f'Content-Type: multipart/alternative; boundary="{boundary}"')
+    top = "\r\n".join(head).encode()
+    _inspect(top)
+    return b"".join((top, b"\r\n\r\n", *_body(rendered, boundary.encode())))
+
+
+def _body(rendered: Rendered, boundary: bytes) -> Iterator[bytes]:
+    for kind, text in ((b"plain", rendered.text), (b"html", rendered.html)):
+        encoding, data = _encoded(text)
+        yield b"--" + boundary + b"\r\nContent-Type: text/" + kind + b"; charset=utf-8\r\n"
+        yield b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n" + data + b"\r\n"
+    yield b"--" + boundary + b"--\r\n"
+
+
+def _encoded(text: str) -> tuple[bytes, bytes]:
+    """(transfer encoding, lines ended by CRLF without the last one's)."""
+    data = _BREAK.sub("\r\n", text).encode("utf-8", "replace")
+    if data.isascii() and not _NOT_TEXT.search(data):
+        if max(map(len, data.split(b"\r\n"))) <= LONGEST_LINE:
+            return b"7bit", data
+    if (len(data) - len(text)) * 6 > len(data):  # where much is not ASCII, quoting would triple it
+        return b"base64", base64.encodebytes(data).rstrip().replace(b"\n", b"\r\n")
+    return b"quoted-printable", _quoted(data)
+
+
+def _quoted(data: bytes) -> bytes:
+    quoted = binascii.b2a_qp(data)  # takes its line ends from the first that it sees
+    return quoted if b"\r\n" in data else quoted.replace(b"\n", b"\r\n")
+
+
+@lru_cache(maxsize=64)
+def _sender(name: str, address: str) -> str:
+    address = one_address(address, "From")
+    phrase = _phrase(_safe(name, "From"), len("From: "))
+    if not phrase:
+        return f"From: {address}"
+    line = f"From: {phrase} <{address}>"
+    return line if len(line) <= USUAL_LINE else f"From: {phrase}\r\n <{address}>"
+
+
+def _phrase(name: str, indent: int) -> str:
+    """A display name (RFC 5322 section 3.2.5): atoms, a quoted string, or encoded words."""
+    if not name or _ATOMS.fullmatch(name):
+        return name
+    if name.isascii() and len(name) < USUAL_LINE - indent:
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return _words(name, indent)
+
+
+def _subject(subject: str) -> str:
+    subject = _safe(subject, "Subject")
+    indent = len("Subject: ")
+    plain = subject.isascii() and subject == subject.strip() and len(subject) <= USUAL_LINE - indent
+    return f"Subject: {subject if plain else _words(subject, indent)}"
+
+
+def _words(text: str, indent: int) -> str:
+    """Encoded words (RFC 2047): whole characters in each, 75 characters at most, one on each line."""
+    words, piece, room = [], b"", (USUAL_LINE - indent - len("=?utf-8?b??=")) // 4 * 3
+    for character in text:
+        encoded = character.encode()
+        if len(piece) + len(encoded) > room:
+            words.append(piece)
+            piece, room = b"", 45
+        piece += encoded
+    words.append(piece)
+    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
+
+
+def _safe(value: str, header: str) -> str:
+    """`value`, if no reader can take it for more than one value (promise: that touch fails, others go on)."""
+    if has_controls(value):
+        raise BadHeader(header, "holds a control character or a line break")
+    if "=?" in value:
+        raise BadHeader(header, "holds '=?', which mail programs would decode")
+    if len(value) > LONGEST_VALUE:
+        raise BadHeader(header, f"is longer than {LONGEST_VALUE} characters")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise BadHeader(header, "holds half a character")
+    return value
+
+
+def _matching(value: str, pattern: re.Pattern[str], header: str) -> str:
+    if not pattern.fullmatch(value) or len(value) > LONGEST_LINE - 40:
+        raise BadHeader(header, f"'{value[:80]!a}' is not of its form")
+    return value
+
+
+def _inspect(top: bytes) -> None:
+    """Read what was written as a stranger would: known names, each once, no stray line end, no long line."""
+    seen = set()
+    for line in top.split(b"\r\n"):
+        if len(line) > LONGEST_LINE or b"\r" in line or b"\n" in line or b"\0" in line:
+            raise BadHeader("message", "a header's line is too long or broken")
+        if line[:1] == b" ":
+            continue
+        name = line.partition(b":")[0]
+        if name not in ALLOWED or name in seen:
+            raise BadHeader("message", f"would carry the header {name[:40]!r}")
+        seen.add(name)

@@ -1,0 +1,44 @@
+"""The plain part of a message, made from its HTML: hidden text left out, a link as `text (address)`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from inscriptis import get_text
+from inscriptis.css_profiles import CSS_PROFILES
+from inscriptis.model.config import ParserConfig
+from inscriptis.model.css import CssParse
+from inscriptis.model.tag import CustomHtmlTagHandlerMapping
+
+_EMPTY_LINES = re.compile(r"\n{3,}")
+
+
+def _open_link(state: Any, attributes: Mapping[str, str]) -> None:
+    target = attributes.get("href", "")
+    state.link_target = target if target.startswith(("https://", "http://")) else ""
+
+
+def _close_link(state: Any) -> None:
+    if state.link_target:
+        state.tags[-1].write(f" ({state.link_target})")
+
+
+_CONFIG = ParserConfig(
+    css=CSS_PROFILES["strict"],
+    custom_html_tag_handler_mapping=CustomHtmlTagHandlerMapping({"a": _open_link}, {"a": _close_link}),
+)
+# Centred or right-aligned cells would be padded with spaces as wide as the longest paragraph.
+_CONFIG.attribute_handler.attribute_mapping = {"style": CssParse.attr_style}
+
+
+def plain_text(html: str) -> str:
+    """Lines without trailing spaces, never two empty ones in a row, one newline at the end."""
+    return tidy(get_text(html, _CONFIG))
+
+
+def tidy(text: str) -> str:
+    """`text` without trailing spaces and runs of empty lines, with one newline at the end."""
+    lines = (line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip("\n") + "\n"

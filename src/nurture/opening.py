@@ -1,0 +1,72 @@
+"""From settings to a machine: what every door does first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from nurture import tokens
+from nurture.channels.audience import AudienceChannel
+from nurture.channels.base import Channel
+from nurture.channels.folder import FolderChannel
+from nurture.channels.smtp import SmtpChannel
+from nurture.clock import Clock, SystemClock
+from nurture.db import Database
+from nurture.engine.live import Library
+from nurture.engine.machine import Machine
+from nurture.errors import NotPublished
+from nurture.settings import Settings, load_settings
+
+
+def open_database(settings: Settings) -> Database:
+    """The database, its tables of this program's version. Raises DatabaseFault."""
+    db = Database(settings.url())
+    db.require_schema()
+    return db
+
+
+def open_machine(settings: Settings | None = None, clock: Clock | None = None) -> Machine:
+    """The machine of this installation; `clock`: the wall clock unless a rehearsal gives another."""
+    settings = settings or load_settings()
+    clock = clock or SystemClock()
+    db = open_database(settings)
+    keys = tokens.keys(settings.secret())
+    return Machine(
+        db=db,
+        clock=clock,
+        keys=keys,
+        email=mail_channel(settings),
+        audience=audience_channel(db, keys, clock),
+        public_url=settings.public_url,
+        click_rest=timedelta(seconds=settings.click_rest_seconds),
+        journal_folder=settings.home / "journal",
+    )
+
+
+def mail_channel(settings: Settings) -> Channel:
+    """The relay, or a folder of .eml files when none is set."""
+    if settings.smtp_url is None:
+        return FolderChannel(settings.home / "mail")
+    return SmtpChannel(settings.smtp_url.get_secret_value(), connections=settings.smtp_connections)
+
+
+def audience_channel(db: Database, keys: tokens.Keys, clock: Clock) -> Channel:
+    """The endpoints of the published program; none before the first publish."""
+    with db.read() as link:
+        try:
+            audiences = Library().live(link).house.program.audiences
+        except NotPublished:
+            audiences = {}
+    endpoints = {name: audience.url for name, audience in audiences.items()}
+    return AudienceChannel(endpoints, keys.signing, clock)
+
+
+@contextmanager
+def machine(settings: Settings | None = None, clock: Clock | None = None) -> Iterator[Machine]:
+    """`open_machine`, closed at the end."""
+    opened = open_machine(settings, clock)
+    try:
+        yield opened
+    finally:
+        opened.close()

@@ -1,0 +1,1 @@
+"""From files to a program: models of the marketer's files, loading, checking, publishing."""

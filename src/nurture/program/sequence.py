@@ -1,0 +1,80 @@
+"""sequence.yaml as a model, and the graph of its steps."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from nurture.durations import Duration, parse_duration
+from nurture.language.conditions import When
+from nurture.language.source import Written
+from nurture.program.models import SendRule
+from nurture.steps import AnyStep, Step
+
+Span = Annotated[Duration, BeforeValidator(parse_duration)]
+
+
+class Again(Written):
+    """A lead may pass again this long after its last passage ended, on a new transition."""
+
+    after: Span
+
+
+class Enrol(Written):
+    """What brings a lead in: the transition into `when` while `segment` holds."""
+
+    when: When
+    existing: bool = False
+    again: Again | Literal["never"] = "never"
+
+
+def _migrate(value: Any) -> str:
+    if value == "migrate":
+        raise ValueError("'migrate' is not in this release; write pin: those inside finish on their version")
+    if value != "pin":
+        raise ValueError(f"'{value}' is not known here; write pin")
+    return "pin"
+
+
+class Sequence(Written):
+    """sequence.yaml."""
+
+    name: str
+    objective: str | None = None
+    priority: int = Field(default=50, ge=0, le=100)
+    segment: When
+    enrol: Enrol
+    leave: When | None = None
+    send: SendRule = SendRule()
+    on_edit: Annotated[str, BeforeValidator(_migrate)] = "pin"
+    max_late: Span = Field(default_factory=lambda: parse_duration("24 hours"))
+    steps: list[AnyStep] = Field(min_length=1)
+
+    def step(self, step_id: str) -> Step:
+        """The step of this id; KeyError when there is none."""
+        return self._index()[step_id]
+
+    def has(self, step_id: str) -> bool:
+        return step_id in self._index()
+
+    def following(self, step_id: str) -> str | None:
+        """The next step in the list."""
+        ids = [step.id for step in self.steps]
+        place = ids.index(step_id) + 1
+        return ids[place] if place < len(ids) else None
+
+    def successors(self, step: Step) -> dict[str, str]:
+        """Where leads go from `step`: the word for the way, and the step."""
+        ways = dict(step.targets())
+        following = self.following(step.id)
+        if step.goes_on() and following:
+            ways.setdefault("next", following)
+        return ways
+
+    def parents(self, step_id: str) -> list[str]:
+        """The steps that lead here."""
+        return [step.id for step in self.steps if step_id in self.successors(step).values()]
+
+    def _index(self) -> dict[str, Step]:
+        return {step.id: step for step in self.steps}

@@ -1,0 +1,73 @@
+"""The kinds of steps: a closed union, so that an unknown kind fails when the file is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag
+
+from nurture.language.source import Misread, suggest
+from nurture.steps.audience import Audience
+from nurture.steps.base import Exit, Here, Step
+from nurture.steps.branch import Branch
+from nurture.steps.email import Email
+from nurture.steps.exit import Leave
+from nurture.steps.handoff import HandOff
+from nurture.steps.offer import Offer
+from nurture.steps.sending import Sending
+from nurture.steps.update import Update
+from nurture.steps.wait import Wait
+from nurture.steps.wait_until import WaitUntil
+
+KINDS: dict[str, type[Step]] = {
+    kind.kind_word: kind for kind in (Email, Offer, Audience, Wait, WaitUntil, Branch, Update, HandOff, Leave)
+}
+
+
+def _kind(value: Any) -> str:
+    """The word that says which kind a step is; raises Misread when there is none or more than one."""
+    if isinstance(value, Step):
+        return value.kind_word
+    if not isinstance(value, dict):
+        raise Misread([((), f"'{value}' is not a step", "write {id: name, email: message.j2}")])
+    words = [word for word in KINDS if word in value]
+    if len(words) == 1:
+        return words[0]
+    if words:
+        raise Misread([((words[1],), f"a step that is both {words[0]} and {words[1]}", "make two steps of it")])
+    strange = [key for key in value if key not in ("id", "label", "next", "kind")]
+    if strange:
+        raise Misread([((strange[0],), f"'{strange[0]}' is not known here", suggest(strange[0], KINDS))])
+    raise Misread([((), "a step without a kind", f"give it one of {', '.join(KINDS)}")])
+
+
+AnyStep = Annotated[
+    Annotated[Email, Tag("email")]
+    | Annotated[Offer, Tag("offer")]
+    | Annotated[Audience, Tag("audience")]
+    | Annotated[Wait, Tag("wait")]
+    | Annotated[WaitUntil, Tag("wait_until")]
+    | Annotated[Branch, Tag("branch")]
+    | Annotated[Update, Tag("update")]
+    | Annotated[HandOff, Tag("handoff")]
+    | Annotated[Leave, Tag("exit")],
+    Discriminator(_kind),
+]
+
+__all__ = [
+    "KINDS",
+    "AnyStep",
+    "Audience",
+    "Branch",
+    "Email",
+    "Exit",
+    "HandOff",
+    "Here",
+    "Leave",
+    "Offer",
+    "Sending",
+    "Step",
+    "Update",
+    "Wait",
+    "WaitUntil",
+]

@@ -1,0 +1,131 @@
+"""What every kind of step says: when it acts, what it writes, where its leads go. All of it is SQL about a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import Field
+from sqlalchemy import ColumnElement, Connection, and_, literal, select, true
+from sqlmodel import col
+
+from nurture.language.compiler import Scope, compile_condition
+from nurture.language.conditions import Condition
+from nurture.language.source import Written
+from nurture.records import Enrolment, Lead
+from nurture.records.types import micros, to_micros
+from nurture.zones import lead_zone
+
+
+@dataclass(frozen=True)
+class Exit:
+    """A way out of a step: to `target` (or to the end with `outcome`), for whom, and the instant of entry there."""
+
+    target: str | None
+    when: ColumnElement[bool]
+    at: ColumnElement[int]
+    outcome: str | None = None
+
+
+@dataclass(frozen=True)
+class Here:
+    """A cohort standing due on a step, and what the step may need to know.
+
+    `following`: the step after this one in the list, or None. `hand_off(link)` decides the milestones that the step
+    wrote. `library`: the offers, best first.
+    """
+
+    run_id: str
+    now: datetime
+    sequence: str
+    version_id: int
+    step: str
+    following: str | None
+    zone: str
+    scope: Scope
+    language: str
+    library: Sequence[Mapping[str, Any]] = ()
+    hand_off: Callable[[Connection], None] | None = None
+
+    @property
+    def cohort(self) -> ColumnElement[bool]:
+        """The rows of `enrolment` that this run has claimed and that still stand here."""
+        return and_(col(Enrolment.claim) == self.run_id, col(Enrolment.step) == self.step)
+
+    @property
+    def entered(self) -> ColumnElement[int]:
+        return micros(col(Enrolment.entered_at))
+
+    @property
+    def due(self) -> ColumnElement[int]:
+        """The instant at which the step acts for an enrolment; the next step is entered then, not when the tick ran."""
+        return micros(col(Enrolment.due_at))
+
+    @property
+    def instant(self) -> ColumnElement[int]:
+        return literal(to_micros(self.now))
+
+    @property
+    def clock(self) -> ColumnElement[str]:
+        """The zone of an enrolment's lead."""
+        return select(lead_zone(self.zone)).where(col(Lead.id) == col(Enrolment.lead_id)).scalar_subquery()
+
+    def holds(self, condition: Condition, recorded_by: ColumnElement[Any] | None = None) -> ColumnElement[bool]:
+        """Whether `condition` holds for an enrolment's lead."""
+        scope = Scope(
+            self.now, self.scope.fields, self.sequence, self.scope.segment, enrolled=True, recorded_by=recorded_by
+        )
+        lead = select(1).where(col(Lead.id) == col(Enrolment.lead_id), compile_condition(condition, scope))
+        return lead.correlate(Enrolment).exists()
+
+
+class Step(Written):
+    """One step of a sequence; its `id` is its name everywhere and for ever."""
+
+    #: The word that spells the kind in YAML.
+    kind_word: ClassVar[str]
+    #: True for steps whose leads leave when a touch has ended.
+    sends: ClassVar[bool] = False
+    #: True for steps that an event may wake.
+    listens: ClassVar[bool] = False
+    #: True for steps that may have no step after them.
+    ends: ClassVar[bool] = False
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")
+    #: What the operator reads; the id when unsaid.
+    label: str | None = None
+    #: The step after this one, when it is not the next in the list.
+    next: str | None = None
+
+    @property
+    def title(self) -> str:
+        return self.label or self.id.replace("_", " ").replace("-", " ").capitalize()
+
+    def targets(self) -> dict[str, str]:
+        """Named ways out: the YAML key and the step it names."""
+        return {"next": self.next} if self.next else {}
+
+    def goes_on(self) -> bool:
+        """Whether some lead leaves to the next step of the list."""
+        return self.next is None
+
+    def conditions(self) -> list[tuple[tuple[str | int, ...], Condition]]:
+        """Every condition in the step, with its path in the YAML."""
+        return []
+
+    def due_on_entry(self, entered: ColumnElement[int], zone: ColumnElement[str]) -> ColumnElement[int]:
+        """When a lead that enters at `entered` is acted on first."""
+        return entered
+
+    def perform(self, link: Connection, here: Here) -> None:
+        """What the step writes for its cohort before anybody leaves."""
+
+    def exits(self, here: Here) -> list[Exit]:
+        """The ways out, tried in order; a lead takes the first that holds."""
+        return [Exit(self.next or here.following, true(), here.due)]
+
+    def stay(self, here: Here) -> ColumnElement[Any] | None:
+        """The new `due_at` of those who took no way out; None: they wait for something else."""
+        return None

@@ -1,0 +1,53 @@
+"""`handoff`: ask sales to take the lead; the gate decides."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sqlalchemy import ColumnElement, Connection, literal, select, true
+from sqlmodel import col
+
+from nurture.db import upsert
+from nurture.records import Enrolment, Milestone
+from nurture.records.types import Instant
+from nurture.steps.base import Exit, Here, Step
+
+
+class HandOff(Step):
+    """`{id: rep, handoff: engaged_evaluator, passed: done, refused: done}`: names a milestone of lifecycle.yaml."""
+
+    kind_word: ClassVar[str] = "handoff"
+    handoff: str
+    passed: str | None = None
+    refused: str | None = None
+
+    def targets(self) -> dict[str, str]:
+        named = {"passed": self.passed, "refused": self.refused, "next": self.next}
+        return {key: target for key, target in named.items() if target}
+
+    def goes_on(self) -> bool:
+        return self.next is None and (self.passed is None or self.refused is None)
+
+    def perform(self, link: Connection, here: Here) -> None:
+        rows = select(
+            col(Enrolment.lead_id), literal(self.handoff), literal(here.now, Instant()), -col(Enrolment.id)
+        ).where(here.cohort)
+        columns = ["lead_id", "name", "reached_at", "event_id"]
+        link.execute(upsert(link)(Milestone).from_select(columns, rows).on_conflict_do_nothing())
+        if here.hand_off is not None:
+            here.hand_off(link)
+
+    def exits(self, here: Here) -> list[Exit]:
+        return [
+            Exit(self.passed or self.next or here.following, self._handed(), here.due),
+            Exit(self.refused or self.next or here.following, true(), here.due),
+        ]
+
+    def _handed(self) -> ColumnElement[bool]:
+        mine = (
+            (col(Milestone.lead_id) == col(Enrolment.lead_id))
+            & (col(Milestone.name) == self.handoff)
+            & (col(Milestone.event_id) == -col(Enrolment.id))
+        )
+        passed = col(Milestone.outcome).in_(("handed_off", "evidence"))
+        return select(1).where(mine, passed).correlate(Enrolment).exists()

@@ -1,0 +1,63 @@
+"""`update`: change what we know of the lead: tags, status, fields."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection, delete, literal, select, update
+from sqlmodel import col
+
+from nurture.db import merged, upsert
+from nurture.folding import fold
+from nurture.language.source import Written
+from nurture.records import Enrolment, Lead, LeadTag
+from nurture.steps.base import Here, Step
+from nurture.worklist import put_work
+
+
+class Tags(Written):
+    """Tags to add and to remove; one word or several."""
+
+    add: str | list[str] = []
+    remove: str | list[str] = []
+
+    def words(self, which: str) -> list[str]:
+        """Folded."""
+        value = getattr(self, which)
+        return [fold(tag) for tag in ([value] if isinstance(value, str) else value)]
+
+
+class Changes(Written):
+    """What changes; fields must be declared in program.yaml."""
+
+    tags: Tags | None = None
+    status: str | None = None
+    fields: dict[str, str | float | bool | None] = {}
+
+
+class Update(Step):
+    """`{id: tag, update: {tags: {add: evaluated}, status: open, fields: {evaluated: true}}}`."""
+
+    kind_word: ClassVar[str] = "update"
+    update: Changes
+
+    def perform(self, link: Connection, here: Here) -> None:
+        cohort = select(col(Enrolment.lead_id)).where(here.cohort)
+        if self.update.tags:
+            insert = upsert(link)
+            for tag in self.update.tags.words("add"):
+                rows = select(col(Enrolment.lead_id), literal(tag)).where(here.cohort)
+                link.execute(insert(LeadTag).from_select(["lead_id", "tag"], rows).on_conflict_do_nothing())
+            gone = self.update.tags.words("remove")
+            if gone:
+                mine = col(LeadTag.lead_id).in_(cohort) & col(LeadTag.tag).in_(gone)
+                link.execute(delete(LeadTag).where(mine))
+        values: dict[str, Any] = {"changed_at": here.now}
+        if self.update.status is not None:
+            values["status"] = self.update.status
+        if self.update.fields:
+            values["fields"] = merged(col(Lead.fields), self.update.fields)
+            words = {name: fold(value) for name, value in self.update.fields.items() if isinstance(value, str)}
+            values["folded"] = merged(col(Lead.folded), words)
+        link.execute(update(Lead).where(col(Lead.id).in_(cohort)).values(values))
+        put_work(link, cohort, here.now)

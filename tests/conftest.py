@@ -1,0 +1,119 @@
+"""What every test may ask for: a fresh database of either kind, and surroundings without an owner.
+
+`database_url`        runs the test twice, on SQLite and on PostgreSQL: all tables, no rows
+`sqlite_url`, `postgres_url`    the same, for a test that concerns one of them
+`blank_database_url`  both again, without tables: for the migrations themselves
+`database`            `nurture.db.Database(database_url)`, disposed of after the test
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.postgres import Server, server
+
+if TYPE_CHECKING:
+    from nurture.db import Database
+
+KINDS = ["sqlite", "postgres"]
+MIGRATED = "migrated"
+
+# Properties look at the same examples on every run; HYPOTHESIS_PROFILE=search looks further.
+_UNHURRIED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=_UNHURRIED)
+settings.register_profile("search", deadline=None, max_examples=1000, suppress_health_check=_UNHURRIED)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything of ours or Prefect's is imported: forget the owner's settings and stay silent."""
+    for name in [name for name in os.environ if name.startswith(("NURTURE_", "PREFECT_"))]:
+        del os.environ[name]
+    home = tempfile.mkdtemp(prefix="nurture-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    os.environ |= {
+        "PREFECT_HOME": home,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server of this worker's own, started when the first test asks for it."""
+    with server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Server) -> str:
+    """The name of a database with all tables, to be copied."""
+    from nurture.db import migrate
+
+    name = postgres.create(name=MIGRATED)
+    migrate(postgres.url(name))
+    return name
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables, to be copied."""
+    from nurture.db import migrate
+
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    migrate(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as link:
+        link.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the one file is all of it
+    return path
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """A new SQLite database with all tables and no rows."""
+    return f"sqlite:///{shutil.copyfile(migrated_sqlite, tmp_path / 'nurture.db')}"
+
+
+@pytest.fixture
+def postgres_url(postgres: Server, migrated_postgres: str) -> Iterator[str]:
+    """A new PostgreSQL database with all tables and no rows."""
+    name = postgres.create(template=migrated_postgres)
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A new database with all tables and no rows, once of each kind."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(params=KINDS)
+def blank_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A new database without tables, once of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'blank.db'}"
+        return
+    running: Server = request.getfixturevalue("postgres")
+    name = running.create()
+    yield running.url(name)
+    running.drop(name)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The engine's own way into `database_url`."""
+    from nurture.db import Database
+
+    opened = Database(database_url)
+    yield opened
+    opened.dispose()
