@@ -61,44 +61,35 @@ def _postgres_clock(element: Any, compiler: Any, **kw: Any) -> str:
 
 
 class nurture_least(GenericFunction[Any]):  # noqa: N801
-    """The smallest of its arguments; on both databases NULLs are left out."""
+    """The smallest of its arguments, none of which is NULL (the databases differ there)."""
 
     inherit_cache = True
 
 
 class nurture_greatest(GenericFunction[Any]):  # noqa: N801
-    """The largest of its arguments; on both databases NULLs are left out."""
+    """The largest of its arguments, none of which is NULL (the databases differ there)."""
 
     inherit_cache = True
 
 
-def _extreme(sqlite: str, postgres: str, bound: str) -> tuple[Callable[..., str], Callable[..., str]]:
-    def on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
-        parts = [f"coalesce({compiler.process(clause, **kw)}, {bound})" for clause in element.clauses]
-        return f"nullif({sqlite}({', '.join(parts)}), {bound})"
-
-    def on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
-        return f"{postgres}({compiler.process(element.clauses, **kw)})"
-
-    return on_sqlite, on_postgres
+def _called(name: str) -> Callable[..., str]:
+    return lambda element, compiler, **kw: f"{name}({compiler.process(element.clauses, **kw)})"
 
 
-for _function, _names in (
-    (nurture_least, ("min", "least", str(2**62))),
-    (nurture_greatest, ("max", "greatest", str(-(2**62)))),
-):
-    for _dialect, _render in zip(("sqlite", "postgresql"), _extreme(*_names), strict=True):
-        compiles(_function, _dialect)(_render)
+compiles(nurture_least, "sqlite")(_called("min"))
+compiles(nurture_least, "postgresql")(_called("least"))
+compiles(nurture_greatest, "sqlite")(_called("max"))
+compiles(nurture_greatest, "postgresql")(_called("greatest"))
 
 
 def least(*parts: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The smallest of `parts` that is known; NULL if none is."""
-    return parts[0] if len(parts) == 1 else nurture_least(*parts, type_=parts[0].type)
+    """The smallest of `parts`, all known."""
+    return nurture_least(*parts, type_=parts[0].type)
 
 
 def greatest(*parts: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The largest of `parts` that is known; NULL if none is."""
-    return parts[0] if len(parts) == 1 else nurture_greatest(*parts, type_=parts[0].type)
+    """The largest of `parts`, all known."""
+    return nurture_greatest(*parts, type_=parts[0].type)
 
 
 class Database:

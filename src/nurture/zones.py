@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from importlib.metadata import version
 from zoneinfo import ZoneInfo, available_timezones
 
-from sqlalchemy import ColumnElement, Connection, SQLColumnExpression, case, delete, func, literal, select
+from sqlalchemy import ColumnElement, Connection, case, delete, func, literal, select
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from nurture.db import upsert
+from nurture.db import greatest, upsert
 from nurture.durations import Duration, Hours
 from nurture.records import Lead, Meta, Opening, ZoneSpan
 from nurture.records.types import EPOCH, instant, micros, span_micros, to_micros
@@ -92,17 +93,15 @@ def know_zones(link: Connection, zones: Iterable[str]) -> None:
         link.execute(upsert(link)(ZoneSpan).on_conflict_do_nothing(), rows)
 
 
-def _span(zone: ColumnElement[str], at: ColumnElement[int], begin: SQLColumnExpression[int]) -> ColumnElement[bool]:
-    return (col(ZoneSpan.zone) == zone) & (begin <= at)
-
-
 def to_local(at: ColumnElement[int], zone: ColumnElement[str]) -> ColumnElement[int]:
     """Local microseconds (as if they were UTC) of the instant `at` in `zone`."""
+    span = aliased(ZoneSpan)
     offset = (
-        select(col(ZoneSpan.offset))
-        .where(_span(zone, at, col(ZoneSpan.utc_from)))
-        .order_by(col(ZoneSpan.utc_from).desc())
+        select(col(span.offset))
+        .where(col(span.zone) == zone, col(span.utc_from) <= at)
+        .order_by(col(span.utc_from).desc())
         .limit(1)
+        .correlate_except(span)
         .scalar_subquery()
     )
     return at + offset
@@ -110,12 +109,14 @@ def to_local(at: ColumnElement[int], zone: ColumnElement[str]) -> ColumnElement[
 
 def to_utc(local: ColumnElement[int], zone: ColumnElement[str]) -> ColumnElement[int]:
     """The instant of local microseconds `local` in `zone`: gap, first valid instant; repeat, the first."""
-    shifted = local - col(ZoneSpan.offset)
+    span = aliased(ZoneSpan)
+    shifted = local - col(span.offset)
     return (
-        select(case((shifted < col(ZoneSpan.utc_from), col(ZoneSpan.utc_from)), else_=shifted))
-        .where(_span(zone, local, col(ZoneSpan.local_from)))
-        .order_by(col(ZoneSpan.local_from).desc())
+        select(case((shifted < col(span.utc_from), col(span.utc_from)), else_=shifted))
+        .where(col(span.zone) == zone, col(span.local_from) <= local)
+        .order_by(col(span.local_from).desc())
         .limit(1)
+        .correlate_except(span)
         .scalar_subquery()
     )
 
@@ -250,20 +251,29 @@ def next_open(
 
     `keep_time`: on a closed day the same clock time of the next open day, if the window's hours hold it.
     """
-    opens = micros(col(Opening.opens))
-    here = (
-        (col(Opening.window) == window.key) & (col(Opening.zone) == zone) & (col(Opening.country) == country)
-        & (micros(col(Opening.closes)) > at)
-    )  # fmt: skip
-    first = (
-        select(case((opens < at, at), else_=opens)).where(here).order_by(col(Opening.closes)).limit(1).scalar_subquery()
-    )
+    def soonest(column: Callable[[type[Opening]], ColumnElement[int]]) -> ColumnElement[int]:
+        here = aliased(Opening)
+        return (
+            select(column(here))
+            .where(
+                col(here.window) == window.key,
+                col(here.zone) == zone,
+                col(here.country) == country,
+                micros(col(here.closes)) > at,
+            )
+            .order_by(col(here.closes))
+            .limit(1)
+            .correlate_except(here)
+            .scalar_subquery()
+        )
+
+    first = soonest(lambda here: greatest(micros(col(here.opens)), at))
     if window.outside != "keep_time":
         return first
     time_of_day = to_local(at, zone) % literal(DAY)
     opened = to_local(first, zone)
     kept = to_utc(opened - opened % literal(DAY) + time_of_day, zone)
-    closes = select(micros(col(Opening.closes))).where(here).order_by(col(Opening.closes)).limit(1).scalar_subquery()
+    closes = soonest(lambda here: micros(col(here.closes)))
     return case((first == at, at), ((kept >= first) & (kept < closes), kept), else_=first)
 
 

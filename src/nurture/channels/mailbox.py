@@ -44,14 +44,14 @@ class _Session(socketserver.StreamRequestHandler):
                     self.say("250 ok")
                 case "DATA" if to:
                     self.say("354 go on")
-                    payload = self.body()
-                    if payload is None:
+                    if (payload := self.body()) is None:
                         return
                     cast(_Server, self.server).keep(Kept(sender, tuple(to), payload))
                     self.say("250 kept")
                     to = []
                 case "QUIT":
-                    break
+                    self.say("221 bye")
+                    return
                 case _:
                     self.say("503 not now")
 

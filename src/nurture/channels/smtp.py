@@ -169,7 +169,8 @@ def _door(url: str, helo: str, timeouts: Timeouts, tls: ssl.SSLContext) -> Door:
         port = parts.port
     except ValueError:
         port = -1
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or port == -1:
+    beyond = parts.path.strip("/") or parts.query or parts.fragment
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or port == -1 or beyond:
         raise SettingsError(
             "NURTURE_SMTP_URL cannot be read; write smtp://USER:PASSWORD@HOST:PORT or smtps://… "
             "(in the password, write %40 for @ and %2F for /)"

@@ -89,7 +89,7 @@ class Client(smtplib.SMTP):
             if not line[:3].isdigit():
                 return -1, line
             if line[3:4] != b"-":
-                return int(line[:3]), b" ".join(said)
+                return int(line[:3]), b"\n".join(said)  # smtplib reads EHLO by its lines
 
     def _line(self, end: float) -> bytes:
         while b"\n" not in self.unread:

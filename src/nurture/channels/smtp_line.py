@@ -190,15 +190,16 @@ class Line:
     def _spoken(self) -> tuple[int, bytes] | None:
         """What the server said before the dot, if it did; raises if it hung up. Not seen through TLS."""
         link = self._client.sock
-        if link is None or isinstance(link, ssl.SSLSocket):
-            return None
-        link.settimeout(0)
-        try:
-            said = link.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return None
-        if not said:
-            raise ConnectionResetError("the connection was closed")
+        if not self._client.unread:
+            if link is None or isinstance(link, ssl.SSLSocket):
+                return None
+            link.settimeout(0)
+            try:
+                said = link.recv(1, socket.MSG_PEEK)
+            except BlockingIOError:
+                return None
+            if not said:
+                raise ConnectionResetError("the connection was closed")
         self._client.patience = min(5, self.door.timeouts.reply)
         return self._client.getreply()
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 from sqlmodel import col
 
 from nurture import clock
@@ -180,6 +180,7 @@ class Courier:
                     "new_message": letter.key if letter and sending else None,
                     "new_address": letter.to if letter and sending else None,
                     "new_tracked": verdict.touch in made.tracked,
+                    "new_variant": made.variants.get(verdict.touch) if sending else None,
                 }
             )
         if not rows:
@@ -201,6 +202,7 @@ class Courier:
                 message_id=bindparam("new_message"),
                 address=bindparam("new_address"),
                 tracked=bindparam("new_tracked"),
+                variant=bindparam("new_variant"),
             ),
             rows,
         )
@@ -242,7 +244,7 @@ class Courier:
 
 def record(link: Connection, receipts: Sequence[Receipt], now: datetime, owner: str | None = None) -> None:
     """Receipts to states, an event for each accepted message, a look at each lead, and on with the enrolment."""
-    held: ColumnElement[bool] = col(Touch.state).in_(("sending", "uncertain"))
+    held: ColumnElement[bool] = or_(col(Touch.state) == "sending", col(Touch.state) == "uncertain")
     if owner is not None:
         held = and_(held, col(Touch.lease_owner) == owner)
     attempts = dict(

@@ -12,8 +12,9 @@ from sqlmodel import col
 from nurture import clock
 from nurture.db import upsert
 from nurture.engine import handoffs, settle
+from nurture.engine.ending import end_enrolments
 from nurture.engine.live import Live
-from nurture.records import Consent, Event, Handoff, Lead, Suppression, Touch
+from nurture.records import Consent, Enrolment, Event, Handoff, Lead, Suppression, Touch
 from nurture.worklist import put_work
 
 #: A second distinct link this soon after another, or a hit this soon after delivery, is a scanner's.
@@ -121,6 +122,7 @@ def unsubscribe_lead(
     link.execute(
         update(Consent).where(col(Consent.lead_id) == lead, col(Consent.withdrawn_at).is_(None)).values(withdrawn_at=now)
     )
+    end_enrolments(link, col(Enrolment.lead_id) == lead, "unsubscribed", now)
     add_event(link, lead, "unsubscribed", now, source="unsubscribe", key=f"lead:{lead}", touch=touch)
     settle_one(link, live, lead, now)
     return bool(news)

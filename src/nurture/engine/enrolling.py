@@ -110,7 +110,7 @@ def _enter(link: Connection, live: Live, segment: Segment, leads: Select[Any], n
         .scalar_subquery()
     )
     entered = literal(now, Instant())
-    due = instant(first.due_on_entry(micros(entered), lead_zone(live.house.program.zone)))
+    due = instant(first.due_on_entry(literal(to_micros(now)), lead_zone(live.house.program.zone)))
     rows = select(
         col(Lead.id), literal(segment.slug), literal(segment.id), rotation + 1, literal(by), literal(first.id), literal(1),
         entered, due, literal(first.listens), entered,

@@ -52,6 +52,7 @@ class Made:
     parcels: dict[int, Parcel] = field(default_factory=dict)
     faults: dict[int, MessageFault] = field(default_factory=dict)
     tracked: set[int] = field(default_factory=set)
+    variants: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Maker:
                 made.parcels[row.touch] = self._member(row, step)
                 continue
             try:
-                made.parcels[row.touch] = self._letter(row, segment, step, now)
+                made.parcels[row.touch], made.variants[row.touch] = self._letter(row, segment, step, now)
             except MessageFault as fault:
                 made.faults[row.touch] = fault
             if row.tracked:
@@ -101,7 +102,7 @@ class Maker:
         payload = json.dumps({"audience": step.audience.name, step.audience.verb: [hashed]}).encode()
         return Parcel(row.touch, f"touch-{row.touch}", "", step.audience.name, payload)
 
-    def _letter(self, row: Any, segment: Segment, step: Sending, now: datetime) -> Parcel:
+    def _letter(self, row: Any, segment: Segment, step: Sending, now: datetime) -> tuple[Parcel, str]:
         program = self.live.house.program
         offer = self.live.house.piece(row.content) if isinstance(step, Offer) else None
         message = f"{segment.slug}/{step.email}" if isinstance(step, Email) else ""
@@ -135,4 +136,4 @@ class Maker:
             list_id=f"{segment.slug}.{domain}",
             unsubscribe_url=f"{renderer.public_url}/u/{self.keys.seal('unsubscribe', row.touch)}",
         )
-        return Parcel(row.touch, message_id, program.sender.address, row.email, payload)
+        return Parcel(row.touch, message_id, program.sender.address, row.email, payload), rendered.variant

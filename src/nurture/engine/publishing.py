@@ -13,7 +13,7 @@ from nurture.db import upsert
 from nurture.engine import scoring
 from nurture.engine.enrolling import belongs, holding_rule
 from nurture.engine.live import Library, Live
-from nurture.language.compiler import turns
+from nurture.language.compiler import turning
 from nurture.program.load import House, Loaded, Segment, content_hash
 from nurture.records import Enrolment, Holding, Lead, ProgramVersion, SequenceVersion, Touch
 from nurture.records.types import Instant
@@ -114,8 +114,7 @@ def _publish_segment(link: Connection, library: Library, segment: Segment, now: 
     effect.inside = link.execute(select(func.count()).where(inside)).scalar_one()
     fresh = live.segment(segment.slug)
     _mark_existing(link, live, fresh, effect, now)
-    scope = live.scope(now, fresh)
-    if any(turns(rule, scope) is not None for rule in (fresh.spec.segment, fresh.spec.enrol.when)):
+    if turning(fresh.spec.segment) or turning(fresh.spec.enrol.when):
         put_work(link, select(col(Lead.id)), now)  # so that each lead's next turn is planned
     return effect
 

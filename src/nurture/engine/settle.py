@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, delete, func, literal, null, select, update
+from sqlalchemy import Connection, Select, and_, case, delete, func, null, select, update
 from sqlmodel import col
 
-from nurture.db import least
 from nurture.engine import handoffs, lifecycle, scoring
 from nurture.engine.ending import end_enrolments
 from nurture.engine.enrolling import enrol, suppressed, unsettled_before
 from nurture.engine.live import Live
-from nurture.language.compiler import compile_condition, turns
+from nurture.language.compiler import compile_condition, turn, turning
+from nurture.language.conditions import Condition
 from nurture.records import Enrolment, Event, Lead, Milestone, Work
 from nurture.records.types import instant, micros, to_micros
 
@@ -133,27 +133,29 @@ def _recheck(link: Connection, live: Live, claim: str, now: datetime) -> None:
         .correlate(Lead)
         .scalar_subquery()
     )
-    rests = case((col(Lead.rests_until) > now, micros(col(Lead.rests_until))), else_=null())
-    found = [ripening, rests]
-    conditions: list[Any] = []
-    house = live.house
-    if house.lifecycle.mql is not None:
-        conditions.append((house.lifecycle.mql.when, live.scope(now)))
-    conditions += [(rule.when, live.scope(now)) for rule in house.lifecycle.milestones.values()]
-    for segment in live.segments.values():
-        scope = live.scope(now, segment)
-        conditions += [(segment.spec.segment, scope), (segment.spec.enrol.when, scope)]
-        conditions += [(segment.spec.leave, scope)] if segment.spec.leave is not None else []
-    for condition, scope in conditions:
-        turn = turns(condition, scope)
-        if turn is not None:
-            found.append(turn)
+    rested = case((col(Lead.rests_until) > now, micros(col(Lead.rests_until))), else_=null())
+    scope = live.scope(now)
+    looks = [ripening, rested, *(turn(part, scope) for part in sorted(_turning(live), key=repr))]
     mine = col(Work.claim) == claim
-    next_look = (
-        select(least(*found)).where(col(Lead.id) == col(Work.lead_id)).correlate(Work).scalar_subquery()
-    )
-    link.execute(
-        update(Work).where(mine).values(due_at=instant(func.coalesce(next_look, literal(to_micros(_NEVER)))))
-    )
+    link.execute(update(Work).where(mine).values(due_at=_NEVER))
+    for look in looks:  # one statement each: SQLite's parser has a small stack
+        at = select(look).where(col(Lead.id) == col(Work.lead_id)).correlate(Work).scalar_subquery()
+        link.execute(
+            update(Work)
+            .where(mine, micros(col(Work.due_at)) > at)
+            .values(due_at=instant(at))
+            .execution_options(synchronize_session=False)
+        )
     link.execute(delete(Work).where(mine, col(Work.due_at) >= _NEVER))
     link.execute(update(Work).where(mine).values(claim=None))
+
+
+def _turning(live: Live) -> set[Condition]:
+    """Every part of every live rule that time alone may turn."""
+    lifecycle = live.house.lifecycle
+    rules: list[Any] = [rule.when for rule in lifecycle.milestones.values()]
+    rules += [lifecycle.mql.when] if lifecycle.mql is not None else []
+    for segment in live.segments.values():
+        spec = segment.spec
+        rules += [spec.segment, spec.enrol.when, *([spec.leave] if spec.leave is not None else [])]
+    return set().union(*(turning(rule) for rule in rules)) if rules else set()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, literal, select, update
 from sqlmodel import SQLModel
 
+from nurture.records.types import Instant
+
 if TYPE_CHECKING:
-    from nurture.intake.people import Person
+    from nurture.intake.person import Person
 
 #: Said instead of a basis: do not.
 NO = "no"
+_LEAD = SQLModel.metadata.tables["lead"]
 _CONSENT = SQLModel.metadata.tables["consent"]
 
 
@@ -27,7 +30,7 @@ class Agreements:
         self.link, self.now = link, now
         self.active: dict[tuple[int, str], set[str]] = {}
         self.withdrawn: set[tuple[int, str]] = set()
-        self._given: list[dict[str, Any]] = []
+        self._given: dict[tuple[str, str], list[int]] = {}
         self._taken: list[tuple[int, str]] = []
         if not lead_ids:
             return
@@ -62,7 +65,7 @@ class Agreements:
                 self.withdrawn.add((lead_id, purpose))
                 continue
             self.active.setdefault((lead_id, purpose), set()).add(said)
-            self._given.append({"lead_id": lead_id, "purpose": purpose, "basis": said, "given_at": self.now})
+            self._given.setdefault((purpose, said), []).append(lead_id)
 
     def write(self, origin: str) -> None:
         """Write what was said; `origin` is the source that the consents name."""
@@ -75,8 +78,11 @@ class Agreements:
                     & _CONSENT.c.withdrawn_at.is_(None)
                 )
                 self.link.execute(update(_CONSENT).where(open_).values(withdrawn_at=self.now))
-        if self._given:
-            self.link.execute(_CONSENT.insert(), [{**row, "source": origin} for row in self._given])
+        for (purpose, basis), leads in self._given.items():
+            columns = {"purpose": purpose, "basis": basis, "source": origin}
+            stated = [literal(value) for value in columns.values()]
+            rows = select(_LEAD.c.id, *stated, literal(self.now, Instant())).where(_LEAD.c.id.in_(leads))
+            self.link.execute(_CONSENT.insert().from_select(["lead_id", *columns, "given_at"], rows))
 
     def _closed(self, lead_id: int, purpose: str) -> bool:
         return (lead_id, purpose) in self.withdrawn and not self.active.get((lead_id, purpose))

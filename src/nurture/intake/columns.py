@@ -10,13 +10,13 @@ from typing import Literal, Protocol
 
 from nurture.errors import FileFault
 from nurture.intake.mapping import ConsentColumn, Mapping
-from nurture.intake.people import BUILT_IN
+from nurture.intake.person import BUILT_IN
 from nurture.intake.reader import PROBLEM
 from nurture.intake.shapes import squeeze
 
 Kind = Literal["text", "number", "flag", "date"]
 
-#: Field to the squeezed names of columns that hold it, likeliest first. Each field's own name comes before them.
+#: Field to the squeezed names of columns that hold it, likeliest first; a field's own name comes before them.
 LEAD_NAMES: dict[str, tuple[str, ...]] = {
     "email": (
         "emailaddress",
@@ -65,7 +65,7 @@ _PREFIX = re.compile(r"^(properties|property)(?=.)")
 
 
 class KnownFields(Protocol):
-    """What intake asks of a program: the custom fields it declares, and what holds where a lead says nothing."""
+    """What intake asks of a program: its custom fields, and what holds where a lead says nothing."""
 
     @property
     def fields(self) -> dict[str, Kind]: ...
@@ -95,7 +95,8 @@ def plan_leads(
         if ours not in custom and ours not in LEAD_NAMES:
             known = ", ".join([*sorted(custom), *LEAD_NAMES])
             raise FileFault(
-                f"{path}: the mapping file fills '{ours}', which program.yaml does not declare; known are {known}"
+                f"{path}: the mapping file fills '{ours}', which program.yaml does not declare; "
+                f"known are {known}"
             )
     own = [name for name in custom if name not in BUILT_IN]
     said = {**mapping.fields, **({"id": mapping.id} if mapping.id else {})}
@@ -105,7 +106,8 @@ def plan_leads(
     if source is None and "id" in plan.columns:
         if "email" not in plan.columns:
             raise FileFault(
-                f"{path}: its leads are known by '{plan.columns['id']}' alone; say whose ids these are with --source NAME"
+                f"{path}: its leads are known by '{plan.columns['id']}' alone; "
+                "say whose ids these are with --source NAME"
             )
         del plan.columns["id"]
     used = {*plan.columns.values(), *(part.column for part in (plan.consent, plan.tracking) if part)}
@@ -169,7 +171,8 @@ def check_named(path: Path, header: Sequence[str] | None, mapping: Mapping) -> N
     missing = [name for name in mapping.columns if header is not None and name not in header]
     if missing:
         raise FileFault(
-            f"{path}: has no column '{missing[0]}', which the mapping file names; its columns are {shown(header or [])}"
+            f"{path}: has no column '{missing[0]}', which the mapping file names; "
+            f"its columns are {shown(header or [])}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ _AROUND = 60
 
 
 def decide_encoding(path: Path, said: str | None, command: str) -> str:
-    """The codec that reads all of `path`; raises FileFault, with the command to run, when that is not certain.
+    """The codec that reads all of `path`; raises FileFault, with the way out, if that is not certain.
 
     `said` is what the person says it is. Reads the file once, in blocks.
     """
@@ -50,7 +51,8 @@ def decide_encoding(path: Path, said: str | None, command: str) -> str:
     if said is None and codec == "utf-8":
         raise FileFault(_which(path, fault, command))
     raise FileFault(
-        f"{path}: line {fault.line} cannot be read as {said or codec}; mend that line, or name another --encoding"
+        f"{path}: line {fault.line} cannot be read as {said or codec}; "
+        "mend that line, or name another --encoding; nothing was imported"
     )
 
 
@@ -97,9 +99,10 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class _Fault:
-    """The first line that a codec cannot read: its number, its bytes around the fault; `rich`: others before it could."""
+    """The first line that a codec cannot read; `rich`: it could read more than ASCII before."""
 
     line: int
+    #: Its bytes around the fault.
     sample: bytes
     rich: bool
 
@@ -135,7 +138,7 @@ def _line_ends(text: str) -> int:
 
 def _which(path: Path, fault: _Fault, command: str) -> str:
     """The question that only a person can answer, with what each answer would mean."""
-    says = f"{path}: line {fault.line} is not UTF-8, and a file cannot say which other encoding it is in. That line reads:"
+    says = f"{path}: line {fault.line} is not UTF-8, and a file cannot say what else it is. That line reads:"
     readings = []
     for codec, where in CANDIDATES.items():
         try:
@@ -146,10 +149,10 @@ def _which(path: Path, fault: _Fault, command: str) -> str:
         readings.append(f"  {codec:<10} {where:<17} {shown}")
     if fault.rich:
         readings.append(
-            "Lines before it are UTF-8, so the file mixes encodings: mend that line, unless one above reads right."
+            "Lines before it are UTF-8, so it may be a mixture: mend that line, unless one above reads right."
         )
     return "\n".join([
         says, *readings,
         "Nothing was imported. Run it with the encoding that reads right, for example:",
-        f"  nurture import {command} {path} --encoding cp1252",
+        f"  nurture import {command} {shlex.quote(str(path))} --encoding cp1252",
     ])  # fmt: skip

@@ -31,7 +31,7 @@ from nurture.records.types import from_micros, to_micros
 
 log = logging.getLogger("nurture.intake")
 #: Events of one transaction: each may write itself, a work row and a suppression.
-CHUNK = 1000
+CHUNK = BULK_ROWS // 4
 #: A source whose clock runs ahead is believed by this much.
 AHEAD = timedelta(minutes=5)
 #: Rest before they count: a scanner's second click unmasks the first.
@@ -50,7 +50,7 @@ def import_events(
     """Record events of known leads from a CSV or NDJSON file; the same file again changes nothing.
 
     Clicks count from `click_rest` after they happened. `known` gives the zone of dates without one, if the
-    mapping does not. Raises FileFault when the file cannot be imported at all; then nothing of it was applied.
+    mapping does not. Raises FileFault if the file cannot be imported at all; then nothing was applied.
     """
     mapping = mapping or Mapping()
     source = source or mapping.source
@@ -69,9 +69,7 @@ def import_events(
             report.created += created
             report.unchanged += len(chunk) - created - len(strangers)
             for line in strangers:
-                staging.refuse(
-                    line, rows.lead_column, "names no lead that is known here; import the leads first"
-                )
+                staging.refuse(line, rows.lead_column, rows.strange)
         report.warnings += rows.passed_over()
         finish(staging, target, report, rows.notes, rows.unused)
     log.info(
@@ -169,7 +167,7 @@ class _EventRows:
             self._check(names, plan)
         if "email" not in plan.columns and "lead_id" in plan.columns and self.source is None:
             raise FileFault(
-                f"{self.table.path}: '{plan.columns['lead_id']}' holds ids of leads; say whose with --source NAME, "
+                f"{self.table.path}: '{plan.columns['lead_id']}' holds ids; say whose with --source NAME, "
                 "the name under which the leads were imported"
             )
         if self.mapping.data is not None or self.mapping.event is not None:

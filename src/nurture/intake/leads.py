@@ -16,7 +16,8 @@ from nurture.intake import values
 from nurture.intake.agreements import NO
 from nurture.intake.columns import KnownFields, Plan, check_named, plan_leads, shown
 from nurture.intake.mapping import ConsentColumn, Mapping
-from nurture.intake.people import Outcome, Person, put_people
+from nurture.intake.people import put_people
+from nurture.intake.person import Outcome, Person
 from nurture.intake.reader import Record, Table
 from nurture.intake.report import ImportReport, Notes
 from nurture.intake.shapes import as_text, squeeze
@@ -25,7 +26,7 @@ from nurture.intake.trouble import finish, place_for_refused
 
 log = logging.getLogger("nurture.intake")
 #: People of one transaction: each may write a lead, its work row, consents, tags and a transition.
-CHUNK = 1000
+CHUNK = BULK_ROWS // 10
 #: Said instead of a basis: import without one.
 NO_BASIS = "none"
 _TAGS = re.compile(r"[;|]")
@@ -43,8 +44,8 @@ def import_leads(
 ) -> ImportReport:  # fmt: skip
     """Create and complete leads from a CSV or NDJSON file; the same file again changes nothing.
 
-    `consent`: the basis on which all of them may be written to, or `none`. `progress` is told bytes done and in all.
-    Raises FileFault, with the way out, when the file cannot be imported at all; then nothing of it was applied.
+    `consent`: the basis on which all may be written to, or `none`. `progress` is told bytes done and in all.
+    Raises FileFault, with the way out, if the file cannot be imported at all; then nothing was applied.
     """
     mapping = mapping or Mapping()
     source = source or mapping.source
@@ -73,7 +74,7 @@ def import_leads(
 def _write(
     db: Database, staging: Staging, rows: _LeadRows, report: ImportReport, now: datetime, origin: str
 ) -> int:
-    """Apply the staged rows, a chunk of people per transaction; the number of leads with an address and no basis."""
+    """Apply the staged rows, a chunk of people at a time; how many have an address and no basis."""
     without = 0
     for people in staging.by_person(CHUNK, rows.join):
         outcomes = db.transact(partial(put_people, people=people, now=now, origin=origin))
@@ -155,16 +156,18 @@ class _LeadRows:
                     f"{self.table.path}: its first line is a lead, not a header; add a line with column names"
                 )
             raise FileFault(
-                f"{self.table.path}: no column is an e-mail address or an id; its columns are {shown(header)}; "
+                f"{self.table.path}: no column is an e-mail address or an id; "
+                f"its columns are {shown(header)}; "
                 "name one in a mapping file (fields: {email: COLUMN}, or id: COLUMN)"
             )
         if "email" in plan.columns and plan.consent is None and self.consent is None:
             raise self._unasked(None)
 
     def _unasked(self, addresses: int | None) -> FileFault:
-        whose = "Its" if addresses is None else f"{addresses:,}"
+        whose = "its" if addresses is None else f"{addresses:,}"
         return FileFault(
-            f"{self.table.path}: {whose} leads have e-mail addresses, and nothing says that they may be written to.\n"
+            f"{self.table.path}: {whose} leads have e-mail addresses, "
+            "and nothing says that they may be written to.\n"
             "  A column says it:    name it 'consent', or in a mapping file  consent: {column: NAME}\n"
             f"  It holds for all:    --consent {' | '.join(values.BASES)}\n"
             f"  They may not:        --consent {NO_BASIS}  (scored and handed over, never mailed)\n"

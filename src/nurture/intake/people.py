@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 from sqlmodel import SQLModel
 
 from nurture import clock, db
-from nurture.folding import fold
 from nurture.intake.agreements import Agreements
+from nurture.intake.person import AT_BIRTH, BUILT_IN, Outcome, Person, folded
 from nurture.worklist import put_work
 from nurture.zones import know_zones
 
@@ -21,86 +19,18 @@ _LEAD = SQLModel.metadata.tables["lead"]
 _TAG = SQLModel.metadata.tables["lead_tag"]
 _TRANSITION = SQLModel.metadata.tables["stage_transition"]
 
-#: Columns that whoever brings facts may fill.
-TEXTS = (
-    "first_name",
-    "last_name",
-    "company",
-    "title",
-    "phone",
-    "country",
-    "language",
-    "timezone",
-    "status",
-    "owner",
-)
-BUILT_IN = (*TEXTS, "zone", "stage")
-#: Only newcomers bring these: later they are the lifecycle's.
-AT_BIRTH = ("stage", "status")
 _KEYS = ("email", "source", "source_id")
+_BORN = [_LEAD.c[name] for name in ("id", "draw", *_KEYS)]
 _READ = [_LEAD.c[name] for name in ("id", *_KEYS, *BUILT_IN, "fields", "folded")]
 _UPDATED = (*_KEYS, *(name for name in BUILT_IN if name not in AT_BIRTH), "fields", "folded", "changed_at")
 #: Compared as they are.
 _UNFOLDED = ("zone", "stage", "status", "owner", "source", "source_id")
-_folded = lru_cache(maxsize=16_384)(fold)
-
-State = Literal["created", "changed", "unchanged"]
-
-
-@dataclass(slots=True)
-class Person:
-    """What one source says of one person; what it does not say is absent, never empty."""
-
-    email: str | None
-    source: str | None = None
-    source_id: str | None = None
-    columns: dict[str, str] = field(default_factory=dict)
-    fields: dict[str, Any] = field(default_factory=dict)
-    tags: list[str] = field(default_factory=list)
-    #: A basis, or `no`; None: nothing was said.
-    mail: str | None = None
-    tracking: str | None = None
-    #: Of the file it came from.
-    lines: list[int] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, values: dict[str, Any], tags: Iterable[str] = (), **more: Any) -> Person:
-        """From one dict of built-in columns and custom fields; empty values are left out."""
-        known = {name: value for name, value in values.items() if value not in (None, "")}
-        columns = {name: known.pop(name) for name in BUILT_IN if name in known}
-        folded = [_folded(tag) for tag in tags]
-        return cls(known.pop("email", None), columns=columns, fields=known, tags=folded, **more)
-
-    def absorb(self, later: Person) -> None:
-        """Apply a later row of the same person on top."""
-        self.email = self.email or later.email
-        if self.source_id is None and later.source_id is not None:
-            self.source, self.source_id = later.source, later.source_id
-        self.columns |= later.columns
-        self.fields |= later.fields
-        self.tags += [tag for tag in later.tags if tag not in self.tags]
-        self.mail, self.tracking = later.mail or self.mail, later.tracking or self.tracking
-        self.lines += later.lines
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of one person; `problem` when nothing was written, `notes` when something was left as it was."""
-
-    person: Person
-    state: State = "unchanged"
-    lead_id: int | None = None
-    problem: str | None = None
-    notes: list[str] = field(default_factory=list)
-    has_address: bool = False
-    #: There is a basis to write to the lead.
-    may_mail: bool = False
 
 
 def put_people(link: Connection, people: Sequence[Person], *, now: datetime, origin: str) -> list[Outcome]:
     """Create or complete the leads of `people`, in order, with a handful of statements for all of them.
 
-    `origin` is the source that consents name. At most BULK_ROWS / 5 people, so that a transaction stays short.
+    `origin` is the source that consents name. At most BULK_ROWS / 5 people, so that it stays short.
     """
     know_zones(link, {person.columns["zone"] for person in people if "zone" in person.columns})
     outcomes = [Outcome(person) for person in people]
@@ -122,7 +52,8 @@ def _round(link: Connection, outcomes: Sequence[Outcome], now: datetime, origin:
         plan.decide()
         put_work(link, plan.touched() - touched, now)
     again = plan.write(origin)
-    put_work(link, plan.born, now)
+    if plan.born:
+        put_work(link, select(_LEAD.c.id).where(_LEAD.c.id.in_(plan.born)), now)
     return again
 
 
@@ -141,23 +72,15 @@ class _Plan:
             mine = select(*_READ).where(_LEAD.c.id.in_(sorted(lock))).order_by(_LEAD.c.id).with_for_update()
             self.stored |= {row["id"]: dict(row) for row in self.link.execute(mine).mappings()}
         else:
-            emails = [o.person.email for o in self.outcomes if o.person.email]
-            if emails:
-                self._found(_LEAD.c.email.in_(emails))
-            named = [o.person for o in self.outcomes if o.person.source_id]
-            for source in {person.source for person in named}:
-                theirs = [person.source_id for person in named if person.source == source]
-                self._found((_LEAD.c.source == source) & _LEAD.c.source_id.in_(theirs))
+            keys = [{key: getattr(outcome.person, key) for key in _KEYS} for outcome in self.outcomes]
+            for which in _whose(keys):
+                found = self.link.execute(select(*_READ).where(which)).mappings()
+                self.stored |= {row["id"]: dict(row) for row in found}
         ids = list(self.stored)
         self.agreements = Agreements(self.link, ids, self.now)
         if ids and any(o.person.tags for o in self.outcomes):
             rows = self.link.execute(select(_TAG.c.lead_id, _TAG.c.tag).where(_TAG.c.lead_id.in_(ids)))
             self.tags = {(row.lead_id, row.tag) for row in rows}
-
-    def _found(self, which: Any) -> None:
-        self.stored |= {
-            row["id"]: dict(row) for row in self.link.execute(select(*_READ).where(which)).mappings()
-        }
 
     def decide(self) -> None:
         """Apply every person to a copy of what is stored; nothing is written."""
@@ -221,7 +144,7 @@ class _Plan:
         }
         if changes or fields:
             shadows = {
-                k: _folded(v)
+                k: folded(v)
                 for k, v in (changes | fields).items()
                 if isinstance(v, str) and k not in _UNFOLDED
             }
@@ -288,12 +211,16 @@ class _Plan:
         rows = [{**blank, **newborn, **row, "draw": clock.draw31()} for row in self.fresh]
         for row in rows:
             del row["id"]
-        insert = db.upsert(self.link)(_LEAD).on_conflict_do_nothing()
-        written = self.link.execute(insert.returning(_LEAD.c.id, *(_LEAD.c[key] for key in _KEYS)), rows)
-        for lead_id, email, source, source_id in written:
-            row = self.by_email[email] if email else self.by_id[source, source_id]
-            row["id"] = lead_id
-            self.born.add(lead_id)
+        self.link.execute(db.upsert(self.link)(_LEAD).on_conflict_do_nothing(), rows)
+        # Not RETURNING: that costs more than asking. The draw tells our row from another's.
+        draws = {row["draw"] for row in rows}
+        for which in _whose(self.fresh):
+            found = self.link.execute(select(*_BORN).where(which))
+            for lead_id, draw, email, source, source_id in found:
+                if draw in draws:
+                    row = self.by_email[email] if email else self.by_id[source, source_id]
+                    row["id"] = lead_id
+                    self.born.add(lead_id)
         moves = [
             {"lead_id": row["id"], "from_stage": "subscriber", "to_stage": row["stage"], "at": self.now,
              "cause": "import", "author": "import"}
@@ -302,6 +229,17 @@ class _Plan:
         ]  # fmt: skip
         if moves:
             self.link.execute(_TRANSITION.insert(), moves)
+
+
+def _whose(keys: Sequence[dict[str, Any]]) -> Iterator[ColumnElement[bool]]:
+    """The leads of these keys: one condition for all addresses, one for the ids of each source."""
+    emails = [key["email"] for key in keys if key["email"]]
+    if emails:
+        yield _LEAD.c.email.in_(emails)
+    named = [key for key in keys if key["source_id"]]
+    for source in {key["source"] for key in named}:
+        theirs = [key["source_id"] for key in named if key["source"] == source]
+        yield (_LEAD.c.source == source) & _LEAD.c.source_id.in_(theirs)
 
 
 def _differ(old: Any, new: Any) -> bool:

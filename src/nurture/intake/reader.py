@@ -68,7 +68,7 @@ class Table:
     """A readable file of rows. `header` is None for NDJSON, where each row names its own columns."""
 
     def __init__(self, path: Path, encoding: str | None, command: str) -> None:
-        """Raises FileFault if the file cannot be read at all; `command` is `leads` or `events`, for messages."""
+        """Raises FileFault if the file cannot be read; `command` is `leads` or `events`, for messages."""
         self.path = path
         self.position = 0
         try:
@@ -139,7 +139,8 @@ class Table:
         if twice:
             same = [f"'{name}'" for name in header if (squeeze(name) or name) == twice[0]]
             raise FileFault(
-                f"{self.path}: line {first.line}: columns {' and '.join(same)} mean the same; rename or remove one"
+                f"{self.path}: line {first.line}: columns {' and '.join(same)} mean the same; "
+                "rename or remove one"
             )
         return header
 

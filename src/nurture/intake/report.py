@@ -47,11 +47,18 @@ class ImportReport:
     warnings: list[str] = field(default_factory=list)
     refused_file: Path | None = None
 
+    #: (column, problem) to the lines: how many, and the first few.
+    _reasons: dict[tuple[str, str], tuple[int, list[int]]] = field(default_factory=dict, repr=False)
+
     def refuse(self, refusal: Refusal) -> None:
         """Count a refused row, and keep it if there is room."""
         self.refused_count += 1
         if len(self.refused) < KEPT:
             self.refused.append(refusal)
+        reason = (refusal.column, refusal.problem)
+        if reason in self._reasons or len(self._reasons) < KEPT:
+            count, lines = self._reasons.get(reason, (0, []))
+            self._reasons[reason] = (count + 1, sorted([*lines, refusal.line])[:4])
 
     def text(self) -> str:
         """For people: counts, the first refusals, what to know, what to do."""
@@ -61,15 +68,27 @@ class ImportReport:
             for word, number in self._counts()
             if number or word in ("created", "unchanged")
         ]
-        lines += [f"    {refusal}" for refusal in self.refused[:_SHOWN]]
-        if self.refused_count > _SHOWN:
-            lines.append(f"    … and {self.refused_count - _SHOWN:,} more")
+        lines += self._refusals()
         if self.refused_file is not None:
             lines.append(
-                f"  Refused rows are in {self.refused_file}: mend them there and import that file the same way."
+                f"  Refused rows are in {self.refused_file}; mend them and import that file the same way."
             )
         lines += [f"  Note: {warning}" for warning in self.warnings]
         return "\n".join(lines)
+
+    def _refusals(self) -> list[str]:
+        """One line for each reason, the most frequent first."""
+        reasons = sorted(self._reasons.items(), key=lambda reason: (-reason[1][0], reason[1][1]))
+        told, shown = [], 0
+        for (column, problem), (count, lines) in reasons[:_SHOWN]:
+            listed = ", ".join(str(line) for line in lines)
+            more = f" and {count - len(lines):,} more" if count > len(lines) else ""
+            where = f"line{'s' if count > 1 else ''} {listed}{more}"
+            told.append(f"    {where}{', ' + column if column else ''}: {problem}")
+            shown += count
+        if shown < self.refused_count:
+            told.append(f"    and {_count(self.refused_count - shown, 'row')} for other reasons")
+        return told
 
     def as_dict(self) -> dict[str, Any]:
         """For programs: the same, as JSON can hold it."""

@@ -25,7 +25,7 @@ def snake(name: str) -> str:
 
 
 def flat(line: str) -> dict[str, Any]:
-    """One JSON object as a row; nested objects by dotted names. Raises ValueError for what no database can store."""
+    """One JSON object as a row; nested objects by dotted names. ValueError: no database can store it."""
     read = json.loads(line, parse_constant=_no_number)
     if not isinstance(read, dict):
         raise ValueError('is JSON, but not an object: write {"email": …} on one line')

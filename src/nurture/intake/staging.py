@@ -1,5 +1,5 @@
-"""Rows on their way from file to database, on disk: a file that turns out unreadable at its end changes nothing,
-rows of one person meet however far apart they stand, and memory stays the same for any size."""
+"""Rows on their way from file to database, on disk: a file that turns out unreadable at its end changes
+nothing, rows of one person meet however far apart they stand, and memory stays the same for any size."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Staging:
             self._written(done)
 
     def by_person(self, chunk: int, join: Callable[[Iterator[tuple[int, Any]]], T]) -> Iterator[list[T]]:
-        """`join` of the rows (line, body) of each person, in the order of their lines; `chunk` people at a time."""
+        """`join` of the rows (line, body) of each person, in the order of their lines; `chunk` at a time."""
         self._flush()
         self._link.execute("CREATE INDEX row_person ON row (person, line)")
         self._link.execute("CREATE INDEX row_id ON row (id, person) WHERE id IS NOT NULL")
@@ -81,14 +81,12 @@ class Staging:
         self._link.execute(f"UPDATE row SET person = ({same}) WHERE person < '@' AND EXISTS ({same})")
         rows = self._link.execute("SELECT person, line, body FROM row ORDER BY person, line")
         people: list[T] = []
-        done = 0
-        for _, mine in groupby(rows, key=lambda row: row[0]):
+        for done, (_, mine) in enumerate(groupby(rows, key=lambda row: row[0]), 1):
             people.append(join((line, marshal.loads(body)) for _, line, body in mine))
-            done += 1
             if len(people) == chunk:
                 yield people
                 people = []
-                self._written(min(done, self.rows))
+                self._written(done)
         if people:
             yield people
         self._written(self.rows)
@@ -123,7 +121,7 @@ class Staging:
 
 
 class _Writer:
-    """Refused rows in the form of their file; `problem` is the first column, so that crooked rows keep their shape."""
+    """Refused rows in the form of their file; `problem` comes first: crooked rows keep their shape."""
 
     def __init__(self, out: Any, table: Table) -> None:
         self.out, self.table = out, table

@@ -24,7 +24,7 @@ class Place:
     path: Path
 
     def check(self, report: ImportReport) -> None:
-        """Raise FileFault, before anything is applied, if there are refused rows and they cannot be written there."""
+        """Raise FileFault, before anything is applied, if there are refused rows and no way to write them."""
         if report.refused_count and not os.access(self.path.parent, os.W_OK):
             raise FileFault(
                 f"{self.path}: cannot be written, and {report.refused_count:,} rows are refused (the first: "
@@ -33,7 +33,7 @@ class Place:
 
 
 def place_for_refused(source: Path, said: Path | None) -> Place:
-    """What was said, else NAME.refused.csv beside the file; never a file that is there, since it may be half mended."""
+    """What was said, else NAME.refused.csv beside the file, never one that is there: it may be half mended."""
     if said is not None:
         if said.exists() and said.samefile(source):
             raise FileFault(f"{said}: is the file that is imported; name another for the refused rows")

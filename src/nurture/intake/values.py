@@ -29,7 +29,8 @@ _NO_COUNTRIES = {"EU", "EZ", "UN", "ZZ", "QO", "XA", "XB"}
 _ALSO_CALLED = {
     "korea": "KR", "republic of korea": "KR", "czech republic": "CZ", "turkey": "TR", "great britain": "GB",
     "england": "GB", "scotland": "GB", "united states of america": "US", "the united states": "US",
-    "the netherlands": "NL", "ivory coast": "CI", "viet nam": "VN", "uae": "AE", "hong kong": "HK", "macau": "MO",
+    "the netherlands": "NL", "ivory coast": "CI", "viet nam": "VN", "uae": "AE",
+    "hong kong": "HK", "macau": "MO",
     "russian federation": "RU", "burma": "MM", "swaziland": "SZ", "macedonia": "MK", "palestine": "PS",
 }  # fmt: skip
 

@@ -16,7 +16,8 @@ from sqlmodel import SQLModel
 
 from nurture import db
 from nurture.errors import Refused
-from nurture.intake.people import Outcome, Person, put_people
+from nurture.intake.people import put_people
+from nurture.intake.person import Outcome, Person
 from nurture.worklist import put_work
 
 __all__ = [
@@ -71,8 +72,8 @@ def put_lead(
 ) -> tuple[int, str]:  # fmt: skip
     """Create or complete one lead: its id, and `created`, `changed` or `unchanged`.
 
-    `values` holds built-in columns and custom fields by name, already typed; `consent` and `tracking` a basis, or
-    `no`. Raises Refused when e-mail and id belong to two leads. The caller's transaction is a door's.
+    `values` holds built-in columns and custom fields by name, already typed; `consent` and `tracking` a basis
+    or `no`. Raises Refused when e-mail and id belong to two leads. The caller's transaction is a door's.
     """
     person = Person.of(values, source=source, source_id=source_id, tags=tags, mail=consent, tracking=tracking)
     outcome = put_people(link, [person], now=now, origin=source)[0]
@@ -82,7 +83,8 @@ def put_lead(
 
 
 def put_event(
-    link: Connection, lead_id: int, name: str, occurred_at: datetime, recorded_at: datetime, ripe_at: datetime,
+    link: Connection, lead_id: int, name: str,
+    occurred_at: datetime, recorded_at: datetime, ripe_at: datetime,
     data: dict[str, Any], source: str, key: str, actor: str = "person", touch_id: int | None = None,
     classed_by: str | None = None,
 ) -> int | None:  # fmt: skip
@@ -120,7 +122,7 @@ def put_events(link: Connection, events: Sequence[NewEvent]) -> list[int]:
     for event in fresh:
         by_due.setdefault(event.due_at, set()).add(event.lead_id)
     for due_at, leads in sorted(by_due.items()):
-        put_work(link, leads, due_at)
+        put_work(link, select(_LEAD.c.id).where(_LEAD.c.id.in_(leads)), due_at)
     if link.dialect.name != "sqlite":
         ids = sorted({event.lead_id for event in fresh})
         link.execute(select(_LEAD.c.id).where(_LEAD.c.id.in_(ids)).order_by(_LEAD.c.id).with_for_update())

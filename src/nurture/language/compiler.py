@@ -13,13 +13,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, literal, or_, select, true
 from sqlmodel import col
 
-from nurture.db import least
 from nurture.durations import Duration
 from nurture.folding import fold
 from nurture.language import conditions as c
 from nurture.language.scores import score_at
 from nurture.records import Enrolment, Event, Lead, LeadTag, Touch
-from nurture.records.types import instant, micros, span_micros, to_micros
+from nurture.records.types import micros, span_micros, to_micros
 
 CLICKS = ("email_clicked", "offer_viewed")
 
@@ -185,33 +184,27 @@ def _answered(step: str, how: str, scope: Scope) -> ColumnElement[bool]:
     return exists(rows.correlate(Enrolment, Lead))
 
 
-def turns(condition: c.Condition, scope: Scope) -> ColumnElement[int] | None:
-    """The next instant after now (microseconds) at which time alone may change the answer; NULL: none.
+def turning(condition: c.Condition) -> set[c.Condition]:
+    """The parts of `condition` whose answer time alone may change, without what `turn` does not look at."""
+    found: set[c.Condition] = set()
+    for part in c.walk(condition):
+        if isinstance(part, c.Did) and (part.within or isinstance(part.since, Duration)):
+            span = part.within or part.since
+            assert isinstance(span, Duration)
+            found.add(c.Did(part.name, part.where, within=span))
+        elif isinstance(part, c.Field) and part.name == "score" and isinstance(part.value, int | float):
+            found.add(c.Field("score", "at_least", part.value))
+    return found
+
+
+def turn(part: c.Condition, scope: Scope) -> ColumnElement[int]:
+    """The next instant after now (microseconds) at which `part`, one of `turning`, may change its answer; NULL: none.
 
     An event leaves its `within`; a fading score is looked at once a day while it stands above its bound.
     """
-    found = [turn for part in c.walk(condition) if (turn := _turn(part, scope)) is not None]
-    if scope.segment is not None and any(isinstance(part, c.SegmentLeft) for part in c.walk(condition)):
-        inner = turns(scope.segment, replace(scope, segment=None))
-        found += [inner] if inner is not None else []
-    return least(*found) if found else None
-
-
-def _turn(part: c.Condition, scope: Scope) -> ColumnElement[int] | None:
-    if isinstance(part, c.Did):
-        span = part.within or (part.since if isinstance(part.since, Duration) else None)
-        if span is None:
-            return None
-        free = replace(part, since=None)
-        leaving = func.min(micros(col(Event.occurred_at))) + literal(span_micros(span.roughly))
-        rows = _events(replace(free, within=span), replace(scope, recorded_by=None))
-        return rows.with_only_columns(leaving).correlate(Lead).scalar_subquery()
-    if isinstance(part, c.Field) and part.name == "score" and isinstance(part.value, int | float):
-        tomorrow = literal(to_micros(scope.now + timedelta(days=1)))
-        return case((score_at(scope.now) >= part.value, tomorrow), else_=None)
-    return None
-
-
-def as_instant(turn: ColumnElement[int]) -> ColumnElement[datetime]:
-    """A turn as an instant, for storing."""
-    return instant(turn)
+    if isinstance(part, c.Did) and part.within is not None:
+        leaving = func.min(micros(col(Event.occurred_at))) + literal(span_micros(part.within.roughly))
+        return _events(part, scope).with_only_columns(leaving).correlate(Lead).scalar_subquery()
+    assert isinstance(part, c.Field)
+    tomorrow = literal(to_micros(scope.now + timedelta(days=1)))
+    return case((score_at(scope.now) >= part.value, tomorrow), else_=None)

@@ -94,9 +94,9 @@ def _body(rendered: Rendered, boundary: bytes) -> Iterator[bytes]:
 def _encoded(text: str) -> tuple[bytes, bytes]:
     """(transfer encoding, lines ended by CRLF without the last one's)."""
     data = _BREAK.sub("\r\n", text).encode("utf-8", "replace")
-    if data.isascii() and not _NOT_TEXT.search(data):
-        if max(map(len, data.split(b"\r\n"))) <= LONGEST_LINE:
-            return b"7bit", data
+    longest = max(map(len, data.split(b"\r\n")))
+    if longest <= LONGEST_LINE and data.isascii() and not _NOT_TEXT.search(data):
+        return b"7bit", data
     if (len(data) - len(text)) * 6 > len(data):  # where much is not ASCII, quoting would triple it
         return b"base64", base64.encodebytes(data).rstrip().replace(b"\n", b"\r\n")
     return b"quoted-printable", _quoted(data)

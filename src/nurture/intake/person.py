@@ -1,0 +1,81 @@
+"""What a source says of one person, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+from nurture.folding import fold
+
+#: Columns that whoever brings facts may fill.
+TEXTS = (
+    "first_name",
+    "last_name",
+    "company",
+    "title",
+    "phone",
+    "country",
+    "language",
+    "timezone",
+    "status",
+    "owner",
+)
+BUILT_IN = (*TEXTS, "zone", "stage")
+#: Only newcomers bring these: later they are the lifecycle's.
+AT_BIRTH = ("stage", "status")
+
+folded = lru_cache(maxsize=16_384)(fold)
+
+State = Literal["created", "changed", "unchanged"]
+
+
+@dataclass(slots=True)
+class Person:
+    """What one source says of one person; what it does not say is absent, never empty."""
+
+    email: str | None
+    source: str | None = None
+    source_id: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    #: A basis, or `no`; None: nothing was said.
+    mail: str | None = None
+    tracking: str | None = None
+    #: Of the file it came from.
+    lines: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, values: dict[str, Any], tags: Iterable[str] = (), **more: Any) -> Person:
+        """From one dict of built-in columns and custom fields; empty values are left out."""
+        known = {name: value for name, value in values.items() if value not in (None, "")}
+        columns = {name: known.pop(name) for name in BUILT_IN if name in known}
+        stored = [folded(tag) for tag in tags]
+        return cls(known.pop("email", None), columns=columns, fields=known, tags=stored, **more)
+
+    def absorb(self, later: Person) -> None:
+        """Apply a later row of the same person on top."""
+        self.email = self.email or later.email
+        if self.source_id is None and later.source_id is not None:
+            self.source, self.source_id = later.source, later.source_id
+        self.columns |= later.columns
+        self.fields |= later.fields
+        self.tags += [tag for tag in later.tags if tag not in self.tags]
+        self.mail, self.tracking = later.mail or self.mail, later.tracking or self.tracking
+        self.lines += later.lines
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one person; `problem`: nothing was written; `notes`: something was left as it was."""
+
+    person: Person
+    state: State = "unchanged"
+    lead_id: int | None = None
+    problem: str | None = None
+    notes: list[str] = field(default_factory=list)
+    has_address: bool = False
+    #: There is a basis to write to the lead.
+    may_mail: bool = False

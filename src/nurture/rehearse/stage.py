@@ -1,0 +1,105 @@
+"""A stage for rehearsals: an in-memory database, a clock that stops at every due instant, channels that record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from nurture import tokens
+from nurture.channels.recording import RecordingChannel
+from nurture.clock import VirtualClock
+from nurture.db import Database, migrate
+from nurture.engine import publishing
+from nurture.engine.machine import Machine
+from nurture.errors import Refused
+from nurture.program.load import Loaded, load
+from nurture.records import AudienceMember, Touch
+
+#: Rounds at one instant after which something is turning in a circle.
+_ROUNDS = 60
+_DEFERRALS = ("window", "cap", "priority", "paused")
+
+
+@dataclass
+class Stage:
+    """A machine on a stage. `noted`: what the tables themselves do not keep: deferrals and audience changes, dated."""
+
+    machine: Machine
+    clock: VirtualClock
+    deferrals: set[tuple[int, str]] = field(default_factory=set)
+    audience: list[tuple[datetime, int, str, str]] = field(default_factory=list)
+    _told: dict[tuple[int, str], bool | None] = field(default_factory=dict)
+
+    def publish(self, files: Mapping[str, str]) -> None:
+        """Make `files` live, every segment."""
+        loaded: Loaded = load(files).require()
+        slugs = sorted(loaded.segments)
+        now = self.clock.now()
+        self.machine.db.transact(
+            lambda link: publishing.publish(link, self.machine.library, loaded, slugs, now)
+        )
+
+    def run(self, until: datetime, stops: Mapping[datetime, Callable[[], None]]) -> None:
+        """Carry on to `until`: at each due instant and each of `stops` (its action first) until nothing is due."""
+        ahead = sorted(stops)
+        while True:
+            due = self.machine.next_due()
+            coming = [at for at in (due, ahead[0] if ahead else None) if at is not None]
+            if not coming or min(coming) > until:
+                break
+            self.clock.at = max(self.clock.at, min(coming))
+            while ahead and ahead[0] <= self.clock.at:
+                stops[ahead.pop(0)]()
+            self._settle_down()
+        self.clock.at = max(self.clock.at, until)
+
+    def _settle_down(self) -> None:
+        """Tick until nothing more is due at this very instant."""
+        now = self.clock.now()
+        for _ in range(_ROUNDS):
+            for segment in self.machine.segments():
+                self.machine.tick(segment, now)
+            self._note(now)
+            due = self.machine.next_due()
+            if due is None or due > now:
+                return
+        raise Refused(f"at {now.isoformat()} the same work is due again and again; please report this program")
+
+    def _note(self, now: datetime) -> None:
+        with self.machine.db.read() as link:
+            waiting = select(col(Touch.id), col(Touch.reason)).where(col(Touch.state) == "planned")
+            self.deferrals |= {
+                (touch, reason) for touch, reason in link.execute(waiting) if touch and reason in _DEFERRALS
+            }
+            members = select(col(AudienceMember.lead_id), col(AudienceMember.audience), col(AudienceMember.told))
+            for lead, audience, told in link.execute(members):
+                if told is not None and self._told.get((lead, audience)) is not told:
+                    self._told[(lead, audience)] = told
+                    self.audience.append((now, lead, audience, "add" if told else "remove"))
+
+    def close(self) -> None:
+        """Strike the stage."""
+        self.machine.close()
+
+
+def set_stage(start: datetime) -> Stage:
+    """An empty stage whose clock stands at `start`."""
+    clock = VirtualClock(start.astimezone(UTC))
+    db = Database("sqlite://")
+    migrate(db)
+    keys = tokens.keys("a rehearsal needs no secret, only a long enough one")
+    machine = Machine(
+        db, clock, keys, RecordingChannel("email"), RecordingChannel("audience"), "https://rehearsal.example",
+        click_rest=timedelta(seconds=30),
+    )  # fmt: skip
+    return Stage(machine, clock)
+
+
+def plain(row: Any) -> dict[str, Any]:
+    """A row as a dictionary."""
+    return dict(row._mapping)
