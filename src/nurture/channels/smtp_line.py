@@ -17,7 +17,8 @@ from nurture.channels.base import Journal, Parcel, Receipt, Verdict, receipt
 from nurture.channels.smtp_client import Client, Door, LineDown
 
 _ENDS = re.compile(rb"\r\n|\r|\n")
-_ADDRESS = re.compile(r"[^\s<>\x00-\x20\x7f-\x9f\u2028\u2029]+@[^\s<>@\x00-\x20\x7f-\x9f\u2028\u2029]+")
+_PART = r"[^\s<>@,;:()\"\\\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]+"
+_ADDRESS = re.compile(f"{_PART}@{_PART}")
 
 
 class Stale(Exception):

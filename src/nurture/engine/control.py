@@ -41,7 +41,7 @@ def mark_paused(link: Connection, slug: str, now: datetime) -> int:
 
 def held_scopes(link: Connection) -> dict[str, datetime]:
     """What is on hold, since when."""
-    return dict(link.execute(select(col(Control.scope), col(Control.at))).tuples().all())
+    return dict(link.execute(select(col(Control.scope), col(Control.at))).all())
 
 
 def _of(scope: str) -> ColumnElement[bool]:

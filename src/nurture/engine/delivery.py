@@ -251,7 +251,7 @@ def record(link: Connection, receipts: Sequence[Receipt], now: datetime, owner: 
         link.execute(
             select(col(Touch.id), col(Touch.attempt)).where(col(Touch.id).in_([r.touch_id for r in receipts]), held)
         )
-        .tuples()
+        
         .all()
     )
     rows: list[dict[str, Any]] = []

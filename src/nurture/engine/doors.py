@@ -53,7 +53,8 @@ def add_event(
         "lead_id": lead, "name": name, "occurred_at": now, "recorded_at": now, "ripe_at": now + rest, "actor": actor,
         "classed_by": classed_by, "data": dict(data or {}), "touch_id": touch, "source": source, "key": key,
     }  # fmt: skip
-    added = link.execute(upsert(link)(Event).values(**row).on_conflict_do_nothing()).rowcount == 1
+    insert = upsert(link)(Event).values(**row).on_conflict_do_nothing().returning(col(Event.id))
+    added = link.execute(insert).first() is not None
     if added:
         put_work(link, [lead], now + rest)
     return added
@@ -118,14 +119,16 @@ def unsubscribe_lead(
     rows = [{"kind": "lead", "value": str(lead), "reason": "unsubscribed", "source": source, "at": now}]
     if email:
         rows.append({"kind": "address", "value": email, "reason": "unsubscribed", "source": source, "at": now})
-    news = link.execute(upsert(link)(Suppression).on_conflict_do_nothing(), rows).rowcount
+    known = select(col(Suppression.id)).where(col(Suppression.kind) == "lead", col(Suppression.value) == str(lead))
+    news = link.execute(known).first() is None
+    link.execute(upsert(link)(Suppression).on_conflict_do_nothing(), rows)
     link.execute(
         update(Consent).where(col(Consent.lead_id) == lead, col(Consent.withdrawn_at).is_(None)).values(withdrawn_at=now)
     )
     end_enrolments(link, col(Enrolment.lead_id) == lead, "unsubscribed", now)
     add_event(link, lead, "unsubscribed", now, source="unsubscribe", key=f"lead:{lead}", touch=touch)
     settle_one(link, live, lead, now)
-    return bool(news)
+    return news
 
 
 def answer_handoff(

@@ -135,7 +135,7 @@ def _open(link: Connection, house: House, undecided: ColumnElement[bool], now: d
         link.execute(
             select(col(Handoff.lead_id), col(Handoff.id)).where(col(Handoff.lead_id).in_(leads), col(Handoff.state) == "open")
         )
-        .tuples()
+        
         .all()
     )
     for row in opened:
@@ -155,7 +155,7 @@ class Routing:
 
     def __init__(self, link: Connection, house: House, now: datetime) -> None:
         self._link, self._house, self._now = link, house, now
-        self._turns = dict(link.execute(select(col(RoutingTurn.ring), col(RoutingTurn.turn))).tuples().all())
+        self._turns = dict(link.execute(select(col(RoutingTurn.ring), col(RoutingTurn.turn))).all())
         self._moved: Counter[str] = Counter()
         self._deadlines: dict[str, datetime] = {}
 

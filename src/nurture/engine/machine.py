@@ -159,17 +159,25 @@ class Machine:
 
     def due(self, segment: str, step: str, now: datetime) -> int:
         """How many stand due on `step`, or wait there for a touch whose time has come."""
-        live = self.live()
+        return self.waiting(segment, now).get(step, 0)
+
+    def waiting(self, segment: str, now: datetime) -> dict[str, int]:
+        """The steps of `segment` on which somebody stands due, or a touch whose time has come; how many."""
+        standing = (
+            select(col(Enrolment.step), func.count())
+            .where(col(Enrolment.sequence) == segment, col(Enrolment.due_at) <= now)
+            .group_by(col(Enrolment.step))
+        )
+        touches = (
+            select(col(Touch.step), func.count())
+            .where(col(Touch.sequence) == segment, col(Touch.next_at) <= now, col(Touch.state).in_(_WAITING))
+            .group_by(col(Touch.step))
+        )
+        found: Counter[str] = Counter()
         with self.db.read() as link:
-            count = 0
-            for version in live.versions(link, segment):
-                if version.spec.has(step):
-                    count += movement.count_due(link, version, version.spec.step(step), now)
-            waiting = (
-                col(Touch.sequence) == segment, col(Touch.step) == step, col(Touch.next_at) <= now,
-                col(Touch.state).in_(_WAITING),
-            )  # fmt: skip
-            return count + link.execute(select(func.count()).where(*waiting)).scalar_one()
+            for query in (standing, touches):
+                found.update({step: count for step, count in link.execute(query) if step})
+        return dict(found)
 
     @contextmanager
     def lease(self, segment: str, holder: str) -> Iterator[None]:
@@ -271,9 +279,11 @@ class Machine:
         with self.lease(segment, run):
             self.recover(now)
             report = TickReport(segment, now, self.settle(now))
-            for step in self.steps(segment):
-                if self.due(segment, step.id, now):
+            waiting = self.waiting(segment, now)
+            for step in self.steps(segment) if waiting else ():
+                if step.id in waiting:
                     report.steps.append(self.run_step(segment, step.id, now, run))
+                    waiting = self.waiting(segment, now)
             report.settled.add(self.settle(now))
         report.notices = self.drain(now)
         return report

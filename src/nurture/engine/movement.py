@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, func, null, select, update
+from sqlalchemy import ColumnElement, Connection, and_, null, select, update
 from sqlmodel import col
 
 from nurture.db import BULK_ROWS
@@ -15,10 +15,10 @@ from nurture.engine.ending import end_enrolments
 from nurture.engine.live import Live
 from nurture.engine.planning import plan
 from nurture.program.load import Segment
-from nurture.records import Enrolment, Lead, Milestone
+from nurture.records import Enrolment, Milestone
 from nurture.records.types import instant
 from nurture.steps import Exit, Here, Sending, Step
-from nurture.zones import lead_zone
+from nurture.steps.base import zone_of_enrolment
 
 _END = "(end)"
 
@@ -97,7 +97,6 @@ def _take(link: Connection, segment: Segment, here: Here, way: Exit) -> int:
         outcome = way.outcome or "completed"
         return end_enrolments(link, and_(here.cohort, way.when), outcome, here.now, at=instant(way.at))
     target = segment.spec.step(way.target)
-    zone = select(lead_zone(here.zone)).where(col(Lead.id) == col(Enrolment.lead_id)).scalar_subquery()
     return link.execute(
         update(Enrolment)
         .where(here.cohort, way.when)
@@ -105,14 +104,9 @@ def _take(link: Connection, segment: Segment, here: Here, way: Exit) -> int:
             step=target.id,
             occurrence=1,
             entered_at=instant(way.at),
-            due_at=instant(target.due_on_entry(way.at, zone)),
+            due_at=instant(target.due_on_entry(way.at, zone_of_enrolment(here.zone))),
             listening=target.listens,
             claim=None,
         )
         .execution_options(synchronize_session=False)
     ).rowcount
-
-
-def count_due(link: Connection, segment: Segment, step: Step, now: datetime) -> int:
-    """How many enrolments stand due on `step`."""
-    return link.execute(select(func.count()).where(due_on(segment, step, now))).scalar_one()

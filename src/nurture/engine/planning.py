@@ -32,7 +32,7 @@ def plan(link: Connection, live: Live, segment: Segment, step: Sending, here: He
         zone, country = lead_zone(here.zone), lead_country(live.house.program.country)
         opens = next_open(segment.window(live.house), greatest(due, here.instant), zone, country)
         allowed = func.coalesce(
-            select(opens).where(col(Lead.id) == col(Enrolment.lead_id)).correlate(Enrolment).scalar_subquery(), allowed
+            select(opens).where(col(Lead.id) == col(Enrolment.lead_id)).correlate_except(Lead).scalar_subquery(), allowed
         )
     existing = (
         select(1)

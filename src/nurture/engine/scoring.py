@@ -47,7 +47,12 @@ def rescore_everybody(link: Connection, house: House, now: datetime) -> None:
 
 
 def _enter(link: Connection, house: House, leads: Select[Any], which: ColumnElement[bool]) -> None:
+    names = set(
+        link.execute(select(col(Event.name)).where(col(Event.lead_id).in_(leads), which).distinct()).scalars()
+    )
     for rule in house.scoring.engagement:
+        if rule.when.name not in names:
+            continue
         hours = rule_hours(rule, house)
         rows = (
             select(

@@ -61,11 +61,9 @@ def _agreed(path: Path, said: str | None, marked: str | None) -> str | None:
     if said is None:
         return marked
     try:
+        "a".encode(said)  # codecs of bytes to bytes fail here
         name = codecs.lookup(said).name
-        codecs.getincrementaldecoder(name)().decode(b"")
-        if not isinstance(b"".decode(name), str):
-            raise LookupError
-    except (LookupError, TypeError):
+    except LookupError:
         raise FileFault(
             f"{path}: there is no encoding '{said}'; known are utf-8, utf-16, {', '.join(CANDIDATES)} …"
         ) from None

@@ -127,7 +127,7 @@ class _EventRows:
         self.notes = Notes()
         self.unused: dict[str, None] = {}
         self.unanswered = {word.casefold() for word in mapping.unanswered}
-        self.lead_column = ""
+        self.lead_column, self.strange = "", "names no lead that is known here; import the leads first"
         self.unnamed: Counter[str] = Counter()
         self._plans: dict[tuple[str, ...], Plan] = {}
 
@@ -174,6 +174,8 @@ class _EventRows:
             self.unused |= dict.fromkeys(plan.unused) if self.mapping.data is None else {}
         if len(self._plans) < 1000:
             self._plans[names] = plan
+        if "email" not in plan.columns and self.source is not None:
+            self.strange = f"is no id of a lead known from '{self.source}'; import the leads first"
         self.lead_column = plan.columns.get("email") or plan.columns.get("lead_id") or self.lead_column
         return plan
 

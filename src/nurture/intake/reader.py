@@ -14,6 +14,7 @@ from typing import Any
 
 from nurture.errors import FileFault
 from nurture.intake.encodings import decide_encoding
+from nurture.intake.report import counted
 from nurture.intake.shapes import flat, squeeze
 
 #: Characters of one cell, and of one line.
@@ -104,11 +105,10 @@ class Table:
 
     @contextmanager
     def _lines(self) -> Iterator[_Lines]:
-        with self.path.open("rb", buffering=0) as raw:
-            stream = io.TextIOWrapper(io.BufferedReader(raw, _SAMPLE), encoding=self.encoding, newline="")
+        raw = self.path.open("rb", buffering=0)
+        with io.TextIOWrapper(io.BufferedReader(raw, _SAMPLE), encoding=self.encoding, newline="") as stream:
             self._raw = raw
             yield _Lines(stream)
-            stream.detach()
 
     def _look(self, sample: str) -> None:
         """Tell NDJSON from CSV, and CSV's delimiter, by the beginning of the file."""
@@ -159,7 +159,7 @@ class Table:
             if not any(row[index].strip() for index in ours if index < len(row)) and len(row) <= len(header):
                 continue
             if len(row) != len(header):
-                said = f"has {len(row)} cells where the header has {len(header)}"
+                said = f"has {counted(len(row), 'cell')} where the header has {len(header)}"
                 yield Record(record.line, {}, row, record.text, said)
             else:
                 yield Record(record.line, dict(zip(header, row, strict=True)), row, record.text)

@@ -62,7 +62,7 @@ class ImportReport:
 
     def text(self) -> str:
         """For people: counts, the first refusals, what to know, what to do."""
-        lines = [f"{self.file}: {_count(self.rows, 'row')} ({self.form})"]
+        lines = [f"{self.file}: {counted(self.rows, 'row')} ({self.form})"]
         lines += [
             f"  {word:<12}{number:>10,}"
             for word, number in self._counts()
@@ -87,7 +87,7 @@ class ImportReport:
             told.append(f"    {where}{', ' + column if column else ''}: {problem}")
             shown += count
         if shown < self.refused_count:
-            told.append(f"    and {_count(self.refused_count - shown, 'row')} for other reasons")
+            told.append(f"    and {counted(self.refused_count - shown, 'row')} for other reasons")
         return told
 
     def as_dict(self) -> dict[str, Any]:
@@ -126,10 +126,10 @@ class Notes:
         """Each remark once, with its first line and the number of others; in order of the first lines."""
         told = []
         for said, (count, first) in sorted(self._lines.items(), key=lambda note: note[1][1]):
-            others = f" and {_count(count - 1, 'other')}" if count > 1 else ""
+            others = f" and {counted(count - 1, 'other')}" if count > 1 else ""
             told.append(f"line {first}{others}: {said}")
-        return [*told, f"{_count(self._more, 'more remark')} of these kinds"] if self._more else told
+        return [*told, f"{counted(self._more, 'more remark')} of these kinds"] if self._more else told
 
 
-def _count(number: int, word: str) -> str:
+def counted(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"

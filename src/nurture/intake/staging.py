@@ -105,7 +105,8 @@ class Staging:
         cursor = self._link.execute("SELECT line, problem_in, problem FROM refused ORDER BY line")
         following = cursor.fetchone()
         try:
-            with part.open("w", encoding="utf-8", newline="") as out:
+            # Half a character goes back as JSON spells it.
+            with part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out:
                 writer = _Writer(out, self.table)
                 for record in self.table.records():
                     if following is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nurture.errors import FileFault
 from nurture.intake.columns import shown
-from nurture.intake.report import ImportReport, Notes
+from nurture.intake.report import ImportReport, Notes, counted
 from nurture.intake.staging import Staging
 
 _REFUSED = re.compile(r"\.refused(-\d+)?$")
@@ -27,13 +27,13 @@ class Place:
         """Raise FileFault, before anything is applied, if there are refused rows and no way to write them."""
         if report.refused_count and not os.access(self.path.parent, os.W_OK):
             raise FileFault(
-                f"{self.path}: cannot be written, and {report.refused_count:,} rows are refused (the first: "
-                f"{report.refused[0]}); say where they may go with --refused-to FILE; nothing was imported"
+                f"{self.path}: cannot be written, and {counted(report.refused_count, 'row')} must be refused "
+                f"(the first: {report.refused[0]}); say where they may go with --refused-to FILE; nothing was imported"
             )
 
 
 def place_for_refused(source: Path, said: Path | None) -> Place:
-    """What was said, else NAME.refused.csv beside the file, never one that is there: it may be half mended."""
+    """What was said, else NAME.refused.csv beside the file; none that is there: it may be half mended."""
     if said is not None:
         if said.exists() and said.samefile(source):
             raise FileFault(f"{said}: is the file that is imported; name another for the refused rows")
@@ -50,7 +50,7 @@ def finish(staging: Staging, place: Place, report: ImportReport, notes: Notes, u
     left = list(unused)
     if left:
         report.warnings.append(
-            f"{len(left)} column{'s were' if len(left) > 1 else ' was'} not used: {shown(left)}"
+            f"{counted(len(left), 'column')} not used: {shown(left)}"
         )
     if not report.refused_count:
         return

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,47 +11,33 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from nurture.errors import NurtureError
+from nurture.language.problems import Misread, Path, Problem, ProgramError, nearest, suggest
 
-Path = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 MAX_BYTES, MAX_ALIASES = 1 << 20, 50
+#: Rounds in which unknown keys are set right, so that the problems behind them show too.
+MAX_CORRECTIONS = 20
+_STRANGE = "is not known here"
 
-
-@dataclass(frozen=True, order=True)
-class Problem:
-    """One thing wrong in the marketer's files; `line` and `column` count from 1."""
-
-    file: str
-    line: int
-    column: int
-    problem: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.problem}; {self.remedy}"
-
-
-class ProgramError(NurtureError):
-    """The marketer's files have problems; nothing of them is live. Carries all of them."""
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = sorted(set(problems))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
-
-
-class Misread(ValueError):
-    """A value inside a field is wrong: where in it, what, and the way out; may carry several."""
-
-    def __init__(self, complaints: Sequence[tuple[Path, str, str]]) -> None:
-        self.complaints = list(complaints)
-        super().__init__("; ".join(f"{what}; {remedy}" for _, what, remedy in self.complaints))
+__all__ = [
+    "Misread",
+    "Path",
+    "Problem",
+    "ProgramError",
+    "Source",
+    "Written",
+    "nearest",
+    "read_yaml",
+    "suggest",
+]
 
 
 class Written(BaseModel):
     """A mapping that a marketer writes: unknown keys are refused with what was probably meant."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -62,7 +47,7 @@ class Written(BaseModel):
         known = [info.alias or name for name, info in cls.model_fields.items()]
         unknown = [key for key in value if key not in known]
         if unknown:
-            raise Misread([((key,), f"'{key}' is not known here", suggest(str(key), known)) for key in unknown])
+            raise Misread([((key,), f"'{key}' {_STRANGE}", suggest(str(key), known)) for key in unknown])
         return value
 
 
@@ -101,21 +86,57 @@ class Source:
 
     def read(self, model: type[Model]) -> Model | None:
         """The file as `model`, or None with every problem noted."""
-        if self.problems:
+        if not isinstance(self.value, dict):
             return None
-        try:
-            return model.model_validate(self.value)
-        except ValidationError as refused:
-            for error in refused.errors():
-                self._explain(error)
-            return None
+        for _ in range(MAX_CORRECTIONS):
+            try:
+                value = model.model_validate(self.value)
+            except ValidationError as refused:
+                errors = refused.errors()
+                strange = [error for error in errors if _strange_keys(error)]
+                for error in strange or errors:
+                    self._explain(error)
+                if not self._correct(strange):
+                    return None
+            else:
+                return None if self.problems else value
+        return None
+
+    def _correct(self, errors: Sequence[ErrorDetails]) -> bool:
+        """Read on as if unknown keys had been spelled right, or left out; whether there were any."""
+        corrected = False
+        for error in errors:
+            for inner in _strange_keys(error):
+                path = self._real(error["loc"]) + inner.at
+                holder: Any = self.at(path[:-1])
+                if not isinstance(holder, dict) or path[-1] not in holder:
+                    continue
+                value, corrected = holder.pop(path[-1]), True
+                if inner.meant is not None and inner.meant not in holder:
+                    holder[inner.meant] = value
+                    for places in (self.places, self.keys):
+                        for known in [known for known in places if known[: len(path)] == path]:
+                            places[(*path[:-1], inner.meant, *known[len(path) :])] = places[known]
+        return corrected
+
+    def at(self, path: Path) -> Any:
+        """What is written at `path`; None where nothing is."""
+        value = self.value
+        for part in path:
+            if isinstance(value, dict):
+                value = value.get(part)
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                return None
+        return value
 
     def _explain(self, error: ErrorDetails) -> None:
         path = self._real(error["loc"])
         cause = error.get("ctx", {}).get("error")
         if isinstance(cause, Misread):
             for inner, what, remedy in cause.complaints:
-                self.complain(path + inner, what, remedy, at_key=what.endswith("is not known here"))
+                self.complain(path + inner, what, remedy, at_key=what.endswith(_STRANGE))
             return
         kind, given = error["type"], error.get("input")
         where = ".".join(str(part) for part in path) or "the file"
@@ -125,35 +146,45 @@ class Source:
             text, _, remedy = str(cause).partition("; ")
             self.complain(path, text, remedy or "see docs/language.md")
         elif kind == "literal_error":
-            expected = [word.strip("' ") for word in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
-            self.complain(path, f"'{given}' is not one of {', '.join(expected)}", suggest(str(given), expected))
+            words = error["ctx"]["expected"].replace(" or ", ", ").split(",")
+            expected = [word.strip("' ") for word in words]
+            what = f"'{given}' is not one of {', '.join(expected)}"
+            self.complain(path, what, suggest(str(given), expected))
         else:
-            self.complain(path, f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}", "see docs/language.md")
+            said = error["msg"][0].lower() + error["msg"][1:]
+            self.complain(path, f"{where}: {said}", "see docs/language.md")
 
     def _real(self, loc: Sequence[str | int]) -> Path:
         """`loc` without the names that the validator adds for unions."""
         path: Path = ()
         value = self.value
         for index, part in enumerate(loc):
-            if isinstance(value, dict) and part in value:
-                path, value = (*path, part), value[part]
-            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            if path[:1] == ("steps",) and len(path) == 2 and index == 2:
+                continue  # the kind of the step, which the validator tells as a part of the way
+            listed = isinstance(value, list) and isinstance(part, int) and part < len(value)
+            if listed or (isinstance(value, dict) and part in value):
                 path, value = (*path, part), value[part]
             elif index == len(loc) - 1:
                 path = (*path, part)
         return path
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?`, or what is known."""
-    known = sorted(set(known))
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    if not known:
-        return "remove it"
-    shown = ", ".join(known[:12]) + (" …" if len(known) > 12 else "")
-    return f"known: {shown}"
+@dataclass(frozen=True)
+class _Strange:
+    """A key that is not known, and what was probably meant."""
+
+    at: Path
+    meant: str | None
+
+
+def _strange_keys(error: ErrorDetails) -> list[_Strange]:
+    cause = error.get("ctx", {}).get("error")
+    complaints = cause.complaints if isinstance(cause, Misread) else []
+    return [
+        _Strange(at, remedy.split("'")[1] if remedy.startswith("did you mean '") else None)
+        for at, what, remedy in complaints
+        if at and what.endswith(_STRANGE)
+    ]
 
 
 def read_yaml(file: str, text: str) -> Source:
@@ -172,7 +203,8 @@ def read_yaml(file: str, text: str) -> Source:
         mark = refused.problem_mark or refused.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         what = (refused.problem or "it cannot be read").rstrip(".")
-        source.problems.append(Problem(file, line, column, f"not YAML: {what}", "check colons, quotes and indentation"))
+        remedy = "check colons, quotes and indentation"
+        source.problems.append(Problem(file, line, column, f"not YAML: {what}", remedy))
         return source
     except yaml.YAMLError as refused:
         source.complain((), f"not YAML: {refused}", "save the file as plain UTF-8 text")

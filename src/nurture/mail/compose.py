@@ -35,8 +35,7 @@ _MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+>")
 _LIST_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _URL = re.compile(r"https?://[!-;=?-~]+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_NOT_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_BREAK = re.compile(r"\r\n|\r|\n")
+_NOT_TEXT = bytes(code for code in (*range(32), 127) if code not in b"\t\r\n")
 
 
 def compose(
@@ -93,9 +92,10 @@ def _body(rendered: Rendered, boundary: bytes) -> Iterator[bytes]:
 
 def _encoded(text: str) -> tuple[bytes, bytes]:
     """(transfer encoding, lines ended by CRLF without the last one's)."""
-    data = _BREAK.sub("\r\n", text).encode("utf-8", "replace")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
+    data = lines.encode("utf-8", "replace")
     longest = max(map(len, data.split(b"\r\n")))
-    if longest <= LONGEST_LINE and data.isascii() and not _NOT_TEXT.search(data):
+    if longest <= LONGEST_LINE and data.isascii() and len(data.translate(None, _NOT_TEXT)) == len(data):
         return b"7bit", data
     if (len(data) - len(text)) * 6 > len(data):  # where much is not ASCII, quoting would triple it
         return b"base64", base64.encodebytes(data).rstrip().replace(b"\n", b"\r\n")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from html import unescape
+from html import escape, unescape
 from typing import Any
 
 from babel import Locale
 from jinja2.runtime import Context
-from markupsafe import escape
 
 from nurture.mail.faults import TemplateFault
 from nurture.mail.sandbox import MOMENT, Moment, for_templates
@@ -96,7 +95,7 @@ class Renderer:
         }
         near = _nearer(job.language, language)
         rendered = self._render(compiled, names, language, near, self._links(compiled, job))
-        if not job.operational and escape(unsubscribe_url) not in rendered.html:
+        if not job.operational and escape(unsubscribe_url, quote=False) not in rendered.html:
             raise TemplateFault(variant, 1, "there is no unsubscribe link; print {{ unsubscribe_url }}")
         return rendered
 

@@ -31,6 +31,7 @@ _ATTRIBUTES: dict[type, frozenset[str]] = {
     date: frozenset({"year", "month", "day"}),
     datetime: frozenset({"year", "month", "day", "hour", "minute"}),
 }
+_TOO_DEEP = "is nested too deeply"
 _OF_A_LOOP = ("cycle", "changed")
 _HOUSE = (TemplateModule, TemplateReference, LoopContext, BlockReference)
 
@@ -94,7 +95,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def read(self, name: str) -> nodes.Template:
         """The template as it is written, before anything is forbidden; raises TemplateSyntaxError."""
-        return super()._parse(self.files[name], name, None)
+        if len(self.files[name]) > syntax.LARGEST:
+            raise TemplateSyntaxError(f"is longer than {syntax.LARGEST} characters", 1, name)
+        try:
+            return super()._parse(self.files[name], name, None)
+        except RecursionError:
+            raise TemplateSyntaxError(_TOO_DEEP, 1, name) from None
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
@@ -104,12 +110,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def load(self, name: str) -> Template:
         """The template, compiled once; raises TemplateSyntaxError, also for what Python cannot compile."""
-        if len(self.files[name]) > syntax.LARGEST:
-            raise TemplateSyntaxError(f"is longer than {syntax.LARGEST} characters", 1, name)
         try:
             return self.get_template(name)
-        except (SyntaxError, RecursionError, MemoryError, OverflowError, ValueError) as problem:
-            raise TemplateSyntaxError(f"is nested too deeply or too large ({problem})", 1, name) from None
+        except (SyntaxError, RecursionError, MemoryError, OverflowError, ValueError):
+            raise TemplateSyntaxError(_TOO_DEEP, 1, name) from None
 
     # What a template may touch
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, nodes
 from jinja2.filters import FILTERS as DEFAULT_FILTERS
 from jinja2.visitor import NodeTransformer
 
-from nurture.language.source import suggest
+from nurture.language.problems import suggest
 from nurture.mail import filters
 
 #: Characters of one template file.

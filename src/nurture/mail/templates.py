@@ -10,11 +10,11 @@ from threading import Lock
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
-from jinja2 import Template, TemplateSyntaxError
+from jinja2 import Template, TemplateError, TemplateSyntaxError
 
 from nurture.mail import syntax
 from nurture.mail.faults import TemplateFault
-from nurture.mail.sandbox import Sandbox
+from nurture.mail.sandbox import Sandbox, TooMuch
 
 #: Its macros can be used in every message without importing them.
 MACROS = "_shared/macros.j2"
@@ -53,7 +53,7 @@ class Templates:
     def __init__(self, files: Mapping[str, str]) -> None:
         self.files = {name: text for name, text in files.items() if name.endswith(".j2")}
         self.sandbox = Sandbox(self.files)
-        self._compiled: dict[str, Compiled] = {}
+        self._compiled: dict[str, Compiled | TemplateFault] = {}
         self._variants: dict[str, dict[str, str]] = {}
         self._lock = Lock()
         for name in sorted(self.files):
@@ -86,25 +86,37 @@ class Templates:
         return fallback
 
     def made_of(self, variant: str) -> list[str]:
-        """`variant` and all that it extends, includes or imports, each once, in a fixed order."""
+        """`variant` and all that it extends, includes or imports, each once, in a fixed order.
+
+        Raises jinja2's TemplateSyntaxError, also for a file that leads back to itself.
+        """
         order: dict[str, None] = {}
 
-        def visit(name: str) -> None:
-            if name not in order and name in self.files:
-                order[name] = None
-                for _, other in syntax.references(self.sandbox.read(name)):
-                    visit(other)
+        def visit(name: str, way: tuple[str, ...]) -> None:
+            if name in order or name not in self.files:
+                return
+            order[name] = None
+            for line, other in syntax.references(self.sandbox.read(name)):
+                if other in (*way, name):
+                    raise TemplateSyntaxError(f"leads back to itself by '{other}'", line, name)
+                visit(other, (*way, name))
 
-        visit(variant)
-        visit(MACROS)
+        visit(variant, ())
+        visit(MACROS, ())
         return list(order)
 
     def compiled(self, variant: str) -> Compiled:
-        """`variant`, compiled at the first call; raises TemplateFault with file and line."""
+        """`variant`, compiled at the first call; raises TemplateFault with file and line, each time."""
         ready = self._compiled.get(variant)
         if ready is None:
             with self._lock:
-                ready = self._compiled[variant] = self._compile(variant)
+                try:
+                    ready = self._compile(variant)
+                except TemplateFault as fault:
+                    ready = fault
+                self._compiled[variant] = ready
+        if isinstance(ready, TemplateFault):
+            raise TemplateFault(ready.file, ready.line, ready.problem)
         return ready
 
     def links(self, variant: str) -> list[str]:
@@ -133,6 +145,8 @@ class Templates:
             template = self.sandbox.load(variant)
         except TemplateSyntaxError as problem:
             raise TemplateFault(problem.name or variant, problem.lineno, problem.message or "") from None
+        except (TemplateError, TooMuch, ArithmeticError, TypeError, ValueError) as problem:
+            raise TemplateFault(MACROS, 1, f"beside its macros: {problem}") from None
         if len(places) > _MOST_LINKS:
             raise TemplateFault(variant, 1, f"holds more than {_MOST_LINKS} links")
         return Compiled(variant, template, given, places)

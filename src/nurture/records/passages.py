@@ -28,7 +28,7 @@ class Enrolment(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("lead_id", "sequence", "rotation"),
         Index("uq_enrolment_live", "lead_id", "sequence", unique=True, postgresql_where=_LIVE, sqlite_where=_LIVE),
-        Index("ix_enrolment_due", "sequence", "version_id", "step", "due_at"),
+        Index("ix_enrolment_due", "sequence", "due_at", "version_id", "step"),
         Index("ix_enrolment_claim", "claim", postgresql_where=_CLAIMED, sqlite_where=_CLAIMED),
     )
 
@@ -47,6 +47,8 @@ class Enrolment(SQLModel, table=True):
     entered_at: datetime = Field(sa_type=Instant)
     #: When the step acts next; NULL: it waits for its touch, or for nothing.
     due_at: datetime | None = Field(default=None, sa_type=Instant)
+    #: When the step stops waiting for an event; only on steps that wait for one.
+    deadline_at: datetime | None = Field(default=None, sa_type=Instant)
     #: True while an event may end the wait.
     listening: bool = False
     started_at: datetime = Field(sa_type=Instant)
@@ -62,7 +64,7 @@ class Touch(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("enrolment_id", "step", "occurrence"),
-        Index("ix_touch_due", "sequence", "version_id", "step", "next_at"),
+        Index("ix_touch_due", "sequence", "next_at", "version_id", "step"),
         Index("ix_touch_lead", "lead_id", "sending_at"),
         Index("ix_touch_message", "message_id"),
         Index("ix_touch_claim", "lease_owner", postgresql_where=text("lease_owner IS NOT NULL"), sqlite_where=text("lease_owner IS NOT NULL")),

@@ -102,8 +102,8 @@ def _chosen(folder: Path, files: Mapping[str, str], paths: list[Path] | None) ->
     return list(dict.fromkeys(chosen))
 
 
-def run_check(files: Mapping[str, str], name: str) -> Outcome | None:
-    """One check; None for a file beside the checks that is none (an edited sequence)."""
+def run_check(files: Mapping[str, str], name: str, url: str = "sqlite://") -> Outcome | None:
+    """One check; None for a file beside the checks that is none (an edited sequence). `url`: an empty database."""
     source = read_yaml(name, files[name])
     if isinstance(source.value, dict) and "check" not in source.value and "steps" in source.value:
         return None
@@ -111,7 +111,7 @@ def run_check(files: Mapping[str, str], name: str) -> Outcome | None:
     if check is None:
         return Outcome(name, "cannot be read", [str(problem) for problem in source.problems])
     outcome = Outcome(name, check.check)
-    stage = set_stage(check.start)
+    stage = set_stage(check.start, url)
     try:
         _play(check, stage, source, files, outcome)
     except ProgramError as problem:

@@ -87,10 +87,10 @@ class Stage:
         self.machine.close()
 
 
-def set_stage(start: datetime) -> Stage:
-    """An empty stage whose clock stands at `start`."""
+def set_stage(start: datetime, url: str = "sqlite://") -> Stage:
+    """An empty stage whose clock stands at `start`; `url`: an empty database, in memory unless said."""
     clock = VirtualClock(start.astimezone(UTC))
-    db = Database("sqlite://")
+    db = Database(url)
     migrate(db)
     keys = tokens.keys("a rehearsal needs no secret, only a long enough one")
     machine = Machine(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, Tag
 
-from nurture.language.source import Misread, suggest
+from nurture.language.source import Misread, nearest, suggest
 from nurture.steps.audience import Audience
 from nurture.steps.base import Exit, Here, Step
 from nurture.steps.branch import Branch
@@ -24,21 +24,31 @@ KINDS: dict[str, type[Step]] = {
 }
 
 
-def _kind(value: Any) -> str:
-    """The word that says which kind a step is; raises Misread when there is none or more than one."""
+def _one_kind(value: Any) -> Any:
+    """A step as written, if it says of which kind it is; raises Misread when it says none or more than one."""
     if isinstance(value, Step):
-        return value.kind_word
+        return value
     if not isinstance(value, dict):
         raise Misread([((), f"'{value}' is not a step", "write {id: name, email: message.j2}")])
     words = [word for word in KINDS if word in value]
     if len(words) == 1:
-        return words[0]
+        return value
     if words:
-        raise Misread([((words[1],), f"a step that is both {words[0]} and {words[1]}", "make two steps of it")])
+        raise Misread(
+            [((words[1],), f"a step that is both {words[0]} and {words[1]}", "make two steps of it")]
+        )
     strange = [key for key in value if key not in ("id", "label", "next", "kind")]
     if strange:
-        raise Misread([((strange[0],), f"'{strange[0]}' is not known here", suggest(strange[0], KINDS))])
+        odd = next((key for key in strange if nearest(str(key), KINDS)), strange[0])
+        raise Misread([((odd,), f"'{odd}' is not known here", suggest(str(odd), KINDS))])
     raise Misread([((), "a step without a kind", f"give it one of {', '.join(KINDS)}")])
+
+
+def _kind(value: Any) -> str | None:
+    """The word that says which kind a step is."""
+    if isinstance(value, Step):
+        return value.kind_word
+    return next((word for word in KINDS if word in value), None)
 
 
 AnyStep = Annotated[
@@ -52,6 +62,7 @@ AnyStep = Annotated[
     | Annotated[HandOff, Tag("handoff")]
     | Annotated[Leave, Tag("exit")],
     Discriminator(_kind),
+    BeforeValidator(_one_kind),  # a discriminator itself may not raise
 ]
 
 __all__ = [

@@ -70,7 +70,7 @@ class Here:
     @property
     def clock(self) -> ColumnElement[str]:
         """The zone of an enrolment's lead."""
-        return select(lead_zone(self.zone)).where(col(Lead.id) == col(Enrolment.lead_id)).scalar_subquery()
+        return zone_of_enrolment(self.zone)
 
     def holds(self, condition: Condition, recorded_by: ColumnElement[Any] | None = None) -> ColumnElement[bool]:
         """Whether `condition` holds for an enrolment's lead."""
@@ -78,7 +78,13 @@ class Here:
             self.now, self.scope.fields, self.sequence, self.scope.segment, enrolled=True, recorded_by=recorded_by
         )
         lead = select(1).where(col(Lead.id) == col(Enrolment.lead_id), compile_condition(condition, scope))
-        return lead.correlate(Enrolment).exists()
+        return lead.correlate_except(Lead).exists()
+
+
+def zone_of_enrolment(default: str) -> ColumnElement[str]:
+    """The zone of an enrolment's lead; `default`: the program's."""
+    mine = select(lead_zone(default)).where(col(Lead.id) == col(Enrolment.lead_id))
+    return mine.correlate_except(Lead).scalar_subquery()
 
 
 class Step(Written):

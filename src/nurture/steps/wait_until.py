@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, and_, case, func, not_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, select, update
 from sqlmodel import col
 
 from nurture.language import conditions as c
@@ -42,35 +42,38 @@ class WaitUntil(Step):
     def conditions(self) -> list[tuple[tuple[str | int, ...], Condition]]:
         return [(("wait_until",), self.wait_until)]
 
+    def perform(self, link: Connection, here: Here) -> None:
+        deadline = instant(after(here.entered, self.at_most, here.clock))  # anew each time: a lead may change its zone
+        link.execute(
+            update(Enrolment)
+            .where(here.cohort)
+            .values(deadline_at=deadline)
+            .execution_options(synchronize_session=False)
+        )
+
     def exits(self, here: Here) -> list[Exit]:
-        deadline = self._deadline(here)
-        goal = _since_step(self.wait_until)
-        reached = here.holds(goal, recorded_by=instant(deadline))
-        over = and_(deadline <= here.instant, not_(self._resting(here, deadline).exists()))
+        reached = here.holds(_since_step(self.wait_until), recorded_by=col(Enrolment.deadline_at))
+        over = and_(col(Enrolment.deadline_at) <= here.now, not_(self._resting(here).exists()))
         return [
             Exit(self.then or self.next or here.following, reached, here.due),
-            Exit(self.otherwise or self.next or here.following, over, deadline),
+            Exit(self.otherwise or self.next or here.following, over, micros(col(Enrolment.deadline_at))),
         ]
 
     def stay(self, here: Here) -> ColumnElement[Any] | None:
-        deadline = self._deadline(here)
-        ripe = self._resting(here, deadline).with_only_columns(func.min(micros(col(Event.ripe_at)))).scalar_subquery()
-        return case((deadline <= here.instant, ripe), else_=deadline)
+        ripe = self._resting(here).with_only_columns(func.min(micros(col(Event.ripe_at)))).scalar_subquery()
+        return case((col(Enrolment.deadline_at) <= here.now, ripe), else_=micros(col(Enrolment.deadline_at)))
 
-    def _deadline(self, here: Here) -> ColumnElement[int]:
-        return after(here.entered, self.at_most, here.clock)
-
-    def _resting(self, here: Here, deadline: ColumnElement[int]) -> Any:
+    def _resting(self, here: Here) -> Any:
         """Events recorded in time whose class is not certain yet."""
         return (
             select(1)
             .where(
                 col(Event.lead_id) == col(Enrolment.lead_id),
                 col(Event.settled_at).is_(None),
-                micros(col(Event.recorded_at)) <= deadline,
-                micros(col(Event.ripe_at)) > here.instant,
+                col(Event.recorded_at) <= col(Enrolment.deadline_at),
+                col(Event.ripe_at) > here.now,
             )
-            .correlate(Enrolment)
+            .correlate_except(Event)
         )
 
 

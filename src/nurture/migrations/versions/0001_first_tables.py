@@ -218,6 +218,7 @@ def tables() -> None:
         sa.Column("occurrence", sa.Integer(), nullable=False),
         sa.Column("entered_at", Instant(), nullable=False),
         sa.Column("due_at", Instant(), nullable=True),
+        sa.Column("deadline_at", Instant(), nullable=True),
         sa.Column("listening", sa.Boolean(), nullable=False),
         sa.Column("started_at", Instant(), nullable=False),
         sa.Column("ended_at", Instant(), nullable=True),
@@ -240,7 +241,7 @@ def tables() -> None:
             postgresql_where=sa.text("claim IS NOT NULL"),
             sqlite_where=sa.text("claim IS NOT NULL"),
         )
-        batch_op.create_index("ix_enrolment_due", ["sequence", "version_id", "step", "due_at"], unique=False)
+        batch_op.create_index("ix_enrolment_due", ["sequence", "due_at", "version_id", "step"], unique=False)
         batch_op.create_index(
             "uq_enrolment_live",
             ["lead_id", "sequence"],
@@ -484,6 +485,6 @@ def tables() -> None:
             postgresql_where=sa.text("lease_owner IS NOT NULL"),
             sqlite_where=sa.text("lease_owner IS NOT NULL"),
         )
-        batch_op.create_index("ix_touch_due", ["sequence", "version_id", "step", "next_at"], unique=False)
+        batch_op.create_index("ix_touch_due", ["sequence", "next_at", "version_id", "step"], unique=False)
         batch_op.create_index("ix_touch_lead", ["lead_id", "sending_at"], unique=False)
         batch_op.create_index("ix_touch_message", ["message_id"], unique=False)

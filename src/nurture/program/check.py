@@ -1,0 +1,231 @@
+"""`nurture check`: every problem of a program at once, each with its place and the way out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from babel import Locale, UnknownLocaleError
+
+from nurture.language.conditions import BUILT_IN
+from nurture.language.source import Path, Problem, Source, nearest, read_yaml, suggest
+from nurture.mail import check as mail
+from nurture.mail.templates import Templates
+from nurture.program.check_conditions import OF_THE_HOUSE, RESERVED, Around, Known, Stands, country_fault
+from nurture.program.check_steps import SequenceCheck, equal_hours, mail_fields
+from nurture.program.load import HOUSE_FILES, load
+
+_SLUG = re.compile(r"[a-z][a-z0-9-]{0,59}")
+_NOTICE = "_shared/notice.j2"
+
+
+def check(files: Mapping[str, str]) -> list[Problem]:
+    """Everything wrong with the program that `files` (name to text) hold, in the order of files and lines."""
+    loaded = load(files)
+    sources = loaded.sources
+    house = {name: sources.get(name) or Source(name) for name in HOUSE_FILES}
+    sequences = {name.split("/")[0]: source for name, source in sources.items() if name not in HOUSE_FILES}
+    known = _known(files, house, sequences)
+    problems = [*loaded.problems, *_strange_files(files, sequences)]
+    _check_program(house["program.yaml"], known)
+    _check_lifecycle(house["lifecycle.yaml"], known)
+    _check_scoring(house["scoring.yaml"], known)
+    _twice(house["offers.yaml"], ("offers",), "key")
+    _languages(house)
+    for slug, source in sequences.items():
+        one = SequenceCheck(slug, source, known)
+        one.run()
+        one.check_letters(_templates(files, slug))
+    problems += _notice(files, known)
+    problems += [
+        problem for name in files if "/checks/" in name for problem in read_yaml(name, files[name]).problems
+    ]
+    problems += [problem for source in (*house.values(), *sequences.values()) for problem in source.problems]
+    return sorted({_pointed(problem, files) for problem in problems})
+
+
+def _known(files: Mapping[str, str], house: Mapping[str, Source], sequences: Mapping[str, Source]) -> Known:
+    program = house["program.yaml"]
+    fields = _mapping(program, "fields")
+    milestones = _mapping(house["lifecycle.yaml"], "milestones")
+    offers = house["offers.yaml"].at(("offers",)) or []
+    language = program.at(("language",)) or "en"
+    declared = (
+        None
+        if fields is None
+        else {k: v for k, v in fields.items() if v in ("text", "number", "flag", "date")}
+    )
+    known = Known(
+        files=files,
+        fields=None if declared is None else {**dict.fromkeys(BUILT_IN, "text"), **declared},
+        milestones=None
+        if milestones is None
+        else {name: _by_step(rule) for name, rule in milestones.items()},
+        offers=[piece for piece in offers if isinstance(piece, dict)] if isinstance(offers, list) else None,
+        audiences=None if (named := _mapping(program, "audiences")) is None else list(named),
+        forms=None if (named := _mapping(program, "forms")) is None else list(named),
+        language=str(language),
+    )
+    letters = {
+        slug: [name for _, name, kind in SequenceCheck(slug, source, known).letters() if kind != "offer"]
+        for slug, source in sequences.items()
+    }
+    return replace(known, letters=letters)
+
+
+def _mapping(source: Source, key: str) -> dict[str, Any] | None:
+    """What stands under `key`: {} where it is left away, None where it cannot be read."""
+    value = source.at((key,))
+    if value is None and source.value is not None:
+        return {}
+    return value if isinstance(value, dict) else None
+
+
+def _by_step(rule: Any) -> bool:
+    return isinstance(rule, dict) and rule.get("when") == "by_step"
+
+
+def _strange_files(files: Mapping[str, str], sequences: Mapping[str, Source]) -> Iterator[Problem]:
+    """Folders without a sequence, and files at the top that nothing reads."""
+    folders = sorted({name.split("/")[0] for name in files if "/" in name} - {"_shared"})
+    for slug in folders:
+        if slug not in sequences:
+            own = [name.removeprefix(f"{slug}/") for name in files if name.startswith(f"{slug}/")]
+            near = nearest("sequence.yaml", own)
+            remedy = f"is '{slug}/{near}' meant?" if near else "write it, or remove the folder"
+            yield Problem(f"{slug}/sequence.yaml", 1, 1, "the file is missing", remedy)
+        elif not _SLUG.fullmatch(slug):
+            what = f"the folder '{slug}' cannot name a segment"
+            yield Problem(f"{slug}/sequence.yaml", 1, 1, what, "use small letters, digits and dashes")
+    for name in files:
+        if "/" not in name and name not in HOUSE_FILES:
+            yield Problem(name, 1, 1, "nothing reads this file", suggest(name, HOUSE_FILES))
+
+
+def _check_program(source: Source, known: Known) -> None:
+    for name in _mapping(source, "fields") or {}:
+        if name in OF_THE_HOUSE or name == "tags":
+            source.complain(("fields", name), f"every lead has a '{name}'", "remove it here", at_key=True)
+        elif name in RESERVED:
+            what = f"'{name}' is a word of conditions, and no field can be called so"
+            source.complain(("fields", name), what, "choose another name", at_key=True)
+    for key, form in (_mapping(source, "forms") or {}).items():
+        asked = form.get("fields") if isinstance(form, dict) else None
+        for index, name in enumerate(asked if isinstance(asked, list) else []):
+            if known.fields is not None and name not in known.fields:
+                place: Path = ("forms", key, "fields", index)
+                source.complain(place, f"no lead has a field '{name}'", suggest(str(name), known.fields))
+    _twice(source, ("sales",), "email")
+    _country(source, ("country",))
+    team = source.at(("sales",))
+    for index, person in enumerate(team if isinstance(team, list) else []):
+        at: Path = ("sales", index)
+        equal_hours(source, (*at, "hours"))
+        _country(source, (*at, "country"))
+        theirs = person.get("countries") if isinstance(person, dict) else None
+        for number in range(len(theirs) if isinstance(theirs, list) else 0):
+            _country(source, (*at, "countries", number))
+
+
+def _country(source: Source, path: Path) -> None:
+    fault = country_fault(source.at(path))
+    if fault is not None and len(str(source.at(path))) == 2:  # other lengths were noted when it was read
+        source.complain(path, *fault)
+
+
+def _check_lifecycle(source: Source, known: Known) -> None:
+    Around(source, known, "house").look(("mql", "when"))
+    for name in _mapping(source, "milestones") or {}:
+        Around(source, known, "milestone").look(("milestones", name, "when"))
+    rules = source.at(("gate",))
+    for index in range(len(rules) if isinstance(rules, list) else 0):
+        Around(source, known, "house").look(("gate", index, "refuse"))
+    bound, again = source.at(("mql", "when", "score", "at_least")), source.at(("mql", "rearm_below"))
+    if isinstance(bound, int | float) and isinstance(again, int | float) and again > bound:
+        what = f"an MQL at {bound} would be armed again while its score is still {bound}"
+        source.complain(("mql", "rearm_below"), what, f"write a number up to {bound}")
+
+
+def _check_scoring(source: Source, known: Known) -> None:
+    parts: list[tuple[str, Stands]] = [("engagement", "house"), ("fit", "fit")]
+    for part, stands in parts:
+        rules = source.at((part,))
+        for index in range(len(rules) if isinstance(rules, list) else 0):
+            Around(source, known, stands).look((part, index, "when"))
+        _twice(source, (part,), "rule")
+
+
+def _twice(source: Source, path: Path, key: str) -> None:
+    """Note values of `key` that stand twice in the list at `path`."""
+    seen: dict[Any, int] = {}
+    listed = source.at(path)
+    for index, entry in enumerate(listed if isinstance(listed, list) else []):
+        value = entry.get(key) if isinstance(entry, dict) else None
+        if not isinstance(value, str):
+            continue
+        at = (*path, index, key)
+        if value in seen:
+            source.complain(
+                at, f"'{value}' stands on line {seen[value]} already", "say it once, or another way"
+            )
+        else:
+            seen[value] = source.places[at][0]
+
+
+def _languages(house: Mapping[str, Source]) -> None:
+    program, offers = house["program.yaml"], house["offers.yaml"]
+    places: list[tuple[Source, Path]] = [(program, ("language",))]
+    for source, part in ((program, "sales"), (offers, "offers")):
+        listed = source.at((part,))
+        places += [
+            (source, (part, i, "language")) for i in range(len(listed) if isinstance(listed, list) else 0)
+        ]
+    places += [(program, ("forms", key, "language")) for key in _mapping(program, "forms") or {}]
+    for source, path in places:
+        tag = source.at(path)
+        if isinstance(tag, str) and not _spoken(tag):
+            source.complain(path, f"'{tag}' is not a language", "write a tag such as en, ar or pt-BR")
+
+
+def _spoken(tag: str) -> bool:
+    try:
+        Locale.parse(tag, sep="-")
+    except (ValueError, UnknownLocaleError):
+        return False
+    return True
+
+
+def _templates(files: Mapping[str, str], slug: str) -> Templates:
+    """The letters that a version of this segment is made of."""
+    return Templates(
+        {name: text for name, text in files.items() if name.startswith((f"{slug}/", "_shared/"))}
+    )
+
+
+def _notice(files: Mapping[str, str], known: Known) -> list[Problem]:
+    """What sales receives is a letter too."""
+    if _NOTICE not in files:
+        return [
+            Problem(
+                _NOTICE, 1, 1, "the file is missing", "write what sales receives; 'nurture init' makes one"
+            )
+        ]
+    if known.fields is None:
+        return []
+    shared = Templates({name: text for name, text in files.items() if name.startswith("_shared/")})
+    return mail.problems(shared, _NOTICE, mail_fields(known.fields), kind="notice", language=known.language)
+
+
+def _pointed(problem: Problem, files: Mapping[str, str]) -> Problem:
+    """Jinja2 knows lines only: point at the word that the problem names, if it stands once in its line."""
+    lines = files.get(problem.file, "").splitlines()
+    named = re.search(r"'([^']+)'", problem.problem)
+    if not problem.file.endswith(".j2") or problem.column != 1 or not named or problem.line > len(lines):
+        return problem
+    found = re.search(rf"(?<!\w){re.escape(named[1])}(?!\w)", lines[problem.line - 1])
+    return replace(problem, column=found.start() + 1) if found else problem
+
+
+__all__ = ["check"]

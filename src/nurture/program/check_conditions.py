@@ -1,0 +1,254 @@
+"""What is wrong with a condition that only the rest of the program can tell: names, types, its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from typing import Any, Literal
+
+from babel import Locale
+
+from nurture.language.conditions import BUILT_IN, STATE
+from nurture.language.source import Path, Source, nearest, suggest
+from nurture.program.models import STAGES
+
+_EXACT = ("is", "not", "one_of")
+_TEXT = (*_EXACT, "contains", "starts_with", "known")
+_NUMBER = (*_EXACT, "at_least", "at_most", "above", "under", "known")
+#: What may be asked of each kind of value, and what the kind is called.
+KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "text": ("text", _TEXT),
+    "number": ("a number", _NUMBER),
+    "flag": ("true or false", ("is", "not", "known")),
+    "date": ("a date", (*_EXACT, "before", "after", "known")),
+    "stage": ("a stage", (*_EXACT, "known")),
+    "fit": ("a grade", _NUMBER),
+    "score": ("always a number", _NUMBER[:-1]),
+}
+#: Known of every lead without being declared.
+OF_THE_HOUSE = {
+    **dict.fromkeys((*BUILT_IN, *STATE), "text"),
+    "stage": "stage",
+    "fit": "fit",
+    "score": "score",
+}
+_WORDS = ("all", "any", "not", "did", "did_not", "clicked", "replied", "tags", "received", "in_sequence")
+_OF_DID = ("where", "at_least", "within", "since")
+#: Names that conditions give another meaning: no field may bear them.
+RESERVED = (*_WORDS, *_OF_DID, "listed", "segment_left", "by_step")
+_EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_ANSWERS = {"clicked": "email_clicked", "replied": "email_replied"}
+
+Stands = Literal["house", "milestone", "fit", "segment", "enrol", "leave", "step"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The names that a program gives; None: its file cannot be read, so nothing is said about them."""
+
+    files: Mapping[str, str]
+    fields: Mapping[str, str] | None
+    #: Name to whether only a step reaches it.
+    milestones: Mapping[str, bool] | None
+    offers: Sequence[Mapping[str, Any]] | None
+    audiences: Sequence[str] | None
+    forms: Sequence[str] | None
+    language: str
+    #: Segment to the letters that its steps name.
+    letters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Around:
+    """Where a condition stands: its file, its sequence, and the steps of that with their kinds, in order."""
+
+    source: Source
+    known: Known
+    stands: Stands
+    slug: str = ""
+    #: Id to kind, of all steps of the sequence.
+    steps: Mapping[str, str] = field(default_factory=dict)
+    #: The step that the condition belongs to.
+    here: int = 0
+
+    def look(self, path: Path) -> None:
+        """Note every problem of the condition at `path`; what is none at all was noted when it was read."""
+        raw = self.source.at(path)
+        if raw == "segment_left" and self.stands != "leave":
+            self.source.complain(path, "'segment_left' stands outside of leave", "move it there")
+        if raw == "by_step" and self.stands != "milestone":
+            self.source.complain(path, "'by_step' stands outside of a milestone", "write a condition")
+        if not isinstance(raw, dict):
+            return
+        if "did" in raw or "did_not" in raw:
+            self._event(raw, path)
+        for key, value in raw.items():
+            inner = (*path, key)
+            if key in ("all", "any") and isinstance(value, list):
+                for index in range(len(value)):
+                    self._part((*inner, index))
+            elif key == "not":
+                self._part(inner)
+            elif key in _ANSWERS:
+                self._answered(key, value, inner)
+            elif key == "received":
+                self._received(value, inner)
+            elif key == "in_sequence":
+                self._in_sequence(value, inner)
+            elif key not in _WORDS and not (key in _OF_DID and ("did" in raw or "did_not" in raw)):
+                self._field(key, value, inner)
+
+    def _part(self, path: Path) -> None:
+        stands: Stands = "house" if self.stands == "milestone" else self.stands
+        Around(self.source, self.known, stands, self.slug, self.steps, self.here).look(path)
+
+    def _event(self, raw: dict[str, Any], path: Path) -> None:
+        for key in ("did", "did_not"):
+            name = raw.get(key)
+            if isinstance(name, str) and not _EVENT.fullmatch(name):
+                plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+                remedy = f"did you mean '{plain}'?" if _EVENT.fullmatch(plain) else "write did: page_viewed"
+                self.source.complain((*path, key), f"no event is called '{name}'", remedy)
+        if raw.get("since") in ("step", "enrolment") and self.stands != "step":
+            what = f"'since: {raw['since']}' stands outside of a step"
+            self.source.complain((*path, "since"), what, "write within: with a duration")
+
+    def _answered(self, key: str, value: Any, path: Path) -> None:
+        if not isinstance(value, str):
+            return
+        if self.stands != "step":
+            what = f"'{key}' speaks of a letter of this enrolment, which only wait_until and branch know"
+            self.source.complain(path, what, f"write {{did: {_ANSWERS[key]}}}", at_key=True)
+            return
+        earlier = list(self.steps)[: self.here]
+        letters = [step for step in earlier if self.steps[step] in ("email", "offer")]
+        if value not in self.steps:
+            self.source.complain(path, f"there is no step '{value}'", suggest(value, letters))
+        elif value not in earlier:
+            self.source.complain(
+                path, f"step '{value}' does not come before this one", suggest(value, letters)
+            )
+        elif value not in letters:
+            what = f"step '{value}' sends no letter that could be {key}"
+            self.source.complain(path, what, suggest(value, letters))
+
+    def _received(self, value: Any, path: Path) -> None:
+        if not isinstance(value, str) or self.known.offers is None:
+            return
+        letters = [f"{slug}/{name}" for slug, names in self.known.letters.items() for name in names]
+        known = [
+            *letters,
+            *self.known.letters.get(self.slug, ()),
+            *(str(p.get("key")) for p in self.known.offers),
+        ]
+        if value not in known:
+            self.source.complain(path, f"there is no letter or offer '{value}'", suggest(value, known))
+
+    def _in_sequence(self, value: Any, path: Path) -> None:
+        if isinstance(value, str) and value not in self.known.letters:
+            self.source.complain(path, f"there is no segment '{value}'", suggest(value, self.known.letters))
+        elif value == self.slug and self.stands == "leave":
+            self.source.complain(
+                path, "every lead in this sequence would leave at once", "name another segment"
+            )
+
+    def _field(self, name: str, value: Any, path: Path) -> None:
+        if self.known.fields is None:
+            return
+        types = {**OF_THE_HOUSE, **self.known.fields}
+        if name not in types:
+            what = f"no lead has a field '{name}'"
+            near = nearest(name, [*types, *_WORDS])
+            remedy = f"did you mean '{near}'?" if near else "declare it under fields: in program.yaml"
+            self.source.complain(path, what, remedy, at_key=True)
+            return
+        if self.stands == "fit" and name in ("fit", "score"):
+            self.source.complain(path, f"'{name}' is made of these very rules", "name a field", at_key=True)
+            return
+        kind = types[name]
+        called, operators = KINDS[kind]
+        tests = value if isinstance(value, dict) else {"one_of" if isinstance(value, list) else "is": value}
+        for operator, operand in tests.items():
+            at = (*path, operator) if isinstance(value, dict) else path
+            if operator not in operators:
+                if any(operator in others for _, others in KINDS.values()):
+                    what = f"'{name}' is {called}, and '{operator}' cannot be asked of it"
+                    self.source.complain(
+                        at, what, f"known: {', '.join(operators)}", at_key=isinstance(value, dict)
+                    )
+                continue
+            if operator in _EXACT:
+                self._values("country" if name == "country" else kind, operand, at)
+
+    def _values(self, kind: str, operand: Any, path: Path) -> None:
+        several = operand if isinstance(operand, list) else [operand]
+        for index, value in enumerate(several):
+            fault = _FAULTS[kind](value) if kind in _FAULTS and value is not None else None
+            if fault is not None:
+                place = (*path, index) if isinstance(operand, list) else path
+                self.source.complain(place, *fault)
+
+
+Fault = tuple[str, str] | None
+
+
+def country_fault(value: Any) -> Fault:
+    """Countries are kept as ISO codes, so nothing else ever compares equal."""
+    if value in _countries() or not isinstance(value, str):
+        return None
+    by_name = {name.casefold(): code for code, name in _countries().items()} | {"uk": "GB", "usa": "US"}
+    meant = by_name.get(value.casefold()) or (value.upper() if value.upper() in _countries() else None)
+    return (
+        f"'{value}' is not the code of a country",
+        f"did you mean '{meant}'?" if meant else "write RO, GB …",
+    )
+
+
+@cache
+def _countries() -> dict[str, str]:
+    names = Locale("en").territories
+    odd = ("EU", "EZ", "UN", "ZZ", "QO", "XA", "XB")
+    return {
+        code: name for code, name in names.items() if len(code) == 2 and code.isalpha() and code not in odd
+    }
+
+
+def _stage_fault(value: Any) -> Fault:
+    return None if value in STAGES else (f"there is no stage '{value}'", suggest(str(value), STAGES))
+
+
+def _number_fault(value: Any) -> Fault:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return None if number else (f"'{value}' is not a number", "write it in digits, without quotes")
+
+
+def _flag_fault(value: Any) -> Fault:
+    return None if isinstance(value, bool) else (f"'{value}' is not true or false", "write true or false")
+
+
+def date_fault(value: Any) -> Fault:
+    """A date of the calendar as ISO text, or what is wrong with it."""
+    try:
+        date.fromisoformat(str(value))
+    except ValueError:
+        return f"'{value}' is not a date", "write 2026-03-02"
+    return None
+
+
+_FAULTS = {
+    "country": country_fault,
+    "stage": _stage_fault,
+    "number": _number_fault,
+    "flag": _flag_fault,
+    "date": date_fault,
+}
+
+
+def value_fault(kind: str, value: Any) -> Fault:
+    """What is wrong with `value` for a field of this kind."""
+    if kind == "text":
+        return None if isinstance(value, str) else (f"'{value}' is not text", f'write "{value}"')
+    return _FAULTS[kind](value)

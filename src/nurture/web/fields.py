@@ -1,0 +1,130 @@
+"""The fields of a form: how each is asked for, and what the answer means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+from babel import Locale
+from babel.dates import format_date
+from babel.numbers import format_decimal
+
+from nurture.folding import canonical_email
+from nurture.intake import values
+from nurture.program.load import House
+from nurture.program.models import Form
+from nurture.web.words import field_name
+
+#: Characters of one answer.
+LONGEST = 200
+#: A field that people do not see; who fills it in is a machine.
+HONEYPOT = "fax_again"
+#: What a browser may fill in by itself.
+_AUTOFILL = {
+    "email": "email", "first_name": "given-name", "last_name": "family-name", "company": "organization",
+    "title": "organization-title", "phone": "tel", "country": "country",
+}  # fmt: skip
+_TYPES = {"email": "email", "phone": "tel"}
+#: Told again to who holds a letter's link; the rest is not a forwarded letter's business.
+TOLD_AGAIN = ("email", "first_name", "last_name", "company", "title", "country")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One field as the page shows it."""
+
+    name: str
+    label: str
+    #: `select`, `checkbox`, or a type of <input>.
+    kind: str
+    autocomplete: str
+    required: bool
+    choices: tuple[tuple[str, str], ...] = ()
+
+
+def asked(house: House, form: Form, language: str) -> list[Asked]:
+    """The fields of `form`, the e-mail address first."""
+    names = dict.fromkeys(["email", *form.fields])
+    return [_asked(name, house.fields.get(name, "text"), language) for name in names]
+
+
+def _asked(name: str, kind: str, language: str) -> Asked:
+    shown = {"number": "number", "date": "date", "flag": "checkbox"}.get(kind) or _TYPES.get(name, "text")
+    choices: tuple[tuple[str, str], ...] = ()
+    if name == "country":
+        shown, choices = "select", _countries(language)
+    return Asked(name, field_name(name, language), shown, _AUTOFILL.get(name, "off"), name == "email", choices)
+
+
+@lru_cache(maxsize=8)
+def _countries(language: str) -> tuple[tuple[str, str], ...]:
+    found = []
+    for code, name in Locale.parse(language).territories.items():
+        try:
+            if len(code) == 2 and values.country(code) == code:
+                found.append((code, str(name)))
+        except ValueError:
+            continue
+    return tuple(sorted(found, key=lambda choice: choice[1]))
+
+
+def understood(house: House, form: Form, said: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """(typed answers, what to mend by field as a key of the house's words); what was not asked is not looked at."""
+    typed: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for name in dict.fromkeys(["email", *form.fields]):
+        text = said.get(name, "").strip()
+        if not text:
+            continue
+        read, complaint = _reader(name, house.fields.get(name, "text"))
+        try:
+            typed[name] = read(text)
+        except ValueError:
+            wrong[name] = complaint
+    if "email" not in typed and "email" not in wrong:
+        wrong["email"] = "email_missing"
+    if "timezone" in typed:
+        typed["zone"] = typed["timezone"]
+    return typed, wrong
+
+
+def _reader(name: str, kind: str) -> tuple[Callable[[str], Any], str]:
+    own: dict[str, tuple[Callable[[str], Any], str]] = {
+        "email": (canonical_email, "email_wrong"),
+        "country": (values.country, "country_wrong"),
+        "language": (values.language, "text_wrong"),
+        "timezone": (values.zone, "text_wrong"),
+    }
+    if name in own:
+        return own[name]
+    typed: dict[str, tuple[Callable[[str], Any], str]] = {
+        "number": (values.number, "number_wrong"),
+        "date": (values.Dates().day, "date_wrong"),
+        "flag": (values.flag, "text_wrong"),
+    }
+    return typed.get(kind, (_line, "text_wrong"))
+
+
+def _line(text: str) -> str:
+    if len(text) > LONGEST:
+        raise ValueError(f"has more than {LONGEST} characters")
+    return values.line_of_text(text)
+
+
+def field_words(name: str, value: Any, kind: str, language: str) -> tuple[str, str]:
+    """What a field is called, and its value as people of this language read it."""
+    shown = str(value)
+    if name == "country":
+        shown = str(Locale.parse(language).territories.get(shown, shown))
+    elif name == "language":
+        shown = str(Locale.parse(language).languages.get(shown.split("-")[0], shown))
+    elif kind == "number" and isinstance(value, int | float):
+        shown = str(format_decimal(value, locale=language))
+    elif kind == "date":
+        shown = str(format_date(date.fromisoformat(shown[:10]), "d MMM y", locale=language))
+    elif kind == "flag":
+        shown = "✓"
+    return field_name(name, language), shown

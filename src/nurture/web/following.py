@@ -1,0 +1,111 @@
+"""What a link in a letter opens: the page it names, an offer, or the way out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from nurture.engine import doors
+from nurture.errors import DatabaseFault
+from nurture.web.guard import body
+from nurture.web.letters import Letters, followable
+from nurture.web.pages import page
+from nurture.web.site import Site, log, masked
+from nurture.web.visitors import machine_reason
+from nurture.web.words import spoken
+
+#: The place of an offer's own link among a letter's links; no static link has it.
+OFFER_PLACE = 0xFFFE
+READ = ["GET", "HEAD"]
+
+
+def follow(
+    site: Site, request: Request, touch: int, place: int, name: str = "email_clicked", data: dict[str, Any] | None = None
+) -> None:
+    """Record that a link was followed, if its letter is tracked; a HEAD follows nothing.
+
+    Who follows a link gets where it leads, even while the database takes no writes.
+    """
+    if request.method == "HEAD":
+        return
+    why, now = machine_reason(request), site.machine.now()
+
+    def work(link: Connection) -> None:
+        doors.click(link, touch, place, now, machine=why, rest=site.machine.click_rest, name=name, data=data)
+
+    try:
+        site.machine.db.transact(work, door=True)
+    except DatabaseFault as problem:
+        log.warning("a click is not recorded touch=%d problem=%s", touch, problem)
+
+
+def routes(site: Site) -> APIRouter:
+    """/c, /o and /u."""
+    router = APIRouter()
+    letters = Letters(site.machine.library)
+
+    @router.api_route("/c/{token}", methods=READ)
+    def click(token: str, request: Request) -> Response:
+        """On to where the link leads."""
+        number, place = site.opened("click", token)
+        with site.machine.db.read() as link:
+            site.live(link)
+            touch = site.touch(link, number)
+            target = letters.target(link, touch, place)
+        if target is None:
+            raise HTTPException(404)
+        if touch.tracked:
+            follow(site, request, number, place)
+        return RedirectResponse(target, 302)
+
+    @router.api_route("/o/{token}", methods=READ)
+    def offer(token: str, request: Request) -> Response:
+        """The piece that was offered, in its own language."""
+        number, _ = site.opened("offer", token)
+        with site.machine.db.read() as link:
+            program = site.live(link).house.program
+            touch = site.touch(link, number)
+            piece = letters.piece(link, touch)
+        if piece is None or not followable(piece["url"]):
+            raise HTTPException(404)
+        if touch.tracked:
+            follow(site, request, number, OFFER_PLACE, "offer_viewed", {"offer": piece["key"]})
+        language = spoken(piece["language"], touch.language, program.language)
+        host = (urlsplit(piece["url"]).hostname or "").removeprefix("www.")
+        return page("offer", language, program.name, piece=piece, host=host)
+
+    @router.api_route("/u/{token}", methods=READ)
+    def ask(token: str) -> Response:
+        """The question; a scanner that comes here changes nothing."""
+        touch, program = _letter(token)
+        language = spoken(touch.language, program.language)
+        return page("stop", language, program.name, address=masked(touch.address or touch.email))
+
+    @router.post("/u/{token}")
+    def unsubscribe(token: str, sent: Annotated[bytes, Depends(body)]) -> Response:
+        """Out, in one transaction that is over before the answer (RFC 8058: no cookie, no redirect)."""
+        touch, program = _letter(token)
+        now: datetime = site.machine.now()
+        source = "one click" if b"One-Click" in sent else "unsubscribe page"
+
+        def work(link: Connection) -> bool:
+            return doors.unsubscribe(link, site.live(link), touch.id, now, source=source)
+
+        site.machine.db.transact(work, door=True)
+        language = spoken(touch.language, program.language)
+        address = masked(touch.address or touch.email)
+        return page("stopped", language, program.name, address=address, task=site.afterwards())
+
+    def _letter(token: str) -> tuple[Any, Any]:
+        number, _ = site.opened("unsubscribe", token)
+        with site.machine.db.read() as link:
+            return site.touch(link, number), site.live(link).house.program
+
+    return router

@@ -1,0 +1,75 @@
+"""Where the links of a letter that was sent lead: read from the bytes of the version it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection, select
+from sqlmodel import col
+
+from nurture.engine.live import Library
+from nurture.mail.faults import MessageFault
+from nurture.mail.templates import Templates
+from nurture.program.load import House, Segment
+from nurture.records import ProgramVersion
+from nurture.steps import Email, Offer
+
+
+class Letters:
+    """The templates of the versions that touches were made of, compiled once each."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._templates: dict[tuple[int, int], Templates] = {}
+
+    def target(self, link: Connection, touch: Any, place: int) -> str | None:
+        """The address behind link `place` of the letter that `touch` was; None if there is none to be followed."""
+        house, segment = self.house(link, touch), self._library.segment(link, touch.version_id)
+        message = _message(segment, touch.step)
+        if message is None:
+            return None
+        templates = self._of(house, segment)
+        try:
+            variant = templates.variant(message, touch.language or "", house.program.language)
+            found = templates.link_target(variant, place)
+        except (LookupError, MessageFault):
+            return None
+        return found if followable(found) else None
+
+    def piece(self, link: Connection, touch: Any) -> Mapping[str, Any] | None:
+        """The piece of the library that `touch` offered, as it stood then."""
+        return self.house(link, touch).piece(touch.content) if touch.kind == "offer" else None
+
+    def house(self, link: Connection, touch: Any) -> House:
+        """The program version that was live when the letter went out."""
+        at = touch.sending_at or touch.planned_at
+        then = select(col(ProgramVersion.id)).where(col(ProgramVersion.published_at) <= at)
+        version = link.execute(then.order_by(col(ProgramVersion.number).desc()).limit(1)).scalar()
+        return self._library.house(link, version) if version is not None else self._library.live(link).house
+
+    def _of(self, house: House, segment: Segment) -> Templates:
+        key = (house.id, segment.id)
+        if key not in self._templates:
+            self._templates[key] = Templates({**house.files, **segment.files})
+        return self._templates[key]
+
+
+def _message(segment: Segment, step: str) -> str | None:
+    """The file, without language, that a step of this version sends."""
+    kind = segment.spec.step(step) if segment.spec.has(step) else None
+    if isinstance(kind, Email):
+        return f"{segment.slug}/{kind.email}"
+    if isinstance(kind, Offer):
+        return kind.message if kind.message.startswith("_shared/") else f"{segment.slug}/{kind.message}"
+    return None
+
+
+def followable(url: str) -> bool:
+    """Whether a visitor may be sent there: the web, and nothing that could end the header early."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not any(c in url for c in "\r\n\0")

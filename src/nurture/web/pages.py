@@ -1,0 +1,81 @@
+"""Pages: the house's own templates, one stylesheet inside each page, no script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.background import BackgroundTask
+
+from nurture.mail.templates import locale
+from nurture.web.words import WORDS
+
+_FOLDER = Path(__file__).parent / "pages"
+_STYLE = (_FOLDER / "style.css").read_text(encoding="utf-8")
+_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+#: Nothing is loaded, nothing runs; the one stylesheet is known by its hash.
+POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+
+
+_PAGES = _environment()
+
+
+def direction(language: str) -> str:
+    """`rtl` or `ltr`."""
+    return "rtl" if locale(language).text_direction == "rtl" else "ltr"
+
+
+def page(
+    name: str,
+    language: str,
+    brand: str,
+    *,
+    status: int = 200,
+    task: BackgroundTask | None = None,
+    **names: Any,
+) -> HTMLResponse:
+    """The page `name`.html in a language that the house speaks; `task` runs after it was sent."""
+    html = _PAGES.get_template(f"{name}.html").render(
+        say=WORDS[language], language=language, dir=direction(language), brand=brand, style=Markup(_STYLE), **names
+    )
+    return HTMLResponse(html, status, background=task)
+
+
+def notice(
+    key: str,
+    language: str,
+    brand: str,
+    *,
+    status: int = 200,
+    task: BackgroundTask | None = None,
+    **values: object,
+) -> HTMLResponse:
+    """A page of one heading and one sentence, `key` and `key`_more of the house's words."""
+    say = WORDS[language]
+    text = say.get(f"{key}_more", "").format(brand=brand, **values)
+    return page(
+        "notice", language, brand, status=status, task=task, title=say[key].format(brand=brand, **values), text=text
+    )

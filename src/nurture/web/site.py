@@ -1,0 +1,84 @@
+"""What the doors share: the machine, who is asking, and the rows that tokens name."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlmodel import col
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from nurture.engine.live import Live
+from nurture.engine.machine import Machine
+from nurture.errors import DatabaseFault, NotPublished
+from nurture.records import Lead, Touch
+from nurture.tokens import BadToken, Purpose
+from nurture.web.visitors import MovingWindow
+from nurture.web.words import spoken, wished
+
+log = logging.getLogger("nurture.web")
+#: Of the touch and its lead, what the pages say.
+_TOUCH = (
+    col(Touch.id), col(Touch.lead_id), col(Touch.version_id), col(Touch.step), col(Touch.kind), col(Touch.content),
+    col(Touch.address), col(Touch.tracked), col(Touch.sending_at), col(Touch.planned_at), col(Lead.language), col(Lead.email),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Site:
+    """The public app's surroundings."""
+
+    machine: Machine
+    #: Forms that one visitor may send.
+    forms_by_visitor: MovingWindow
+    #: Forms that may name one e-mail address.
+    forms_by_address: MovingWindow
+
+    def live(self, link: Connection) -> Live:
+        """What is published. Raises NotPublished."""
+        return self.machine.library.live(link)
+
+    def opened(self, purpose: Purpose, token: str) -> tuple[int, int]:
+        """(row, item) of a token; 404 for one that is not ours."""
+        try:
+            return self.machine.keys.open(purpose, token)
+        except BadToken:
+            raise HTTPException(404) from None
+
+    def touch(self, link: Connection, touch: int) -> Any:
+        """The touch with its lead's language and address; 404 if it is gone."""
+        query = select(*_TOUCH).join(Lead, col(Lead.id) == col(Touch.lead_id)).where(col(Touch.id) == touch)
+        row = link.execute(query).one_or_none()
+        if row is None:
+            raise HTTPException(404)
+        return row
+
+    def surroundings(self, request: Request) -> tuple[str, str]:
+        """(language, brand) of a page about nothing in particular; it never fails."""
+        language = wished(request.headers.get("accept-language"))
+        try:
+            program = self.machine.live().house.program
+        except (NotPublished, DatabaseFault):
+            return spoken(language), ""
+        return spoken(language, program.language), program.name
+
+    def afterwards(self) -> BackgroundTask:
+        """Have salespeople told, and platforms, once the answer is on its way; the ticks do what this cannot."""
+
+        def drain() -> None:
+            try:
+                self.machine.drain(self.machine.now())
+            except Exception:
+                log.exception("notices wait for the next tick")
+
+        return BackgroundTask(drain)
+
+
+def masked(address: str | None) -> str:
+    """`an…@acme.example`: enough for who owns it."""
+    local, at, domain = (address or "").partition("@")
+    return f"{local[:2]}…{at}{domain}" if at else "…"
