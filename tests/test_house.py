@@ -88,6 +88,7 @@ def test_constraints_are_names_and_versions_in_order() -> None:
 def test_no_source_file_is_long() -> None:
     """A file that outgrows its page wants to be two files."""
     sources = [name for name in files() if name.startswith("src/") and name.endswith(".py")]
+    sources = [name for name in sources if "/migrations/versions/" not in name]  # a migration is one list of columns
     lengths = {name: text_of(name).count("\n") for name in sources}
 
     assert {name: lines for name, lines in lengths.items() if lines > LONGEST_SOURCE} == {}

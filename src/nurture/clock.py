@@ -61,3 +61,12 @@ def unguessable() -> str:
 def jitter(fraction: float) -> float:
     """A factor in 1 ± fraction, to spread retries."""
     return 1 + random.uniform(-fraction, fraction)
+
+
+#: Chance that is no chance: what `seeded` gives.
+Chance = random.Random
+
+
+def seeded(seed: int | str) -> Chance:
+    """The same numbers at every run: for samples and rehearsals, never for tokens."""
+    return Chance(seed)

@@ -7,10 +7,9 @@ and a gate: a door (web, one lead) goes before bulk writers (ticks, imports). Po
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,19 +18,17 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, literal, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, create_engine, event, literal, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
-from sqlalchemy.sql.functions import GenericFunction
 from sqlmodel import col
 
 from nurture import clock
-from nurture.errors import DatabaseFault, DatabaseGone, SchemaMismatch
+from nurture.dialects import database_clock, upsert
+from nurture.errors import DatabaseFault, DatabaseGone, SchemaMismatch, SettingsError
 from nurture.records import Lease
-from nurture.records.types import Document, Instant, instant, micros
+from nurture.records.types import instant, micros
 
 log = logging.getLogger("nurture.db")
 T = TypeVar("T")
@@ -43,60 +40,16 @@ _TRIES = 5
 _AGAIN = {"40001", "40P01"}
 
 
-class database_clock(GenericFunction[Any]):  # noqa: N801  (SQL spells functions in lower case)
-    """The database's own clock as an Instant: for leases alone."""
-
-    type = Instant()
-    inherit_cache = True
-
-
-@compiles(database_clock, "sqlite")
-def _sqlite_clock(element: Any, compiler: Any, **kw: Any) -> str:
-    return "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
-
-
-@compiles(database_clock, "postgresql")
-def _postgres_clock(element: Any, compiler: Any, **kw: Any) -> str:
-    return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
-
-
-class nurture_least(GenericFunction[Any]):  # noqa: N801
-    """The smallest of its arguments, none of which is NULL (the databases differ there)."""
-
-    inherit_cache = True
-
-
-class nurture_greatest(GenericFunction[Any]):  # noqa: N801
-    """The largest of its arguments, none of which is NULL (the databases differ there)."""
-
-    inherit_cache = True
-
-
-def _called(name: str) -> Callable[..., str]:
-    return lambda element, compiler, **kw: f"{name}({compiler.process(element.clauses, **kw)})"
-
-
-compiles(nurture_least, "sqlite")(_called("min"))
-compiles(nurture_least, "postgresql")(_called("least"))
-compiles(nurture_greatest, "sqlite")(_called("max"))
-compiles(nurture_greatest, "postgresql")(_called("greatest"))
-
-
-def least(*parts: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The smallest of `parts`, all known."""
-    return nurture_least(*parts, type_=parts[0].type)
-
-
-def greatest(*parts: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The largest of `parts`, all known."""
-    return nurture_greatest(*parts, type_=parts[0].type)
-
-
 class Database:
     """The tables, opened. `url` as SQLAlchemy takes it; `sqlite://` is a database in memory."""
 
     def __init__(self, url: str) -> None:
-        self.url = make_url(url)
+        try:
+            self.url = make_url(url)
+        except ArgumentError:
+            raise SettingsError(
+                "the database's URL cannot be read; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+            ) from None
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._memory = self.is_sqlite and self.url.database in (None, "", ":memory:")
         self._gate = None if not self.is_sqlite or self._memory else Path(f"{self.url.database}.gate")
@@ -253,7 +206,7 @@ def take_lease(link: Connection, name: str, owner: str, seconds: float) -> int |
 
     Judged by the database's clock, so hosts need not agree on the time.
     """
-    now = func.database_clock()
+    now = database_clock()
     until = instant(micros(now) + int(seconds * 1_000_000))
     statement = (
         upsert(link)(Lease)
@@ -266,30 +219,3 @@ def take_lease(link: Connection, name: str, owner: str, seconds: float) -> int |
         .returning(col(Lease.token))
     )
     return link.execute(statement).scalar()
-
-
-def upsert(link: Connection) -> Any:
-    """The dialect's `insert`, which knows ON CONFLICT."""
-    return sqlite.insert if link.dialect.name == "sqlite" else postgresql.insert
-
-
-class nurture_merge(GenericFunction[Any]):  # noqa: N801
-    """A JSON document with the keys of another laid over it."""
-
-    inherit_cache = True
-
-
-@compiles(nurture_merge, "sqlite")
-def _sqlite_merge(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"json_patch({compiler.process(element.clauses, **kw)})"
-
-
-@compiles(nurture_merge, "postgresql")
-def _postgres_merge(element: Any, compiler: Any, **kw: Any) -> str:
-    document, changes = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"jsonb_strip_nulls({document} || CAST({changes} AS JSONB))"
-
-
-def merged(document: Any, changes: Mapping[str, Any]) -> ColumnElement[Any]:
-    """`document` with `changes` laid over it; a None takes the key away."""
-    return nurture_merge(document, literal(json.dumps(dict(changes))), type_=Document)

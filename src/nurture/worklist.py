@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, literal, true
 from sqlmodel import col
 
-from nurture.db import least, upsert
+from nurture.dialects import least, upsert
 from nurture.records import Work
 from nurture.records.types import Instant, instant, micros
 

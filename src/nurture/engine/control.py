@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, delete, literal, select, true, update
 from sqlmodel import col
 
-from nurture.db import greatest, upsert
+from nurture.dialects import greatest, upsert
 from nurture.records import Control, Touch
 from nurture.records.types import instant, micros, to_micros
 

@@ -16,18 +16,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlmodel import col
 
 from nurture import clock
 from nurture.channels.base import Channel, Journal, Receipt
 from nurture.clock import Clock
-from nurture.db import Database, database_clock, upsert
+from nurture.db import Database
+from nurture.dialects import database_clock, upsert
 from nurture.engine.live import Live
 from nurture.engine.parcels import Made, Maker
 from nurture.engine.permit import Verdict, judge
+from nurture.engine.recording import AFTER, CHANNEL_PAUSE, ENDED, let_go, record
 from nurture.program.load import Segment
-from nurture.records import AudienceMember, Enrolment, Event, Touch
+from nurture.records import AudienceMember, Touch
 from nurture.records.types import instant, micros
 from nurture.steps import Audience, Sending
 from nurture.worklist import put_work
@@ -37,15 +39,6 @@ log = logging.getLogger("nurture.delivery")
 BATCH = 200
 #: How long a claim stands before another worker may take it over, by the database's clock.
 LEASE = timedelta(minutes=15)
-#: First pause after "try later"; three times as long at each further try.
-BACKOFF = timedelta(minutes=5)
-#: Pause before a channel that was down is tried again.
-CHANNEL_PAUSE = timedelta(minutes=1)
-_AFTER: dict[str, str] = {
-    "accepted": "sent", "refused": "failed", "try_later": "retry_wait", "unknown": "uncertain", "not_started": "planned",
-}  # fmt: skip
-ENDED = ("sent", "failed", "suppressed", "expired", "uncertain", "cancelled")
-
 
 @dataclass
 class Delivered:
@@ -145,7 +138,7 @@ class Courier:
         ended = self.clock.now()
         self.db.transact(lambda link: self._record(link, owner, receipts, ended))
         for receipt in receipts:
-            done.states[_AFTER[receipt.verdict]] += 1
+            done.states[AFTER[receipt.verdict]] += 1
 
     def _permit(self, link: Connection, owner: str, made: Made, now: datetime) -> list[Verdict]:
         """Judge and write the verdict of each claimed touch."""
@@ -208,7 +201,7 @@ class Courier:
         )
         if isinstance(self.step, Audience):
             self._want(link, [verdict.touch for verdict in verdicts if verdict.state == "sending"], now)
-        _let_go(link, [v.touch for v in verdicts if v.state in ENDED and v.state != "cancelled"])
+        let_go(link, [v.touch for v in verdicts if v.state in ENDED and v.state != "cancelled"])
         called_off = [verdict.touch for verdict in verdicts if verdict.state == "cancelled"]
         put_work(link, select(col(Touch.lead_id)).where(col(Touch.id).in_(called_off)).distinct(), now)
 
@@ -240,89 +233,3 @@ class Courier:
                 .where(col(AudienceMember.lead_id).in_(leads), col(AudienceMember.audience) == self.step.audience.name)
                 .values(told=self.step.audience.verb == "add")
             )
-
-
-def record(link: Connection, receipts: Sequence[Receipt], now: datetime, owner: str | None = None) -> None:
-    """Receipts to states, an event for each accepted message, a look at each lead, and on with the enrolment."""
-    held: ColumnElement[bool] = or_(col(Touch.state) == "sending", col(Touch.state) == "uncertain")
-    if owner is not None:
-        held = and_(held, col(Touch.lease_owner) == owner)
-    attempts = dict(
-        link.execute(
-            select(col(Touch.id), col(Touch.attempt)).where(col(Touch.id).in_([r.touch_id for r in receipts]), held)
-        )
-        
-        .all()
-    )
-    rows: list[dict[str, Any]] = []
-    for receipt in receipts:
-        if receipt.touch_id not in attempts:
-            log.warning("receipt without a claim touch=%d verdict=%s", receipt.touch_id, receipt.verdict)
-            continue
-        state, tried = _AFTER[receipt.verdict], attempts[receipt.touch_id]
-        pause = {"retry_wait": BACKOFF * 3**tried * clock.jitter(0.2), "planned": CHANNEL_PAUSE}.get(state)
-        rows.append(
-            {
-                "the_touch": receipt.touch_id,
-                "new_state": state,
-                "new_reason": None if state == "sent" else receipt.detail[:200] or receipt.verdict,
-                "new_next": None if pause is None else now + pause,
-                "new_ended": now if state in ENDED else None,
-                "new_attempt": tried + (state == "retry_wait"),
-            }
-        )
-    if not rows:
-        return
-    link.execute(
-        update(Touch)
-        .where(col(Touch.id) == bindparam("the_touch"), held)
-        .values(
-            state=bindparam("new_state"), reason=bindparam("new_reason"), next_at=bindparam("new_next"),
-            ended_at=bindparam("new_ended"), attempt=bindparam("new_attempt"), lease_owner=None, lease_until=None,
-        ),
-        rows,
-    )  # fmt: skip
-    _tell(link, [row["the_touch"] for row in rows if row["new_state"] == "sent"], now)
-    _let_go(link, [row["the_touch"] for row in rows if row["new_state"] in ENDED])
-
-
-def _tell(link: Connection, touches: list[int], now: datetime) -> None:
-    """An event of the house for each touch that left, so that scores and conditions see it; each lead is looked at."""
-    sent = select(col(Touch.id), col(Touch.lead_id), col(Touch.kind), col(Touch.step), col(Touch.sequence), col(Touch.content))
-    rows = link.execute(sent.where(col(Touch.id).in_(touches))).all()
-    if not rows:
-        return
-    events = [
-        {
-            "lead_id": row.lead_id, "name": "audience_changed" if row.kind == "audience" else f"{row.kind}_sent",
-            "occurred_at": now, "recorded_at": now, "ripe_at": now, "actor": "system", "touch_id": row.id,
-            "data": {"step": row.step, "sequence": row.sequence, "content": row.content}, "source": "nurture",
-            "key": f"touch:{row.id}:sent",
-        }
-        for row in rows
-    ]  # fmt: skip
-    link.execute(upsert(link)(Event).on_conflict_do_nothing(), events)
-    put_work(link, [row.lead_id for row in rows], now)
-
-
-def _let_go(link: Connection, touches: list[int]) -> None:
-    """Enrolments whose touch has ended leave the step at that instant."""
-    if not touches:
-        return
-    ended = (
-        select(col(Touch.ended_at))
-        .where(
-            col(Touch.enrolment_id) == col(Enrolment.id),
-            col(Touch.step) == col(Enrolment.step),
-            col(Touch.occurrence) == col(Enrolment.occurrence),
-        )
-        .correlate(Enrolment)
-        .scalar_subquery()
-    )
-    mine = select(col(Touch.enrolment_id)).where(col(Touch.id).in_(touches))
-    link.execute(
-        update(Enrolment)
-        .where(col(Enrolment.id).in_(mine), col(Enrolment.ended_at).is_(None))
-        .values(due_at=ended)
-        .execution_options(synchronize_session=False)
-    )

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 from sqlmodel import col
 
 from nurture import clock
-from nurture.db import upsert
+from nurture.dialects import upsert
 from nurture.engine import handoffs, settle
 from nurture.engine.ending import end_enrolments
 from nurture.engine.live import Live
@@ -21,8 +21,9 @@ from nurture.worklist import put_work
 BURST = timedelta(seconds=10)
 
 
-def lock_lead(link: Connection, lead: int) -> None:
-    """Hold the lead's row: a permit for it waits, or is waited for."""
+def lock_lead(link: Connection, lead: int, due_at: datetime) -> None:
+    """Put the lead on the work list, then hold its row (the order of the house): a permit waits, or is waited for."""
+    put_work(link, [lead], due_at)
     link.execute(select(col(Lead.id)).where(col(Lead.id) == lead).with_for_update())
 
 
@@ -71,7 +72,7 @@ def click(
     row = link.execute(select(col(Touch.lead_id), col(Touch.sending_at), col(Touch.tracked)).where(col(Touch.id) == touch)).one_or_none()
     if row is None or not row.tracked:
         return
-    lock_lead(link, row.lead_id)
+    lock_lead(link, row.lead_id, now + rest)
     verdict = machine
     if verdict is None and row.sending_at is not None and now - row.sending_at < BURST:
         verdict = "sooner after delivery than a person reads"
@@ -93,7 +94,7 @@ def click(
 def reply(link: Connection, live: Live, touch: int, now: datetime, *, automatic: bool) -> None:
     """A reply to a message came back; an automatic one counts for nothing."""
     lead = link.execute(select(col(Touch.lead_id)).where(col(Touch.id) == touch)).scalar_one()
-    lock_lead(link, lead)
+    lock_lead(link, lead, now)
     actor, why = ("machine", "Auto-Submitted") if automatic else ("person", None)
     add_event(
         link, lead, "email_replied", now, source="mailbox", key=f"{touch}:{clock.unguessable()}", touch=touch, actor=actor,
@@ -114,7 +115,7 @@ def unsubscribe_lead(
     link: Connection, live: Live, lead: int, now: datetime, *, source: str, touch: int | None = None
 ) -> bool:
     """Suppress the lead and its address, withdraw its consents, end its sequences, in this transaction."""
-    lock_lead(link, lead)
+    lock_lead(link, lead, now)
     email = link.execute(select(col(Lead.email)).where(col(Lead.id) == lead)).scalar()
     rows = [{"kind": "lead", "value": str(lead), "reason": "unsubscribed", "source": source, "at": now}]
     if email:
@@ -138,7 +139,7 @@ def answer_handoff(
     lead = link.execute(select(col(Handoff.lead_id)).where(col(Handoff.id) == handoff)).scalar()
     if lead is None:
         return False
-    lock_lead(link, lead)
+    lock_lead(link, lead, now)
     if not handoffs.answer(link, live.house, handoff, verdict, reason, by, now):
         return False
     name = f"handoff_{verdict}"

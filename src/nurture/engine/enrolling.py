@@ -5,10 +5,24 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, String, and_, case, cast, delete, func, literal, null, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+)
 from sqlmodel import col
 
-from nurture.db import upsert
+from nurture.dialects import upsert
 from nurture.engine.live import Live
 from nurture.language.compiler import compile_condition
 from nurture.program.load import Segment

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, null, or_, select, update
 from sqlmodel import col
 
-from nurture.db import upsert
+from nurture.dialects import upsert
 from nurture.engine.ending import end_enrolments
 from nurture.engine.lifecycle import move_stage
 from nurture.language.compiler import Scope, compile_condition
@@ -18,7 +18,7 @@ from nurture.language.scores import score_at
 from nurture.program.load import House
 from nurture.program.models import Salesperson
 from nurture.records import Enrolment, Handoff, Lead, Milestone, Outbox, RoutingTurn
-from nurture.zones import Window, openings_of
+from nurture.windows import Window, openings_of
 
 #: A milestone this old when we learn of it is history (an import), not a call to sales.
 HISTORY = timedelta(days=7)

@@ -23,6 +23,7 @@ from nurture.engine.live import Library, Live
 from nurture.engine.notices import Desk
 from nurture.engine.parcels import Maker
 from nurture.engine.recovery import recover
+from nurture.engine.reports import StepReport, StepView, TickReport, merged_steps
 from nurture.engine.settle import SettleReport
 from nurture.errors import SegmentBusy
 from nurture.program.load import Segment
@@ -34,65 +35,6 @@ from nurture.tokens import Keys
 SEGMENT_LEASE = timedelta(minutes=15)
 #: States of a touch that a run may act on.
 _WAITING = ("planned", "retry_wait")
-
-
-@dataclass(frozen=True)
-class StepView:
-    """A step as an operator sees it."""
-
-    id: str
-    label: str
-    kind: str
-    parents: list[str]
-
-
-@dataclass
-class StepReport:
-    """What a run did on one step."""
-
-    segment: str
-    step: str
-    due: int = 0
-    planned: int = 0
-    moved: Counter[str] = field(default_factory=Counter)
-    sent: int = 0
-    failed: int = 0
-    expired: int = 0
-    uncertain: int = 0
-    cancelled: int = 0
-    retrying: int = 0
-    handoffs: int = 0
-    deferred: Counter[str] = field(default_factory=Counter)
-    suppressed: Counter[str] = field(default_factory=Counter)
-    channel_down: str | None = None
-
-    def delivered(self, done: Delivered) -> None:
-        """Add what a courier did."""
-        states = done.states
-        self.sent += states["sent"]
-        self.failed += states["failed"]
-        self.expired += states["expired"]
-        self.uncertain += states["uncertain"]
-        self.cancelled += states["cancelled"]
-        self.retrying += states["retry_wait"]
-        self.deferred += done.deferred
-        self.suppressed += done.suppressed
-        self.channel_down = done.channel_down or self.channel_down
-
-
-@dataclass
-class TickReport:
-    """One tick of one segment."""
-
-    segment: str
-    at: datetime
-    settled: SettleReport
-    steps: list[StepReport] = field(default_factory=list)
-    notices: int = 0
-
-    @property
-    def sent(self) -> int:
-        return sum(step.sent for step in self.steps)
 
 
 @dataclass
@@ -139,7 +81,7 @@ class Machine:
         live.segment(segment)
         with self.db.read() as link:
             versions = live.versions(link, segment)
-        return _merged(versions)
+        return merged_steps(versions)
 
     def settle(self, now: datetime) -> SettleReport:
         """Take in every change whose time has come, for all segments."""
@@ -314,23 +256,3 @@ class Machine:
             if self._journal_file is not None:
                 self._journal_file.unlink(missing_ok=True)
         self.db.dispose()
-
-
-def _merged(versions: list[Segment]) -> list[StepView]:
-    """The newest version's order, with steps of older versions put in where they stood."""
-    views: dict[str, StepView] = {}
-    order: list[str] = []
-    for version in versions:
-        place = 0
-        for step in version.spec.steps:
-            if step.id in order:
-                place = order.index(step.id) + 1
-                continue
-            order.insert(place, step.id)
-            place += 1
-            views[step.id] = StepView(step.id, step.title, step.kind_word, [])
-    for version in versions:
-        for step in version.spec.steps:
-            known = views[step.id].parents
-            known += [parent for parent in version.spec.parents(step.id) if parent not in known]
-    return [views[name] for name in order]

@@ -10,11 +10,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, and_, case, cast, false, func, literal, null, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+)
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from nurture.db import greatest
+from nurture.dialects import greatest
 from nurture.engine.enrolling import suppressed
 from nurture.engine.live import Live
 from nurture.engine.planning import windowed
@@ -23,7 +36,8 @@ from nurture.program.load import Segment
 from nurture.records import Consent, Control, Enrolment, Lead, Milestone, Touch
 from nurture.records.types import from_micros, micros, span_micros, to_micros
 from nurture.steps import Audience, Sending
-from nurture.zones import day_begins, lead_country, lead_zone, next_open
+from nurture.windows import next_open
+from nurture.zones import day_begins, lead_country, lead_zone
 
 WEEK = timedelta(hours=168)
 #: Touches that count against a cap.

@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, case, func, literal, null, select
 from sqlmodel import col
 
-from nurture.db import greatest, upsert
+from nurture.dialects import greatest, upsert
 from nurture.engine.live import Live
 from nurture.program.load import Segment
 from nurture.records import Enrolment, Lead, Touch
-from nurture.records.types import Instant, instant, micros
+from nurture.records.types import Instant, instant
 from nurture.steps import Audience, Here, Sending
-from nurture.zones import Window, know_openings, know_zones, lead_country, lead_zone, next_open
+from nurture.windows import Window, know_openings, next_open
+from nurture.zones import know_zones, lead_country, lead_zone
 
 
 def windowed(step: Sending) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, delete, func, literal, select, update
 from sqlmodel import col
 
-from nurture.db import upsert
+from nurture.dialects import upsert
 from nurture.engine import scoring
 from nurture.engine.enrolling import belongs, holding_rule
 from nurture.engine.live import Library, Live

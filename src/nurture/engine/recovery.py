@@ -11,8 +11,8 @@ from sqlmodel import col
 
 from nurture.channels.base import Receipt
 from nurture.channels.journal import State
-from nurture.db import database_clock
-from nurture.engine.delivery import record
+from nurture.dialects import database_clock
+from nurture.engine.recording import record
 from nurture.records import Touch
 
 

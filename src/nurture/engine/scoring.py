@@ -9,11 +9,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, delete, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from nurture.db import upsert
+from nurture.dialects import upsert
 from nurture.language.compiler import Scope, compile_condition, event_matches
 from nurture.language.conditions import GRADE_OF
 from nurture.language.scores import faded
@@ -21,8 +33,8 @@ from nurture.program.load import House
 from nurture.program.models import EngagementRule
 from nurture.records import Event, Lead, ScoreEntry, ScoreSum
 from nurture.records.types import Instant, micros, to_micros
-from nurture.zones import lead_zone, local_day
 from nurture.worklist import put_work
+from nurture.zones import know_zones, lead_zone, local_day
 
 _LOWEST, _HIGHEST = min(GRADE_OF.values()), max(GRADE_OF.values())
 
@@ -40,6 +52,7 @@ def rescore_everybody(link: Connection, house: House, now: datetime) -> None:
     link.execute(delete(ScoreEntry))
     link.execute(delete(ScoreSum))
     everybody = select(col(Lead.id))
+    know_zones(link, link.execute(select(lead_zone(house.program.zone)).distinct()).scalars())
     _enter(link, house, everybody, col(Event.settled_at).is_not(None))
     _sum(link, everybody, now)
     grade(link, house, everybody, now)

@@ -20,7 +20,8 @@ from nurture.engine.live import Live
 from nurture.language.compiler import compile_condition, turn, turning
 from nurture.language.conditions import Condition
 from nurture.records import Enrolment, Event, Lead, Milestone, Work
-from nurture.records.types import instant, micros, to_micros
+from nurture.records.types import instant, micros
+from nurture.zones import know_zones, lead_zone
 
 #: Leads that one transaction settles.
 BATCH = 5_000
@@ -72,6 +73,8 @@ def settle(link: Connection, live: Live, claim: str, now: datetime) -> SettleRep
     if not report.looked_at:
         return report
     link.execute(select(col(Lead.id)).where(col(Lead.id).in_(leads)).order_by(col(Lead.id)).with_for_update())
+    zones = select(lead_zone(live.house.program.zone)).where(col(Lead.id).in_(leads)).distinct()
+    know_zones(link, link.execute(zones).scalars())
     scoring.score(link, live.house, leads, now)
     report.mql = lifecycle.become_mql(link, live.house, leads, now)
     report.milestones.update(lifecycle.reach_milestones(link, live.house, leads, now))

@@ -15,7 +15,17 @@ from nurture.errors import NotFound
 from nurture.language.compiler import compile_condition
 from nurture.language.conditions import GRADES
 from nurture.language.scores import engagement_at, faded, score_at
-from nurture.records import Enrolment, Event, Handoff, Lead, Milestone, Refusal, ScoreEntry, StageTransition, Touch
+from nurture.records import (
+    Enrolment,
+    Event,
+    Handoff,
+    Lead,
+    Milestone,
+    Refusal,
+    ScoreEntry,
+    StageTransition,
+    Touch,
+)
 from nurture.records.types import micros, to_micros
 
 

@@ -97,7 +97,7 @@ class _Plain(yaml.CSafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value]
-        twice = next((key for key, _ in node.value if keys.count(key.value) > 1), None)
+        twice = next((key for key, _ in reversed(node.value) if keys.count(key.value) > 1), None)
         if twice is not None:
             raise yaml.constructor.ConstructorError(
                 None, None, f"'{twice.value}' is said twice", twice.start_mark

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 from sqlmodel import SQLModel
 
-from nurture import clock, db
+from nurture import clock
+from nurture.dialects import upsert
 from nurture.intake.agreements import Agreements
 from nurture.intake.person import AT_BIRTH, BUILT_IN, Outcome, Person, folded
 from nurture.worklist import put_work
@@ -185,7 +186,7 @@ class _Plan:
         tags = {(row["id"], tag) for outcome, row in done for tag in outcome.person.tags} - self.tags
         if tags:
             rows = [{"lead_id": lead_id, "tag": tag} for lead_id, tag in sorted(tags)]
-            self.link.execute(db.upsert(self.link)(_TAG).on_conflict_do_nothing(), rows)
+            self.link.execute(upsert(self.link)(_TAG).on_conflict_do_nothing(), rows)
         for outcome, row in done:
             outcome.lead_id = row["id"]
             self.agreements.say(row["id"], outcome.person)
@@ -211,7 +212,7 @@ class _Plan:
         rows = [{**blank, **newborn, **row, "draw": clock.draw31()} for row in self.fresh]
         for row in rows:
             del row["id"]
-        self.link.execute(db.upsert(self.link)(_LEAD).on_conflict_do_nothing(), rows)
+        self.link.execute(upsert(self.link)(_LEAD).on_conflict_do_nothing(), rows)
         # Not RETURNING: that costs more than asking. The draw tells our row from another's.
         draws = {row["draw"] for row in rows}
         for which in _whose(self.fresh):

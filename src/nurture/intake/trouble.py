@@ -28,7 +28,7 @@ class Place:
         if report.refused_count and not os.access(self.path.parent, os.W_OK):
             raise FileFault(
                 f"{self.path}: cannot be written, and {counted(report.refused_count, 'row')} must be refused "
-                f"(the first: {report.refused[0]}); say where they may go with --refused-to FILE; nothing was imported"
+                f"(the first: {report.refused[0]}); say where with --refused-to FILE; nothing was imported"
             )
 
 
@@ -49,9 +49,7 @@ def finish(staging: Staging, place: Place, report: ImportReport, notes: Notes, u
     report.warnings += notes.sentences()
     left = list(unused)
     if left:
-        report.warnings.append(
-            f"{counted(len(left), 'column')} not used: {shown(left)}"
-        )
+        report.warnings.append(f"{counted(len(left), 'column')} not used: {shown(left)}")
     if not report.refused_count:
         return
     try:

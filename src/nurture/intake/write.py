@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlmodel import SQLModel
 
-from nurture import db
+from nurture.dialects import upsert
 from nurture.errors import Refused
 from nurture.intake.people import put_people
 from nurture.intake.person import Outcome, Person
@@ -127,7 +127,7 @@ def put_events(link: Connection, events: Sequence[NewEvent]) -> list[int]:
         ids = sorted({event.lead_id for event in fresh})
         link.execute(select(_LEAD.c.id).where(_LEAD.c.id.in_(ids)).order_by(_LEAD.c.id).with_for_update())
     statement = (
-        db.upsert(link)(_EVENT)
+        upsert(link)(_EVENT)
         .on_conflict_do_nothing(index_elements=["source", "key"])
         .returning(_EVENT.c.id)
     )
@@ -160,4 +160,4 @@ def _goodbyes(link: Connection, events: Sequence[NewEvent]) -> None:
         }
         for event in said
     ]  # fmt: skip
-    link.execute(db.upsert(link)(_SUPPRESSION).on_conflict_do_nothing(index_elements=["kind", "value"]), rows)
+    link.execute(upsert(link)(_SUPPRESSION).on_conflict_do_nothing(index_elements=["kind", "value"]), rows)

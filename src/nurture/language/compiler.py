@@ -10,7 +10,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, literal, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
 from sqlmodel import col
 
 from nurture.durations import Duration
@@ -36,7 +49,7 @@ class Scope:
     sequence: str | None = None
     segment: c.Condition | None = None
     enrolled: bool = False
-    recorded_by: ColumnElement[datetime] | None = None
+    recorded_by: SQLColumnExpression[Any] | None = None
 
     def at(self, now: datetime) -> Scope:
         """The same, at another instant."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import SQLColumnExpression, ColumnElement, Float, Integer, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Float, Integer, SQLColumnExpression, case, cast, func, literal, select
 from sqlmodel import col
 
-from nurture.db import greatest, least
+from nurture.dialects import greatest, least
 from nurture.records import Lead, ScoreSum
 from nurture.records.types import micros, to_micros
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from nurture.program.check_steps import SequenceCheck, equal_hours, mail_fields
 from nurture.program.load import HOUSE_FILES, load
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,59}")
+_EXTENDS = re.compile(r"""{%-?\s*extends\s+["']([^"']+)["']""")
 _NOTICE = "_shared/notice.j2"
 
 
@@ -43,7 +44,7 @@ def check(files: Mapping[str, str]) -> list[Problem]:
         problem for name in files if "/checks/" in name for problem in read_yaml(name, files[name]).problems
     ]
     problems += [problem for source in (*house.values(), *sequences.values()) for problem in source.problems]
-    return sorted({_pointed(problem, files) for problem in problems})
+    return _once([_pointed(problem, files) for problem in set(problems)], files)
 
 
 def _known(files: Mapping[str, str], house: Mapping[str, Source], sequences: Mapping[str, Source]) -> Known:
@@ -52,11 +53,7 @@ def _known(files: Mapping[str, str], house: Mapping[str, Source], sequences: Map
     milestones = _mapping(house["lifecycle.yaml"], "milestones")
     offers = house["offers.yaml"].at(("offers",)) or []
     language = program.at(("language",)) or "en"
-    declared = (
-        None
-        if fields is None
-        else {k: v for k, v in fields.items() if v in ("text", "number", "flag", "date")}
-    )
+    declared = None if fields is None else {name: str(kind) for name, kind in fields.items()}
     known = Known(
         files=files,
         fields=None if declared is None else {**dict.fromkeys(BUILT_IN, "text"), **declared},
@@ -92,7 +89,7 @@ def _strange_files(files: Mapping[str, str], sequences: Mapping[str, Source]) ->
     folders = sorted({name.split("/")[0] for name in files if "/" in name} - {"_shared"})
     for slug in folders:
         if slug not in sequences:
-            own = [name.removeprefix(f"{slug}/") for name in files if name.startswith(f"{slug}/")]
+            own = [name.removeprefix(f"{slug}/") for name in files if name.rpartition("/")[0] == slug]
             near = nearest("sequence.yaml", own)
             remedy = f"is '{slug}/{near}' meant?" if near else "write it, or remove the folder"
             yield Problem(f"{slug}/sequence.yaml", 1, 1, "the file is missing", remedy)
@@ -167,9 +164,7 @@ def _twice(source: Source, path: Path, key: str) -> None:
             continue
         at = (*path, index, key)
         if value in seen:
-            source.complain(
-                at, f"'{value}' stands on line {seen[value]} already", "say it once, or another way"
-            )
+            source.complain(at, f"'{value}' stands on line {seen[value]} already", "say it once")
         else:
             seen[value] = source.places[at][0]
 
@@ -212,20 +207,37 @@ def _notice(files: Mapping[str, str], known: Known) -> list[Problem]:
                 _NOTICE, 1, 1, "the file is missing", "write what sales receives; 'nurture init' makes one"
             )
         ]
-    if known.fields is None:
+    if known.fields is None or not known.typed:
         return []
     shared = Templates({name: text for name, text in files.items() if name.startswith("_shared/")})
     return mail.problems(shared, _NOTICE, mail_fields(known.fields), kind="notice", language=known.language)
 
 
 def _pointed(problem: Problem, files: Mapping[str, str]) -> Problem:
-    """Jinja2 knows lines only: point at the word that the problem names, if it stands once in its line."""
+    """Jinja2 knows lines only: point at the word that the problem names, if its line has it."""
+    what, _, remedy = problem.problem.partition("; ")
+    problem = replace(problem, problem=what, remedy=remedy or problem.remedy)
     lines = files.get(problem.file, "").splitlines()
     named = re.search(r"'([^']+)'", problem.problem)
     if not problem.file.endswith(".j2") or problem.column != 1 or not named or problem.line > len(lines):
         return problem
     found = re.search(rf"(?<!\w){re.escape(named[1])}(?!\w)", lines[problem.line - 1])
     return replace(problem, column=found.start() + 1) if found else problem
+
+
+def _once(problems: Iterable[Problem], files: Mapping[str, str]) -> list[Problem]:
+    """What is wrong with several letters of one layout is said once, of the layout."""
+    alike: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        layout = _EXTENDS.search(files.get(problem.file, "")) if problem.line == problem.column == 1 else None
+        alike.setdefault((layout[1] if layout else problem.file, problem.problem, problem.remedy), []).append(
+            problem
+        )
+    told = []
+    for (file, what, remedy), group in alike.items():
+        whole = len({problem.file for problem in group}) > 1
+        told += [Problem(file, 1, 1, f"{what}, as in {len(group)} letters", remedy)] if whole else group
+    return sorted(set(told))
 
 
 __all__ = ["check"]

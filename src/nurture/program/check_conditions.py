@@ -60,6 +60,11 @@ class Known:
     #: Segment to the letters that its steps name.
     letters: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
+    @property
+    def typed(self) -> bool:
+        """Whether every field is of a known type, so that letters can be tried."""
+        return self.fields is not None and all(kind in KINDS for kind in self.fields.values())
+
 
 @dataclass(frozen=True)
 class Around:
@@ -169,6 +174,8 @@ class Around:
             self.source.complain(path, f"'{name}' is made of these very rules", "name a field", at_key=True)
             return
         kind = types[name]
+        if kind not in KINDS:  # its declaration is a problem of its own
+            return
         called, operators = KINDS[kind]
         tests = value if isinstance(value, dict) else {"one_of" if isinstance(value, list) else "is": value}
         for operator, operand in tests.items():
@@ -251,4 +258,4 @@ def value_fault(kind: str, value: Any) -> Fault:
     """What is wrong with `value` for a field of this kind."""
     if kind == "text":
         return None if isinstance(value, str) else (f"'{value}' is not text", f'write "{value}"')
-    return _FAULTS[kind](value)
+    return _FAULTS[kind](value) if kind in _FAULTS else None

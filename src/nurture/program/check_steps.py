@@ -13,10 +13,12 @@ from nurture.language.source import Path, Source, suggest
 from nurture.mail import check as mail
 from nurture.mail.check import Kind
 from nurture.mail.templates import Templates
+from nurture.program.check_conditions import KINDS as KINDS_OF_FIELDS
 from nurture.program.check_conditions import Around, Known, Stands, value_fault
 from nurture.steps import KINDS, AnyStep, Step
 
 _ONE_STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
+_DECLARE = "declare it under milestones: in lifecycle.yaml"
 _WAYS = ("next", "then", "else", "passed", "refused")
 
 
@@ -59,7 +61,11 @@ class SequenceCheck:
         name = self.source.at(("objective",))
         milestones = self.known.milestones
         if isinstance(name, str) and milestones is not None and name not in milestones:
-            self.source.complain(("objective",), f"there is no milestone '{name}'", suggest(name, milestones))
+            self.source.complain(
+                ("objective",),
+                f"there is no milestone '{name}'",
+                suggest(name, milestones) if milestones else _DECLARE,
+            )
 
     def _conditions(self) -> None:
         steps = dict(zip(self.ids, self.kinds, strict=True))
@@ -158,7 +164,7 @@ class SequenceCheck:
             by_step = [name for name, steps in known.milestones.items() if steps]
             if milestone not in known.milestones:
                 what = f"there is no milestone '{milestone}'"
-                source.complain((*at, "handoff"), what, suggest(milestone, by_step or known.milestones))
+                source.complain((*at, "handoff"), what, suggest(milestone, by_step) if by_step else _DECLARE)
             elif milestone not in by_step:
                 what = f"'{milestone}' is reached by a condition, not by a step"
                 source.complain((*at, "handoff"), what, f"known by_step: {', '.join(by_step) or 'none'}")
@@ -177,8 +183,8 @@ class SequenceCheck:
                 self.source.complain(
                     (*at, "topic", "field"), f"no lead has a field '{name}'", suggest(name, texts)
                 )
-            elif name not in texts:
-                what = f"'{name}' is {self.known.fields[name]}, and topics are text"
+            elif name not in texts and self.known.fields[name] in KINDS_OF_FIELDS:
+                what = f"'{name}' is {KINDS_OF_FIELDS[self.known.fields[name]][0]}, and topics are text"
                 self.source.complain((*at, "topic", "field"), what, suggest(name, texts))
         if offers is None:
             return
@@ -221,7 +227,7 @@ class SequenceCheck:
                 spoken = ", ".join(templates.language(variant, "") for variant in variants)
                 what = f"'{named}' is written in {spoken} only, and other leads get none"
                 self.source.complain(path, what, f"write {named} in the program's language, {language}")
-            if self.known.fields is not None:
+            if self.known.fields is not None and self.known.typed:
                 fields = mail_fields(self.known.fields)
                 found = mail.problems(
                     templates, file, fields, kind=kind, forms=self.known.forms, language=language

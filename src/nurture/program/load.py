@@ -16,7 +16,7 @@ from nurture.language.conditions import BUILT_IN
 from nurture.language.source import Problem, ProgramError, Source, read_yaml
 from nurture.program.models import Lifecycle, Offers, ProgramFile, Scoring
 from nurture.program.sequence import Sequence
-from nurture.zones import Window
+from nurture.windows import Window
 
 Model = TypeVar("Model", bound=BaseModel)
 HOUSE_FILES: dict[str, type[BaseModel]] = {

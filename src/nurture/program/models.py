@@ -11,7 +11,8 @@ from nurture.durations import Duration, Hours, parse_duration, parse_hours
 from nurture.folding import canonical_email
 from nurture.language.conditions import Did, When
 from nurture.language.source import Written
-from nurture.zones import Window, valid_zone
+from nurture.windows import Window
+from nurture.zones import valid_zone
 
 Span = Annotated[Duration, BeforeValidator(parse_duration)]
 Clock = Annotated[Hours, BeforeValidator(parse_hours)]
@@ -30,7 +31,7 @@ def _address(value: Any) -> str:
     try:
         return canonical_email(str(value))
     except ValueError as problem:
-        raise ValueError(f"'{value}' {problem}; write one address") from None
+        raise ValueError(f"'{value}' {str(problem).rstrip('.')}; write one address") from None
 
 
 def _country(value: Any) -> str:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
-from sqlalchemy import ColumnElement, Connection, and_, literal, select, true
+from pydantic import BeforeValidator, Field
+from sqlalchemy import ColumnElement, Connection, SQLColumnExpression, and_, literal, select, true
 from sqlmodel import col
 
+from nurture.durations import Duration, parse_duration
 from nurture.language.compiler import Scope, compile_condition
 from nurture.language.conditions import Condition
 from nurture.language.source import Written
 from nurture.records import Enrolment, Lead
 from nurture.records.types import micros, to_micros
 from nurture.zones import lead_zone
+
+#: A duration in YAML.
+Span = Annotated[Duration, BeforeValidator(parse_duration)]
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Here:
         """The zone of an enrolment's lead."""
         return zone_of_enrolment(self.zone)
 
-    def holds(self, condition: Condition, recorded_by: ColumnElement[Any] | None = None) -> ColumnElement[bool]:
+    def holds(self, condition: Condition, recorded_by: SQLColumnExpression[Any] | None = None) -> ColumnElement[bool]:
         """Whether `condition` holds for an enrolment's lead."""
         scope = Scope(
             self.now, self.scope.fields, self.sequence, self.scope.segment, enrolled=True, recorded_by=recorded_by

@@ -7,7 +7,7 @@ from typing import ClassVar
 from sqlalchemy import ColumnElement, Connection, literal, select, true
 from sqlmodel import col
 
-from nurture.db import upsert
+from nurture.dialects import upsert
 from nurture.records import Enrolment, Milestone
 from nurture.records.types import Instant
 from nurture.steps.base import Exit, Here, Step

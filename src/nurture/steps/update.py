@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, delete, literal, select, update
 from sqlmodel import col
 
-from nurture.db import merged, upsert
+from nurture.dialects import merged, upsert
 from nurture.folding import fold
 from nurture.language.source import Written
 from nurture.records import Enrolment, Lead, LeadTag

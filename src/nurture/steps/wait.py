@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import BeforeValidator
 from sqlalchemy import ColumnElement
 
-from nurture.durations import Duration, parse_duration
-from nurture.steps.base import Step
+from nurture.steps.base import Span, Step
 from nurture.zones import after
-
-Span = Annotated[Duration, BeforeValidator(parse_duration)]
 
 
 class Wait(Step):

@@ -13,8 +13,7 @@ from nurture.language import conditions as c
 from nurture.language.conditions import Condition, When
 from nurture.records import Enrolment, Event
 from nurture.records.types import instant, micros
-from nurture.steps.base import Exit, Here, Step
-from nurture.steps.wait import Span
+from nurture.steps.base import Exit, Here, Span, Step
 from nurture.zones import after
 
 

@@ -1,4 +1,4 @@
-"""A salesperson's answer to a hand-off, by the signed links of the notice; scanners follow links, so GET only shows."""
+"""A salesperson's answer to a hand-off by a signed link; scanners follow links too, so GET only shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nurture.records import Handoff
 from nurture.web.fields import field_words
 from nurture.web.following import READ
 from nurture.web.guard import body
-from nurture.web.pages import page
+from nurture.web.pages import Sign, page
 from nurture.web.site import Site
 from nurture.web.words import spoken
 
@@ -33,7 +33,7 @@ _FACTS = ("email", "phone", "company", "title", "country", "language", "timezone
 
 @dataclass(frozen=True)
 class Choice:
-    """What a token's item stands for: `accepted`, or `rejected` with a reason; None is the page with all choices."""
+    """What a link stands for: `accepted`, `rejected` with a reason, or None, the page with all choices."""
 
     verdict: str | None
     reason: str | None = None
@@ -91,8 +91,10 @@ def _handoff(link: Connection, number: int) -> Any:
     return row
 
 
-def _show(site: Site, link: Connection, number: int, choice: Choice, *, answered: bool | None = None) -> Response:
-    """The page of a hand-off. `answered`: whether the answer just given was the first; None: none was given."""
+def _show(
+    site: Site, link: Connection, number: int, choice: Choice, *, answered: bool | None = None
+) -> Response:
+    """The page of a hand-off. `answered`: whether the answer just given was the first; None: none was."""
     live, row = site.live(link), _handoff(link, number)
     program = live.house.program
     owner = next((person for person in program.sales if person.email == row.owner), program.sales[0])
@@ -102,7 +104,7 @@ def _show(site: Site, link: Connection, number: int, choice: Choice, *, answered
     return page(
         "handoff",
         language,
-        program.name,
+        Sign.of(program),
         **names,
         facts=_facts(names["lead"], live, language),
         state=row.state,

@@ -56,7 +56,9 @@ def _asked(name: str, kind: str, language: str) -> Asked:
     choices: tuple[tuple[str, str], ...] = ()
     if name == "country":
         shown, choices = "select", _countries(language)
-    return Asked(name, field_name(name, language), shown, _AUTOFILL.get(name, "off"), name == "email", choices)
+    return Asked(
+        name, field_name(name, language), shown, _AUTOFILL.get(name, "off"), name == "email", choices
+    )
 
 
 @lru_cache(maxsize=8)
@@ -72,7 +74,7 @@ def _countries(language: str) -> tuple[tuple[str, str], ...]:
 
 
 def understood(house: House, form: Form, said: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """(typed answers, what to mend by field as a key of the house's words); what was not asked is not looked at."""
+    """(typed answers, what to mend as a key of the house's words); only what was asked is looked at."""
     typed: dict[str, Any] = {}
     wrong: dict[str, str] = {}
     for name in dict.fromkeys(["email", *form.fields]):

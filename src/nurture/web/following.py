@@ -16,10 +16,10 @@ from nurture.engine import doors
 from nurture.errors import DatabaseFault
 from nurture.web.guard import body
 from nurture.web.letters import Letters, followable
-from nurture.web.pages import page
+from nurture.web.pages import Sign, direction, page
 from nurture.web.site import Site, log, masked
 from nurture.web.visitors import machine_reason
-from nurture.web.words import spoken
+from nurture.web.words import kind_name, spoken
 
 #: The place of an offer's own link among a letter's links; no static link has it.
 OFFER_PLACE = 0xFFFE
@@ -27,7 +27,12 @@ READ = ["GET", "HEAD"]
 
 
 def follow(
-    site: Site, request: Request, touch: int, place: int, name: str = "email_clicked", data: dict[str, Any] | None = None
+    site: Site,
+    request: Request,
+    touch: int,
+    place: int,
+    name: str = "email_clicked",
+    data: dict[str, Any] | None = None,
 ) -> None:
     """Record that a link was followed, if its letter is tracked; a HEAD follows nothing.
 
@@ -79,14 +84,22 @@ def routes(site: Site) -> APIRouter:
             follow(site, request, number, OFFER_PLACE, "offer_viewed", {"offer": piece["key"]})
         language = spoken(piece["language"], touch.language, program.language)
         host = (urlsplit(piece["url"]).hostname or "").removeprefix("www.")
-        return page("offer", language, program.name, piece=piece, host=host)
+        return page(
+            "offer",
+            language,
+            Sign.of(program),
+            piece=piece,
+            piece_dir=direction(piece["language"]),
+            kind=kind_name(piece["kind"], spoken(piece["language"])),
+            host=host,
+        )
 
     @router.api_route("/u/{token}", methods=READ)
     def ask(token: str) -> Response:
         """The question; a scanner that comes here changes nothing."""
         touch, program = _letter(token)
         language = spoken(touch.language, program.language)
-        return page("stop", language, program.name, address=masked(touch.address or touch.email))
+        return page("stop", language, Sign.of(program), address=masked(touch.address or touch.email))
 
     @router.post("/u/{token}")
     def unsubscribe(token: str, sent: Annotated[bytes, Depends(body)]) -> Response:
@@ -101,7 +114,7 @@ def routes(site: Site) -> APIRouter:
         site.machine.db.transact(work, door=True)
         language = spoken(touch.language, program.language)
         address = masked(touch.address or touch.email)
-        return page("stopped", language, program.name, address=address, task=site.afterwards())
+        return page("stopped", language, Sign.of(program), address=address, task=site.afterwards())
 
     def _letter(token: str) -> tuple[Any, Any]:
         number, _ = site.opened("unsubscribe", token)

@@ -24,7 +24,7 @@ from nurture.records import Consent, Lead
 from nurture.tokens import BadToken
 from nurture.web.fields import HONEYPOT, TOLD_AGAIN, asked, understood
 from nurture.web.following import READ, follow
-from nurture.web.pages import page
+from nurture.web.pages import Sign, page
 from nurture.web.posted import Posted, posted
 from nurture.web.site import Site
 from nurture.web.visitors import origin
@@ -86,7 +86,9 @@ def routes(site: Site) -> APIRouter:
     def thank(key: str, request: Request, lang: str = "") -> Response:
         """What a form says once it was sent."""
         visit = _visit(site, request, key)
-        return page("thanks", spoken(lang, visit.language), visit.house.program.name, text=visit.form.thanks)
+        return page(
+            "thanks", spoken(lang, visit.language), Sign.of(visit.house.program), text=visit.form.thanks
+        )
 
     return router
 
@@ -116,16 +118,20 @@ def _came_by(site: Site, link: Connection, token: str) -> Any:
 def _known(site: Site, lead: int, form: Form) -> dict[str, str]:
     names = [name for name in TOLD_AGAIN if name == "email" or name in form.fields]
     with site.machine.db.read() as link:
-        row = link.execute(select(*(col(getattr(Lead, name)) for name in names)).where(col(Lead.id) == lead)).one()
+        row = link.execute(
+            select(*(col(getattr(Lead, name)) for name in names)).where(col(Lead.id) == lead)
+        ).one()
     return {name: value for name, value in zip(names, row, strict=True) if value}
 
 
-def _form_page(visit: Visit, said: dict[str, str], wrong: dict[str, str] | None = None, once: str = "") -> Response:
+def _form_page(
+    visit: Visit, said: dict[str, str], wrong: dict[str, str] | None = None, once: str = ""
+) -> Response:
     say = WORDS[visit.language]
     return page(
         "form",
         visit.language,
-        visit.house.program.name,
+        Sign.of(visit.house.program),
         status=422 if wrong else 200,
         form=visit.form,
         asked=asked(visit.house, visit.form, visit.language),
@@ -152,7 +158,7 @@ def _once(said: dict[str, str]) -> str:
 
 
 def _store(site: Site, visit: Visit, typed: dict[str, Any], said: dict[str, str]) -> bool:
-    """Lead, consent and event, and all that follows from them, in one transaction; True if sales is to be told."""
+    """Lead, consent, event and all that follows, in one transaction; True if sales is to be told."""
     now, source = site.machine.now(), f"form:{visit.key}"
     basis = {box: "consent" if said.get(box) else None for box in BOXES}
     once = _once(said) or clock.unguessable()
@@ -160,10 +166,15 @@ def _store(site: Site, visit: Visit, typed: dict[str, Any], said: dict[str, str]
 
     def work(link: Connection) -> bool:
         live = site.live(link)
-        lead, _ = put_lead(link, typed, now=now, source=source, consent=basis["consent"], tracking=basis["tracking"])
+        lead, _ = put_lead(
+            link, typed, now=now, source=source, consent=basis["consent"], tracking=basis["tracking"]
+        )
+        doors.lock_lead(link, lead, now)
         for box, purpose in BOXES.items():
             if basis[box]:
-                _keep_wording(link, lead, purpose, source, f"{visit.language}: {WORDS[visit.language][box]}", now)
+                _keep_wording(
+                    link, lead, purpose, source, f"{visit.language}: {WORDS[visit.language][box]}", now
+                )
         mine = visit.touch is not None and visit.touch.lead_id == lead
         touch = visit.touch.id if mine else None
         doors.add_event(link, lead, visit.form.event, now, source=source, key=once, data=data, touch=touch)

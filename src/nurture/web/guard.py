@@ -1,4 +1,4 @@
-"""What holds for every request and answer, whatever the door: limits on the way in, headers on the way out."""
+"""What holds for every request and answer: limits on the way in, headers on the way out."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _refusal(scope: Scope) -> JSONResponse | None:
 
 
 async def body(request: Request) -> bytes:
-    """The whole body, in time; 408 when it does not come, 413 (by the limit around the app) when it is too large."""
+    """The whole body, in time; 408 when it does not come. The app's limit refuses one that is too large."""
     try:
         return await asyncio.wait_for(request.body(), BODY_SECONDS)
     except TimeoutError:

@@ -25,7 +25,7 @@ class Letters:
         self._templates: dict[tuple[int, int], Templates] = {}
 
     def target(self, link: Connection, touch: Any, place: int) -> str | None:
-        """The address behind link `place` of the letter that `touch` was; None if there is none to be followed."""
+        """The address behind link `place` of the letter that `touch` was; None if there is none to follow."""
         house, segment = self.house(link, touch), self._library.segment(link, touch.version_id)
         message = _message(segment, touch.step)
         if message is None:

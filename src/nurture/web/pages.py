@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from markupsafe import Markup
 from starlette.background import BackgroundTask
 
 from nurture.mail.templates import locale
+from nurture.program.models import ProgramFile
 from nurture.web.words import WORDS
 
 _FOLDER = Path(__file__).parent / "pages"
@@ -20,7 +22,8 @@ _STYLE = (_FOLDER / "style.css").read_text(encoding="utf-8")
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 #: Nothing is loaded, nothing runs; the one stylesheet is known by its hash.
 POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    f"default-src 'none'; style-src 'sha256-{_HASH}'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -43,6 +46,18 @@ def _environment() -> Environment:
 _PAGES = _environment()
 
 
+@dataclass(frozen=True)
+class Sign:
+    """Whose page this is: brand and postal address; nothing before the first publication."""
+
+    brand: str = ""
+    postal: str = ""
+
+    @classmethod
+    def of(cls, program: ProgramFile) -> Sign:
+        return cls(program.name, program.address)
+
+
 def direction(language: str) -> str:
     """`rtl` or `ltr`."""
     return "rtl" if locale(language).text_direction == "rtl" else "ltr"
@@ -51,7 +66,7 @@ def direction(language: str) -> str:
 def page(
     name: str,
     language: str,
-    brand: str,
+    sign: Sign,
     *,
     status: int = 200,
     task: BackgroundTask | None = None,
@@ -59,7 +74,12 @@ def page(
 ) -> HTMLResponse:
     """The page `name`.html in a language that the house speaks; `task` runs after it was sent."""
     html = _PAGES.get_template(f"{name}.html").render(
-        say=WORDS[language], language=language, dir=direction(language), brand=brand, style=Markup(_STYLE), **names
+        say=WORDS[language],
+        language=language,
+        dir=direction(language),
+        sign=sign,
+        style=Markup(_STYLE),
+        **names,
     )
     return HTMLResponse(html, status, background=task)
 
@@ -67,7 +87,7 @@ def page(
 def notice(
     key: str,
     language: str,
-    brand: str,
+    sign: Sign,
     *,
     status: int = 200,
     task: BackgroundTask | None = None,
@@ -75,7 +95,13 @@ def notice(
 ) -> HTMLResponse:
     """A page of one heading and one sentence, `key` and `key`_more of the house's words."""
     say = WORDS[language]
-    text = say.get(f"{key}_more", "").format(brand=brand, **values)
+    text = say.get(f"{key}_more", "").format(brand=sign.brand, **values)
     return page(
-        "notice", language, brand, status=status, task=task, title=say[key].format(brand=brand, **values), text=text
+        "notice",
+        language,
+        sign,
+        status=status,
+        task=task,
+        title=say[key].format(brand=sign.brand, **values),
+        text=text,
     )

@@ -17,14 +17,17 @@ from nurture.engine.machine import Machine
 from nurture.errors import DatabaseFault, NotPublished
 from nurture.records import Lead, Touch
 from nurture.tokens import BadToken, Purpose
+from nurture.web.pages import Sign
 from nurture.web.visitors import MovingWindow
 from nurture.web.words import spoken, wished
 
 log = logging.getLogger("nurture.web")
 #: Of the touch and its lead, what the pages say.
 _TOUCH = (
-    col(Touch.id), col(Touch.lead_id), col(Touch.version_id), col(Touch.step), col(Touch.kind), col(Touch.content),
-    col(Touch.address), col(Touch.tracked), col(Touch.sending_at), col(Touch.planned_at), col(Lead.language), col(Lead.email),
+    col(Touch.id), col(Touch.lead_id), col(Touch.version_id), col(Touch.step), col(Touch.kind),
+    col(Touch.content),
+    col(Touch.address), col(Touch.tracked), col(Touch.sending_at), col(Touch.planned_at), col(Lead.language),
+    col(Lead.email),
 )  # fmt: skip
 
 
@@ -57,17 +60,17 @@ class Site:
             raise HTTPException(404)
         return row
 
-    def surroundings(self, request: Request) -> tuple[str, str]:
-        """(language, brand) of a page about nothing in particular; it never fails."""
+    def surroundings(self, request: Request) -> tuple[str, Sign]:
+        """(language, sign) of a page about nothing in particular; it never fails."""
         language = wished(request.headers.get("accept-language"))
         try:
             program = self.machine.live().house.program
         except (NotPublished, DatabaseFault):
-            return spoken(language), ""
-        return spoken(language, program.language), program.name
+            return spoken(language), Sign()
+        return spoken(language, program.language), Sign.of(program)
 
     def afterwards(self) -> BackgroundTask:
-        """Have salespeople told, and platforms, once the answer is on its way; the ticks do what this cannot."""
+        """Have salespeople and platforms told once the answer is on its way; a tick does what this cannot."""
 
         def drain() -> None:
             try:

@@ -10,9 +10,9 @@ FALLBACK = "en"
 _ENGLISH = {
     # everywhere
     "home": "The links in messages from {brand} lead here.",
-    "home_more": "Nothing else is kept on this site. If you came by a link that did not work, please write to us.",
+    "home_more": "Nothing else is kept here. If you came by a link that did not work, please write to us.",
     "not_found": "There is nothing here",
-    "not_found_more": "The address may have been cut in half on its way to you. Please use the link in the message once more.",
+    "not_found_more": "The address may have been cut on its way. Please use the message's link again.",
     "wrong_method": "That cannot be done here",
     "wrong_method_more": "Please go back, and use the buttons of the page.",
     "not_ready": "Not open yet",
@@ -26,7 +26,7 @@ _ENGLISH = {
     "wrong_type": "This cannot be read",
     "wrong_type_more": "Please send the form of the page.",
     "too_often": "One moment, please",
-    "too_often_more": "Several forms came from your connection in a short time. Please try again in {seconds} seconds.",
+    "too_often_more": "Too many forms came in a short time. Please try again in {seconds} seconds.",
     # unsubscribe
     "stop_title": "Unsubscribe?",
     "stop_text": "We will not write to {address} any more. One click, no questions.",
@@ -91,7 +91,7 @@ _ARABIC = {
     "home": "إلى هنا تقود الروابط في رسائل {brand}.",
     "home_more": "لا شيء آخر في هذا الموقع. إن وصلتم عبر رابط لا يعمل فراسلونا من فضلكم.",
     "not_found": "لا شيء هنا",
-    "not_found_more": "ربما انقطع العنوان في طريقه إليكم. استعملوا الرابط الموجود في الرسالة مرة أخرى من فضلكم.",
+    "not_found_more": "ربما انقطع العنوان في طريقه إليكم. استعملوا رابط الرسالة مرة أخرى من فضلكم.",
     "wrong_method": "لا يمكن ذلك هنا",
     "wrong_method_more": "عودوا من فضلكم واستعملوا أزرار الصفحة.",
     "not_ready": "لم نفتح بعد",
@@ -105,7 +105,7 @@ _ARABIC = {
     "wrong_type": "لا يمكن قراءة هذا",
     "wrong_type_more": "استعملوا النموذج الموجود في الصفحة من فضلكم.",
     "too_often": "لحظة من فضلكم",
-    "too_often_more": "وصلت من اتصالكم عدة نماذج في وقت قصير. حاولوا مرة أخرى بعد {seconds} ثانية.",
+    "too_often_more": "وصلت عدة نماذج في وقت قصير. حاولوا مرة أخرى بعد {seconds} ثانية.",
     "stop_title": "إلغاء الاشتراك؟",
     "stop_text": "لن نراسل {address} بعد الآن. بنقرة واحدة ومن دون أسئلة.",
     "stop_button": "إلغاء الاشتراك",
@@ -166,8 +166,9 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": _ENGLISH, "ar":
 
 #: Names of fields; a field that is not here is called by its name.
 _FIELDS_ENGLISH = {
-    "email": "E-mail", "first_name": "First name", "last_name": "Last name", "company": "Company", "title": "Job title",
-    "phone": "Phone", "country": "Country", "language": "Language", "timezone": "Time zone", "role": "Role",
+    "email": "E-mail", "first_name": "First name", "last_name": "Last name", "company": "Company",
+    "title": "Job title", "phone": "Phone", "country": "Country", "language": "Language", "timezone": "Time zone",
+    "role": "Role",
     "industry": "Industry", "employees": "Number of employees", "use_case": "What you need it for",
 }  # fmt: skip
 _FIELDS_ARABIC = {
@@ -200,3 +201,17 @@ def wished(header: str | None) -> str | None:
 def field_name(name: str, language: str) -> str:
     """What a field is called on a page."""
     return _FIELDS[language].get(name) or name.replace("_", " ").capitalize()
+
+
+#: Kinds of pieces; English needs none.
+_KINDS = {
+    "ar": {
+        "guide": "دليل", "workbook": "كراسة عمل", "checklist": "قائمة مراجعة", "case study": "قصة نجاح",
+        "template": "نموذج", "video": "فيديو", "webinar": "ندوة", "report": "تقرير", "article": "مقال",
+    },
+}  # fmt: skip
+
+
+def kind_name(kind: str, language: str) -> str:
+    """What a kind of piece is called on a page."""
+    return _KINDS.get(language, {}).get(kind.casefold()) or kind.capitalize()

@@ -1,0 +1,135 @@
+"""The house that the demo builds: a fresh folder, database, program, mail server, public app and ad platform."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from nurture import clock as clocks
+from nurture.channels.mailbox import KeptMail
+from nurture.clock import VirtualClock
+from nurture.db import Database
+from nurture.demo.ads import AdPlatform
+from nurture.demo.letters import Letter
+from nurture.engine import doors, publishing
+from nurture.engine.live import Library
+from nurture.engine.machine import Machine
+from nurture.engine.publishing import Published
+from nurture.errors import FileFault, NotFound
+from nurture.opening import open_machine
+from nurture.program.load import House, Loaded, load, read_folder
+from nurture.records import Outbox, Touch
+from nurture.settings import Settings
+from nurture.web.server import PublicServer
+
+#: The port on which `nurture serve` listens too, so that links in kept letters can be opened later.
+PORT = 8321
+
+
+@dataclass
+class DemoHouse:
+    """Everything in one folder. `settings` is what another process must be told to work in the same house."""
+
+    folder: Path
+    settings: Settings
+    clock: VirtualClock
+    db: Database
+    loaded: Loaded
+    mail: KeptMail
+    ads: AdPlatform
+
+    @property
+    def house(self) -> House:
+        """The program as it was read."""
+        assert self.loaded.house is not None
+        return self.loaded.house
+
+    @property
+    def segments(self) -> list[str]:
+        return sorted(self.loaded.segments, key=lambda slug: -self.loaded.segments[slug].spec.priority)
+
+    def publish(self) -> Published:
+        """Make the program live, every segment."""
+        now, library = self.clock.now(), Library()
+        return self.db.transact(lambda link: publishing.publish(link, library, self.loaded, self.segments, now))
+
+    @contextmanager
+    def opened(self) -> Iterator[Machine]:
+        """The machine with its public app on loopback; after publishing."""
+        with ExitStack() as stack:
+            machine = open_machine(self.settings, self.clock)
+            stack.callback(machine.close)
+            server = _served(machine)
+            machine.public_url = self.settings.public_url = server.url
+            stack.enter_context(server)
+            yield machine
+
+
+def _served(machine: Machine) -> PublicServer:
+    """All of the audience comes from one address, so the limit per visitor is set aside."""
+    try:
+        return PublicServer(machine, PORT, forms_per_minute=1_000_000)
+    except OSError:
+        return PublicServer(machine, forms_per_minute=1_000_000)
+
+
+@contextmanager
+def built(folder: Path, templates: Path, clock: VirtualClock) -> Iterator[DemoHouse]:
+    """A house from nothing; what an earlier demo left in `folder` is removed. Raises ProgramError, FileFault."""
+    if not (templates / "program.yaml").exists():
+        raise FileFault(f"{templates}/program.yaml does not exist; run the demo in the folder of the repository")
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    with ExitStack() as stack:
+        mail = stack.enter_context(KeptMail(folder / "mail"))
+        ads = stack.enter_context(AdPlatform())
+        settings = Settings(
+            home=folder,
+            database_url=f"sqlite:///{folder / 'nurture.db'}",
+            templates=templates,
+            smtp_url=mail.url,  # type: ignore[arg-type]  # pydantic makes it a secret
+            public_url="http://127.0.0.1",
+            secret_key=None,
+            secret_key_file=None,
+            smtp_connections=2,
+            click_rest_seconds=30,
+        )
+        db = Database(settings.url())
+        stack.callback(db.dispose)
+        db.require_schema()
+        loaded = load(_with_platform(read_folder(templates), ads.url)).require()
+        yield DemoHouse(folder, settings, clock, db, loaded, mail, ads)
+
+
+def _with_platform(files: dict[str, str], url: str) -> dict[str, str]:
+    """The program's audiences live at addresses that do not exist; here the platform on loopback answers for them."""
+    return files | {"program.yaml": files["program.yaml"].replace("https://ads.example", url)}
+
+
+def reply(machine: Machine, letter: Letter, automatic: bool) -> None:
+    """An answer to a letter by mail, recognised by the Message-ID that it answers."""
+    live, now = machine.live(), machine.now()
+    with machine.db.read() as link:
+        touch = link.execute(select(col(Touch.id)).where(col(Touch.message_id) == letter.message_id)).scalar()
+    if touch is None:
+        raise NotFound(f"no touch has the Message-ID {letter.message_id}")
+    machine.db.transact(lambda link: doors.reply(link, live, touch, now, automatic=automatic), door=True)
+    machine.drain(now)
+
+
+def told(machine: Machine, seconds: float = 5) -> None:
+    """Wait until the public app has sent the notices that its last visitor caused: it does so after its answer."""
+    waiting = select(func.count()).where(col(Outbox.done_at).is_(None), col(Outbox.attempt) == 0)
+    until = clocks.monotonic() + seconds
+    while clocks.monotonic() < until:
+        with machine.db.read() as link:
+            if not link.execute(waiting).scalar_one():
+                return
+        clocks.pause(0.005)

@@ -1,0 +1,92 @@
+"""A message as its reader has it: parsed from the bytes that the relay kept, nothing looked up elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from email.utils import parsedate_to_datetime
+from html.parser import HTMLParser
+from typing import cast
+from urllib.parse import urlsplit
+
+from nurture.channels.mailbox import Kept
+
+
+@dataclass(frozen=True)
+class Link:
+    """What can be clicked: where it leads, and its words."""
+
+    url: str
+    text: str
+
+    @property
+    def door(self) -> str:
+        """`c`, `o`, `f`, `u` or `h` for a door of the house; empty for a page elsewhere."""
+        parts = urlsplit(self.url)
+        first = parts.path.split("/")[1] if parts.path.count("/") > 1 else ""
+        return first if parts.hostname == "127.0.0.1" else ""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One received message. `sequence`: what its List-Id begins with; `automatic`: a notice of the house."""
+
+    to: str
+    message_id: str
+    at: datetime
+    subject: str
+    sequence: str
+    automatic: bool
+    links: tuple[Link, ...]
+    unsubscribe: str | None
+
+    @property
+    def tracked(self) -> bool:
+        """Whether its links are followed by the house: only with the reader's consent."""
+        return any(link.door == "c" for link in self.links)
+
+    def doors(self, *kinds: str) -> list[Link]:
+        """Its links of these kinds, in order."""
+        return [link for link in self.links if link.door in kinds]
+
+
+def opened(kept: Kept) -> Letter:
+    """The message, read as a mail program reads it."""
+    message = cast(EmailMessage, message_from_bytes(kept.payload, policy=policy.default))
+    html = message.get_body(("html",))
+    reader = _Links()
+    reader.feed(html.get_content() if html is not None else "")
+    way_out = str(message.get("List-Unsubscribe", "")).strip("<> ")
+    return Letter(
+        to=kept.to[0],
+        message_id=str(message["Message-ID"]),
+        at=parsedate_to_datetime(str(message["Date"])).astimezone(UTC),
+        subject=str(message["Subject"]),
+        sequence=str(message.get("List-Id", "")).strip("<>").partition(".")[0],
+        automatic="Auto-Submitted" in message,
+        links=tuple(reader.found),
+        unsubscribe=way_out or None,
+    )
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Link] = []
+        self._open: tuple[str, list[str]] | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a" and (url := dict(attrs).get("href")):
+            self._open = (url, [])
+
+    def handle_data(self, data: str) -> None:
+        if self._open is not None:
+            self._open[1].append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a" and self._open is not None:
+            url, words = self._open
+            self.found.append(Link(url, " ".join("".join(words).split())))
+            self._open = None

@@ -1,0 +1,54 @@
+"""The sales team of the demo: each reads the notices that come, opens the links in them, and answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+
+from nurture.demo.agenda import Agenda
+from nurture.demo.browser import Browser, NotServed
+from nurture.demo.habits import share
+from nurture.demo.letters import Letter, Link
+from nurture.engine.handoffs import business_deadline
+from nurture.program.load import House
+from nurture.program.models import Salesperson
+
+
+class SalesTeam:
+    """Reads notices, and plans answers on `agenda` within each person's working hours."""
+
+    def __init__(self, house: House, agenda: Agenda, browser: Browser) -> None:
+        self._team = {person.email: person for person in house.program.sales}
+        self._house, self._agenda, self._browser = house, agenda, browser
+        self.answers: Counter[str] = Counter()
+
+    def is_for(self, letter: Letter) -> bool:
+        """Whether this is a notice for one of them."""
+        return letter.to in self._team and letter.automatic
+
+    def read(self, letter: Letter) -> None:
+        """A notice has come."""
+        person, links = self._team[letter.to], letter.doors("h")
+        lead = next((link.url.removeprefix("mailto:") for link in letter.links if link.url.startswith("mailto:")), "")
+        mind = share("sales", lead)
+        if mind > 0.94:
+            return  # lies unanswered
+        minutes = 6 + 150 * share("sales takes", lead)
+        at = business_deadline(person, self._house, letter.at, timedelta(minutes=minutes))
+        link = links[0] if mind < 0.72 else _rejecting(links, mind)
+        self._agenda.put(at, lambda: self._answer(person, link))
+
+    def _answer(self, person: Salesperson, link: Link) -> None:
+        """Open the link, look at the page, press its button."""
+        forms = self._browser.forms(link.url)
+        if not forms:
+            raise NotServed(f"the answer page for {person.name} has no button")
+        self._browser.send(forms[0], {})
+        self.answers[link.text] += 1
+
+
+def _rejecting(links: Sequence[Link], mind: float) -> Link:
+    """One of the links that say why not; they stand last in a notice."""
+    whys = links[2:]
+    return whys[int(mind * 1000) % len(whys)]
