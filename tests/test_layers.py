@@ -192,7 +192,6 @@ PLANTED = [
     ("settings.py", "import yaml", "1: imports yaml, whose home is language or program or intake or flows"),
     ("cli/main.py", "from fastapi.testclient import T", "1: imports fastapi, whose home is web"),
     ("web/app.py", "import cyclopts", "1: imports cyclopts, whose home is cli"),
-    ("flows/tick.py", "import httpx", "1: imports httpx, whose home is channels or demo or flows"),
     ("tokens.py", "import secrets", "1: imports secrets, whose home is clock"),
     ("demo/crowd.py", "from random import Random", "1: imports random, whose home is clock"),
     ("steps/wait.py", "from nurture.steps.send import Send", "1: imports send of steps"),

@@ -59,11 +59,12 @@ class Database:
     def _open(self) -> Engine:
         if not self.is_sqlite:
             return create_engine(
-                self.url, pool_pre_ping=True, pool_size=10, max_overflow=20,
+                self.url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20,
                 connect_args={"options": "-c idle_in_transaction_session_timeout=60000", "connect_timeout": 10},
             )  # fmt: skip
         engine = create_engine(
             self.url,
+            hide_parameters=True,
             connect_args={"check_same_thread": False, "timeout": 10},
             **({"poolclass": StaticPool} if self._memory else {}),
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, literal
+from sqlalchemy import ColumnElement, Connection, literal, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
@@ -66,6 +66,20 @@ def greatest(*parts: ColumnElement[Any]) -> ColumnElement[Any]:
 def upsert(link: Connection) -> Any:
     """The dialect's `insert`, which knows ON CONFLICT."""
     return sqlite.insert if link.dialect.name == "sqlite" else postgresql.insert
+
+
+def new_rows(table: Any, columns: Sequence[str], rows: Any) -> Any:
+    """Insert what `rows` selects, leaving out what is there already; for both databases alike."""
+    # WHERE true: SQLite would read ON CONFLICT as a join condition without one
+    return postgresql.insert(table).from_select(list(columns), rows.where(true())).on_conflict_do_nothing()
+
+
+def newer_rows(
+    table: Any, columns: Sequence[str], rows: Any, key: Sequence[str], changes: Callable[[Any], Mapping[str, Any]]
+) -> Any:
+    """Insert what `rows` selects; where `key` is there already, set what `changes(excluded)` says; on both alike."""
+    insert = postgresql.insert(table).from_select(list(columns), rows.where(true()))
+    return insert.on_conflict_do_update(index_elements=list(key), set_=dict(changes(insert.excluded)))
 
 
 class nurture_merge(GenericFunction[Any]):  # noqa: N801

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, literal, true
+from sqlalchemy import ColumnElement, Connection, Select, literal
 from sqlmodel import col
 
-from nurture.dialects import least, upsert
+from nurture.dialects import least, newer_rows, upsert
 from nurture.records import Work
-from nurture.records.types import Instant, instant, micros
+from nurture.records.types import NOW_AT, Instant, instant, micros
 
 
 def put_work(link: Connection, leads: Iterable[int] | Select[Any], due_at: datetime) -> None:
@@ -19,17 +19,19 @@ def put_work(link: Connection, leads: Iterable[int] | Select[Any], due_at: datet
 
     `leads`: ids, or a SELECT of one column of ids.
     """
-    insert = upsert(link)(Work)
     if isinstance(leads, Select):
-        # WHERE true: SQLite would read ON CONFLICT as a join condition without it
-        statement = insert.from_select(["lead_id", "due_at"], leads.add_columns(literal(due_at, Instant())).where(true()))
-        link.execute(_earlier(statement))
+        link.execute(work_for(leads, literal(due_at, Instant())))
         return
     rows = [{"lead_id": lead, "due_at": due_at} for lead in sorted(set(leads))]
     if rows:
-        link.execute(_earlier(insert), rows)
+        insert = upsert(link)(Work)
+        link.execute(insert.on_conflict_do_update(index_elements=["lead_id"], set_=_sooner(insert.excluded)), rows)
 
 
-def _earlier(insert: Any) -> Any:
-    soonest = instant(least(micros(col(Work.due_at)), micros(insert.excluded.due_at)))
-    return insert.on_conflict_do_update(index_elements=["lead_id"], set_={"due_at": soonest})
+def work_for(leads: Select[Any], due_at: ColumnElement[datetime] = NOW_AT) -> Any:
+    """The statement that has `leads` (a SELECT of ids) looked at from `due_at`."""
+    return newer_rows(Work, ["lead_id", "due_at"], leads.add_columns(due_at), ["lead_id"], _sooner)
+
+
+def _sooner(excluded: Any) -> dict[str, Any]:
+    return {"due_at": instant(least(micros(col(Work.due_at)), micros(excluded.due_at)))}

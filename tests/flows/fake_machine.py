@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from nurture.engine.reports import StepReport, StepView
+from nurture.engine.settle import SettleReport
 from nurture.errors import NotPublished, SegmentBusy
 
 START = datetime(2026, 3, 2, 9, 5, tzinfo=UTC)
-
-
-@dataclass
-class StepView:
-    id: str
-    label: str
-    kind: str
-    parents: list[str]
-
-
-@dataclass
-class StepReport:
-    segment: str
-    step: str
-    due: int = 0
-    moved: dict[str, int] = field(default_factory=dict)
-    sent: int = 0
-    deferred: int = 0
-    suppressed: int = 0
-    failed: int = 0
-    uncertain: int = 0
-    expired: int = 0
-    channel_down: str | None = None
-
-
-@dataclass
-class SettleReport:
-    looked_at: int = 0
-    enrolled: dict[str, int] = field(default_factory=dict)
-    left: int = 0
-    milestones: dict[str, int] = field(default_factory=dict)
-    handoffs: int = 0
-    stages: dict[str, int] = field(default_factory=dict)
 
 
 SEQUENCE = [
@@ -85,18 +54,26 @@ class FakeMachine:
         self.errors: dict[str, list[Exception]] = {}
         self.reports: dict[str, StepReport] = {}
         self.drained = 0
+        self.settled = False
+        self.live = ["gulf-distributors", "saas-evaluators", "win-back"]
 
     def segments(self) -> list[str]:
-        return ["gulf-distributors", "saas-evaluators", "win-back"]
+        return self.live
 
     def now(self) -> datetime:
         return START
 
+    def recover(self, now: datetime) -> dict[str, int]:
+        return {}
+
     def settle(self, now: datetime) -> SettleReport:
-        arrived = self.cohorts_due.get("welcome", 0)
-        return SettleReport(looked_at=arrived + 40, enrolled={"saas-evaluators": arrived} if arrived else {},
-                            milestones={"demo_requested": self.opened} if self.opened else {},
-                            handoffs=self.opened)  # fmt: skip
+        if self.settled:
+            return SettleReport()
+        self.settled, arrived = True, self.cohorts_due.get("welcome", 0)
+        report = SettleReport(looked_at=arrived + 40, handoffs=self.opened)
+        report.enrolled["saas-evaluators"] = arrived
+        report.milestones["demo_requested"] = self.opened
+        return report
 
     def steps(self, segment: str) -> list[StepView]:
         if segment not in self.segments():
@@ -133,18 +110,18 @@ class FakeMachine:
                 progress(due * (part + 1) // 20, due)
         report = StepReport(segment, step_id, due=due)
         if step_id in self.down:
-            report.deferred, report.channel_down = due, self.down[step_id]
+            report.retrying, report.channel_down = due, self.down[step_id]
         else:
             report.moved = self._move(view, due)
             if view.kind in SENDING:
                 report.failed = due // 400
-                report.suppressed = due // 90
+                report.suppressed["no_consent"] = due // 90
                 report.uncertain = int(due > 1000)
-                report.sent = due - report.failed - report.suppressed - report.uncertain
+                report.sent = due - report.failed - due // 90 - report.uncertain
         self.reports[step_id] = report
         return report
 
-    def _move(self, view: StepView, due: int) -> dict[str, int]:
+    def _move(self, view: StepView, due: int) -> Counter[str]:
         if view.kind == "branch":
             moved = {"case_study": due // 3, "retarget": due - due // 3}
         elif view.kind == "wait_until":
@@ -156,7 +133,7 @@ class FakeMachine:
         for target, count in moved.items():
             if target not in ("pause", "demo"):
                 self.cohorts_due[target] = self.cohorts_due.get(target, 0) + count
-        return {target: count for target, count in moved.items() if count}
+        return +Counter(moved)
 
     def drain(self, now: datetime) -> int:
         told, self.opened = self.opened, 0
@@ -177,7 +154,8 @@ class FakeMachine:
         for step in self.sequence:
             done = self.reports.get(step.id, StepReport(segment, step.id))
             rows.append({"step": step.label, "waiting": self.cohorts_due.get(step.id, 0), "due": done.due,
-                         "sent": done.sent, "deferred": done.deferred, "suppressed": done.suppressed,
+                         "sent": done.sent, "deferred": done.deferred.total(),
+                         "suppressed": done.suppressed.total(),
                          "failed": done.failed, "next due": "2026-03-05T09:00:00Z"})  # fmt: skip
         return rows
 

@@ -12,9 +12,9 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from flows import tasks
 from flows.segment import nurture_segment
+from nurture.engine.reports import StepView
 from nurture.errors import DatabaseGone
 from tests.flows.conftest import Stage
-from tests.flows.fake_machine import StepView
 
 pytestmark = [
     pytest.mark.xdist_group("prefect"),  # one worker, so one server
@@ -109,7 +109,7 @@ def test_a_channel_that_is_down_is_red_and_still_counted(stage: Stage) -> None:
     state = run()
 
     assert state.is_failed()
-    assert "deferred 50" in state.message
+    assert "retrying 50" in state.message
 
 
 def test_nobody_due_makes_no_box(stage: Stage) -> None:

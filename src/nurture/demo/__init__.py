@@ -1,0 +1,5 @@
+"""`nurture demo`: three weeks of everything, from nothing, in two minutes."""
+
+from nurture.demo.director import run
+
+__all__ = ["run"]

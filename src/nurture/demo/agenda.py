@@ -11,7 +11,7 @@ from nurture.clock import VirtualClock
 
 
 class Agenda:
-    """Deeds by instant; of one instant, in the order in which they were planned. It moves the clock to them."""
+    """Deeds by instant, those of one instant in the order of planning; it moves the clock to each."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock

@@ -24,7 +24,7 @@ _DAYS = timedelta(days=2)
 class Audience:
     """Reads letters, and plans on `agenda` what its people do about them. `reply` answers a letter by mail.
 
-    `deeds` counts what was done, by kind; `clicks` the tracked links that were followed, by person or machine.
+    `deeds` counts what was done, by kind; `clicks` the tracked links followed, by person or machine.
     """
 
     def __init__(
@@ -60,15 +60,24 @@ class Audience:
         if after is not None:
             self._agenda.put(letter.at + after, lambda: self._scan(letter))
         mood = share(letter.to, letter.sequence, letter.subject)
-        act = getattr(self, f"_as_{habit(letter.to)}")
-        act(person, letter, mood)
-
-    def _as_silent(self, person: Person, letter: Letter, mood: float) -> None:
-        """Opens nothing."""
+        match habit(letter.to):
+            case "reader":
+                self._as_reader(person, letter, mood)
+            case "keen":
+                self._as_keen(person, letter, mood)
+            case "leaver":
+                self._as_leaver(person, letter, mood)
+            case "writer":
+                self._as_writer(person, letter, mood)
+            case "absent":
+                self._agenda.put(letter.at + timedelta(seconds=20), lambda: self._answer(letter, True))
+            case "silent":
+                pass
 
     def _as_reader(self, person: Person, letter: Letter, mood: float) -> None:
         if mood < 0.55:
-            self._agenda.put(soon(letter.at, person.timezone, mood / 0.55, _DAYS), lambda: self._click(letter, mood))
+            at = soon(letter.at, person.timezone, mood / 0.55, _DAYS)
+            self._agenda.put(at, lambda: self._click(letter, mood))
 
     def _as_keen(self, person: Person, letter: Letter, mood: float) -> None:
         if mood > 0.88:
@@ -77,8 +86,8 @@ class Audience:
         self._agenda.put(first, lambda: self._click(letter, mood))
         for number in range(int(share(letter.to, "prices", letter.subject) * 3)):
             later = soon(first, person.timezone, share(letter.to, str(number)), _DAYS)
-            self._agenda.put(later, lambda later=later: self._website.saw(later, letter.to, "page_viewed", {"path": "/pricing"}))  # type: ignore[misc]
-        asks = share(letter.to, "asks", letter.subject) < (0.5 if letter.doors("f") else 0.22)
+            self._agenda.put(later, lambda: self._look(letter, "/pricing"))
+        asks = share(letter.to, "asks", letter.subject) < (0.28 if letter.doors("f") else 0.12)
         if asks and self._letters[letter.to] > (letter.sequence == "saas-evaluators"):
             at = soon(first, person.timezone, share(letter.to, "when"), _DAYS)
             self._agenda.put(at, lambda: self._ask(person, letter))
@@ -90,10 +99,8 @@ class Audience:
 
     def _as_writer(self, person: Person, letter: Letter, mood: float) -> None:
         if mood < 0.5:
-            self._agenda.put(soon(letter.at, person.timezone, mood, _DAYS), lambda: self._answer(letter, False))
-
-    def _as_absent(self, person: Person, letter: Letter, mood: float) -> None:
-        self._agenda.put(letter.at + timedelta(seconds=20), lambda: self._answer(letter, True))
+            at = soon(letter.at, person.timezone, mood, _DAYS)
+            self._agenda.put(at, lambda: self._answer(letter, False))
 
     def _click(self, letter: Letter, mood: float) -> None:
         """Follow one link; where it leads is a page of the website, which notes the visit."""
@@ -106,8 +113,10 @@ class Audience:
         path = self._opened(link)
         self.deeds["followed a link"] += 1
         self.clicks["person"] += letter.tracked and link.door != ""
-        at = self._now() + timedelta(seconds=40)
-        self._website.saw(at, letter.to, "page_viewed", {"path": path})
+        self._look(letter, path)
+
+    def _look(self, letter: Letter, path: str) -> None:
+        self._website.saw(self._now(), letter.to, "page_viewed", {"path": path})
 
     def _opened(self, link: Link) -> str:
         """The path of the page in the end: through a click door's redirect, or from an offer's page."""

@@ -57,7 +57,9 @@ class DemoHouse:
     def publish(self) -> Published:
         """Make the program live, every segment."""
         now, library = self.clock.now(), Library()
-        return self.db.transact(lambda link: publishing.publish(link, library, self.loaded, self.segments, now))
+        return self.db.transact(
+            lambda link: publishing.publish(link, library, self.loaded, self.segments, now)
+        )
 
     @contextmanager
     def opened(self) -> Iterator[Machine]:
@@ -83,7 +85,9 @@ def _served(machine: Machine) -> PublicServer:
 def built(folder: Path, templates: Path, clock: VirtualClock) -> Iterator[DemoHouse]:
     """A house from nothing; what an earlier demo left in `folder` is removed. Raises ProgramError, FileFault."""
     if not (templates / "program.yaml").exists():
-        raise FileFault(f"{templates}/program.yaml does not exist; run the demo in the folder of the repository")
+        raise FileFault(
+            f"{templates}/program.yaml does not exist; run the demo in the folder of the repository"
+        )
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)

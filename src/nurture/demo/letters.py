@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
-from typing import cast
 from urllib.parse import urlsplit
 
 from nurture.channels.mailbox import Kept
@@ -54,7 +52,7 @@ class Letter:
 
 def opened(kept: Kept) -> Letter:
     """The message, read as a mail program reads it."""
-    message = cast(EmailMessage, message_from_bytes(kept.payload, policy=policy.default))
+    message = message_from_bytes(kept.payload, policy=policy.default)
     html = message.get_body(("html",))
     reader = _Links()
     reader.feed(html.get_content() if html is not None else "")

@@ -17,7 +17,15 @@ TRADERS = ("distribution", "wholesale", "logistics", "ecommerce")
 EVALUATORS = ("saas", "fintech", "ecommerce")
 RIVAL = "Rivaldesk"
 
-_AT_HOME = {"saas": 26, "fintech": 13, "ecommerce": 16, "logistics": 12, "wholesale": 8, "agriculture": 10, "retail": 15}
+_AT_HOME = {
+    "saas": 26,
+    "fintech": 13,
+    "ecommerce": 16,
+    "logistics": 12,
+    "wholesale": 8,
+    "agriculture": 10,
+    "retail": 15,
+}
 _IN_THE_GULF = {
     "distribution": 24, "wholesale": 20, "logistics": 14, "ecommerce": 12, "saas": 10, "fintech": 5, "retail": 15,
 }  # fmt: skip
@@ -144,7 +152,11 @@ def _person(place: Place, companies: Sequence[Company], today: date, chance: Cha
     domain = company.domain
     if role in ("student", "professor"):
         domain = f"{'student.' if role == 'student' else ''}university-{place.code.casefold()}.example"
-    local = f"{latin(first[1])}.{latin(last[1])}" if chance.random() < 0.7 else f"{latin(first[1])[:1]}{latin(last[1])}"
+    local = (
+        f"{latin(first[1])}.{latin(last[1])}"
+        if chance.random() < 0.7
+        else f"{latin(first[1])[:1]}{latin(last[1])}"
+    )
     native = first if arabic else (first[1].title(), first[1]) if place.arabic else first
     family = last[0] if arabic else last[1].title() if place.arabic else last[0]
     bought = today - timedelta(days=chance.randrange(200, 900)) if chance.random() < 0.07 else None

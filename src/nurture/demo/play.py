@@ -17,7 +17,7 @@ from nurture.demo.website import EVERY, Website
 from nurture.engine.machine import Machine
 
 #: Virtual time between two ticks at least.
-FUSE = timedelta(minutes=30)
+FUSE = timedelta(minutes=60)
 #: So long before its runs everything is left to Prefect.
 LEFT_TO_PREFECT = timedelta(hours=5)
 
@@ -37,7 +37,7 @@ class Play:
     sales: SalesTeam
     website: Website
     segments: Sequence[str]
-    seen: Callable[[datetime], None]
+    seen: Callable[[datetime], None] = lambda _: None
     rounds: list[datetime] = field(default_factory=list)
     prefect: Callable[[datetime], None] | None = None
     ticks: int = 0

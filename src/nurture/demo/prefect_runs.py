@@ -68,7 +68,9 @@ class PrefectRuns:
 
     def environment(self) -> dict[str, str]:
         """The house and the server for another process; nothing of the surroundings' own settings."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("NURTURE_", "PREFECT_"))}
+        own = {
+            name: value for name, value in os.environ.items() if not name.startswith(("NURTURE_", "PREFECT_"))
+        }
         settings = self._settings
         assert settings.smtp_url is not None
         return own | {
@@ -89,7 +91,12 @@ class PrefectRuns:
         with (self._folder / "server.log").open("w") as log:
             command = [sys.executable, "-m", "flows", "server", "--port", str(self.port)]
             process = subprocess.Popen(
-                command, cwd=self._root, env=self.environment(), stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=self._root,
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
             try:
                 self._process = process
@@ -116,12 +123,15 @@ class PrefectRuns:
             command, cwd=self._root, env=self.environment(), capture_output=True, text=True, timeout=300
         )
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        (self._folder / f"tick-{len(self.runs) // len(segments) + 1}.log").write_text(done.stdout + done.stderr)
+        (self._folder / f"tick-{len(self.runs) // len(segments) + 1}.log").write_text(
+            done.stdout + done.stderr
+        )
         if done.returncode or len(lines) != len(segments):
             said = (done.stderr or done.stdout).strip().splitlines()[-3:]
             raise FlowsFault(f"`{' '.join(command[1:])}` ended with {done.returncode}: {' / '.join(said)}")
         fresh = [
-            Run(line["flow_run_id"], line["name"], segment) for line, segment in zip(lines, segments, strict=True)
+            Run(line["flow_run_id"], line["name"], segment)
+            for line, segment in zip(lines, segments, strict=True)
         ]
         self.runs += fresh
         return fresh

@@ -10,7 +10,7 @@ from nurture.demo.agenda import Agenda
 from nurture.demo.browser import Browser, NotServed
 from nurture.demo.habits import share
 from nurture.demo.letters import Letter, Link
-from nurture.engine.handoffs import business_deadline
+from nurture.engine.routing import business_deadline
 from nurture.program.load import House
 from nurture.program.models import Salesperson
 
@@ -30,7 +30,9 @@ class SalesTeam:
     def read(self, letter: Letter) -> None:
         """A notice has come."""
         person, links = self._team[letter.to], letter.doors("h")
-        lead = next((link.url.removeprefix("mailto:") for link in letter.links if link.url.startswith("mailto:")), "")
+        lead = next(
+            (link.url.removeprefix("mailto:") for link in letter.links if link.url.startswith("mailto:")), ""
+        )
         mind = share("sales", lead)
         if mind > 0.94:
             return  # lies unanswered

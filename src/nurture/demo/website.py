@@ -38,6 +38,11 @@ class Website:
         write_events(file, self._seen)
         self._seen = []
         report = import_events(
-            self._machine.db, file, now=now, source=SOURCE, click_rest=self._machine.click_rest, known=self._program
+            self._machine.db,
+            file,
+            now=now,
+            source=SOURCE,
+            click_rest=self._machine.click_rest,
+            known=self._program,
         )
         self.imported += report.created

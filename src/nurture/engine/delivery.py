@@ -28,6 +28,7 @@ from nurture.engine.live import Live
 from nurture.engine.parcels import Made, Maker
 from nurture.engine.permit import Verdict, judge
 from nurture.engine.recording import AFTER, CHANNEL_PAUSE, ENDED, let_go, record
+from nurture.engine.running import Run
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Touch
 from nurture.records.types import instant, micros
@@ -143,7 +144,7 @@ class Courier:
     def _permit(self, link: Connection, owner: str, made: Made, now: datetime) -> list[Verdict]:
         """Judge and write the verdict of each claimed touch."""
         final: list[Verdict] = []
-        for verdict in judge(link, self.live, self.segment, self.step, owner, now):
+        for verdict in judge(Run(link, self.live, now, owner), self.segment, self.step):
             if verdict.state == "sending" and verdict.touch in made.faults:
                 verdict = Verdict(verdict.touch, "failed", str(made.faults[verdict.touch])[:200])
             elif verdict.state == "sending" and verdict.touch not in made.parcels:

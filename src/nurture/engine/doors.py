@@ -12,8 +12,9 @@ from sqlmodel import col
 from nurture import clock
 from nurture.dialects import upsert
 from nurture.engine import handoffs, settle
-from nurture.engine.ending import end_enrolments
+from nurture.engine.ending import end, ending
 from nurture.engine.live import Live
+from nurture.engine.running import Run
 from nurture.records import Consent, Enrolment, Event, Handoff, Lead, Suppression, Touch
 from nurture.worklist import put_work
 
@@ -29,10 +30,10 @@ def lock_lead(link: Connection, lead: int, due_at: datetime) -> None:
 
 def settle_one(link: Connection, live: Live, lead: int, now: datetime) -> settle.SettleReport:
     """Everything that follows for one lead, now."""
-    claim = f"door:{clock.unguessable()}"
+    run = Run(link, live, now, f"door:{clock.unguessable()}")
     put_work(link, [lead], now)
-    settle.claim_lead(link, claim, lead)
-    return settle.settle(link, live, claim, now)
+    settle.claim_lead(run, lead)
+    return settle.settle(run)
 
 
 def add_event(
@@ -126,7 +127,7 @@ def unsubscribe_lead(
     link.execute(
         update(Consent).where(col(Consent.lead_id) == lead, col(Consent.withdrawn_at).is_(None)).values(withdrawn_at=now)
     )
-    end_enrolments(link, col(Enrolment.lead_id) == lead, "unsubscribed", now)
+    end(Run(link, live, now), ending(col(Enrolment.lead_id) == lead, "unsubscribed"))
     add_event(link, lead, "unsubscribed", now, source="unsubscribe", key=f"lead:{lead}", touch=touch)
     settle_one(link, live, lead, now)
     return news
@@ -140,7 +141,7 @@ def answer_handoff(
     if lead is None:
         return False
     lock_lead(link, lead, now)
-    if not handoffs.answer(link, live.house, handoff, verdict, reason, by, now):
+    if not handoffs.answer(Run(link, live, now), handoff, verdict, reason, by):
         return False
     name = f"handoff_{verdict}"
     add_event(link, lead, name, now, source="sales", key=f"handoff:{handoff}", data={"reason": reason} if reason else {}, actor="system")

@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, and_, select, update
 from sqlmodel import col
 
+from nurture.engine.running import Run
 from nurture.records import AudienceMember, Enrolment, Touch
+from nurture.records.types import NOW_AT
 
 #: States of a touch from which it can still be called off.
 OPEN = ("planned", "held", "retry_wait")
 
 
-def end_enrolments(
-    link: Connection, which: ColumnElement[bool], outcome: str, now: datetime, at: ColumnElement[Any] | None = None
-) -> int:
-    """End the live enrolments for which `which` holds; how many. `at`: the instant, when it is not now."""
-    ending = and_(col(Enrolment.ended_at).is_(None), which)
-    ids = select(col(Enrolment.id)).where(ending)
-    link.execute(
+@dataclass(frozen=True)
+class Ending:
+    """The statements that end some live enrolments: is there any, call off, leave audiences, end."""
+
+    anybody: Any
+    touches: Any
+    members: Any
+    enrolments: Any
+
+
+def ending(which: ColumnElement[bool], outcome: str, at: ColumnElement[Any] = NOW_AT) -> Ending:
+    """How the live enrolments for which `which` holds end with `outcome` at `at`."""
+    over = and_(col(Enrolment.ended_at).is_(None), which)
+    ids = select(col(Enrolment.id)).where(over)
+    return Ending(
+        ids.limit(1),
         update(Touch)
         .where(col(Touch.enrolment_id).in_(ids), col(Touch.state).in_(OPEN))
-        .values(state="cancelled", reason=outcome, ended_at=now, next_at=None)
-    )
-    link.execute(
+        .values(state="cancelled", reason=outcome, ended_at=NOW_AT, next_at=None),
         update(AudienceMember)
         .where(col(AudienceMember.enrolment_id).in_(ids), col(AudienceMember.wanted))
-        .values(wanted=False, changed_at=now)
-    )
-    return link.execute(
+        .values(wanted=False, changed_at=NOW_AT),
         update(Enrolment)
-        .where(ending)
-        .values(
-            ended_at=now if at is None else at, outcome=outcome, due_at=None, listening=False, claim=None, step=None
-        )
-    ).rowcount
+        .where(over)
+        .values(ended_at=at, outcome=outcome, due_at=None, listening=False, claim=None, step=None),
+    )
+
+
+def end(run: Run, how: Ending) -> int:
+    """End them; how many."""
+    if run(how.anybody).first() is None:
+        return 0
+    run(how.touches)
+    run(how.members)
+    return int(run(how.enrolments).rowcount)

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    String,
-    and_,
-    case,
-    cast,
-    delete,
-    func,
-    literal,
-    null,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, null, or_, select
 from sqlmodel import col
 
-from nurture.dialects import upsert
+from nurture.dialects import new_rows, newer_rows
+from nurture.engine.lifecycle import hold, release
 from nurture.engine.live import Live
+from nurture.engine.running import CLAIMED, Run
 from nurture.language.compiler import compile_condition
 from nurture.program.load import Segment
-from nurture.records import Enrolment, Event, Holding, Lead, Milestone, Refusal, Suppression
-from nurture.records.types import Instant, instant, micros, to_micros
+from nurture.records import Enrolment, Holding, Lead, Milestone, Refusal, Suppression
+from nurture.records.types import NOW, NOW_AT, instant, micros, span_micros
 from nurture.zones import lead_zone
 
 #: An objective reached this long before a first enrolment keeps the lead out.
@@ -39,67 +28,87 @@ def holding_rule(slug: str) -> str:
     return f"enrol:{slug}"
 
 
-def belongs(live: Live, segment: Segment, now: datetime) -> ColumnElement[bool]:
+def belongs(live: Live, segment: Segment) -> ColumnElement[bool]:
     """Segment rule and trigger together."""
-    scope = live.scope(now, segment)
+    scope = live.scope(segment)
     return and_(compile_condition(segment.spec.segment, scope), compile_condition(segment.spec.enrol.when, scope))
 
 
 def suppressed() -> ColumnElement[bool]:
     """Whether the lead, its address or its domain is on the suppression list."""
-    at = func.coalesce(func.nullif(col(Lead.email), ""), "")
-    domain = (col(Suppression.kind) == "domain") & at.endswith("@" + col(Suppression.value))
-    address = (col(Suppression.kind) == "address") & (col(Suppression.value) == col(Lead.email))
-    lead = (col(Suppression.kind) == "lead") & (col(Suppression.value) == cast(col(Lead.id), String))
-    mine = or_(address, lead, domain)
+    domain = (col(Suppression.kind) == "domain") & col(Lead.email).endswith("@" + col(Suppression.value))
+    mine = or_(
+        (col(Suppression.kind) == "address") & (col(Suppression.value) == col(Lead.email)),
+        domain,
+        (col(Suppression.kind) == "lead") & (col(Suppression.value) == cast(col(Lead.id), String)),
+    )
     return select(1).where(mine).correlate(Lead).exists()
 
 
-def enrol(link: Connection, live: Live, segment: Segment, leads: Select[Any], now: datetime) -> int:
-    """Enrol those of `leads` (a SELECT of ids) that have just come to match; how many entered."""
+@dataclass(frozen=True)
+class _Entering:
+    refuse: Any
+    enter: Any
+    remember: Any
+    forget: Any
+
+
+def enrol(run: Run, segment: Segment) -> int:
+    """Enrol those of the claimed leads that have just come to match; how many entered."""
+    plan = run.plan(("enrol", segment.id), lambda: _entering(run.live, segment))
+    run(plan.refuse)
+    entered = int(run(plan.enter).rowcount)
+    run(plan.remember)
+    run(plan.forget)
+    return max(entered, 0)
+
+
+def _entering(live: Live, segment: Segment) -> _Entering:
     rule = holding_rule(segment.slug)
-    match = belongs(live, segment, now)
-    among = col(Lead.id).in_(leads)
+    match = belongs(live, segment)
+    among = col(Lead.id).in_(CLAIMED)
     held = select(1).where(col(Holding.lead_id) == col(Lead.id), col(Holding.rule) == rule).correlate(Lead).exists()
     inside = (
         select(1)
-        .where(col(Enrolment.lead_id) == col(Lead.id), col(Enrolment.sequence) == segment.slug, col(Enrolment.ended_at).is_(None))
+        .where(
+            col(Enrolment.lead_id) == col(Lead.id),
+            col(Enrolment.sequence) == segment.slug,
+            col(Enrolment.ended_at).is_(None),
+        )
         .correlate(Lead)
         .exists()
-    )  # fmt: skip
-    fresh = and_(among, match, ~held, ~inside)
-    reason = refusal(live, segment, now)
-    refused = select(col(Lead.id), literal(segment.slug), literal(now, Instant()), reason).where(fresh, reason.is_not(None))
-    insert = upsert(link)(Refusal).from_select(["lead_id", "sequence", "at", "reason"], refused)
-    link.execute(
-        insert.on_conflict_do_update(
-            index_elements=["lead_id", "sequence"], set_={"at": insert.excluded.at, "reason": insert.excluded.reason}
-        )
     )
-    entered = _enter(link, live, segment, select(col(Lead.id)).where(fresh, reason.is_(None)), now, by="rule")
-    rows = select(col(Lead.id), literal(rule), literal(now, Instant())).where(among, match)
-    link.execute(upsert(link)(Holding).from_select(["lead_id", "rule", "since"], rows).on_conflict_do_nothing())
-    over = select(col(Lead.id)).where(among, ~match)
-    link.execute(delete(Holding).where(col(Holding.rule) == rule, col(Holding.lead_id).in_(over)))
-    return entered
+    fresh = and_(among, match, ~held, ~inside)
+    reason = refusal(live, segment)
+    refused = select(col(Lead.id), literal(segment.slug), NOW_AT, reason).where(fresh, reason.is_not(None))
+    return _Entering(
+        newer_rows(
+            Refusal,
+            ["lead_id", "sequence", "at", "reason"],
+            refused,
+            ["lead_id", "sequence"],
+            lambda new: {"at": new.at, "reason": new.reason},
+        ),
+        _enter(live, segment, and_(fresh, reason.is_(None))),
+        hold(rule, select(col(Lead.id)).where(among, match)),
+        release(rule, select(col(Lead.id)).where(among, ~match)),
+    )
 
 
-def refusal(live: Live, segment: Segment, now: datetime) -> ColumnElement[str | None]:
+def refusal(live: Live, segment: Segment) -> ColumnElement[str | None]:
     """Why a lead that matches is not enrolled, or NULL: the first clause that says no."""
     spec = segment.spec
     clauses: list[tuple[ColumnElement[bool], ColumnElement[str]]] = [(suppressed(), literal("suppressed"))]
     mine = (col(Enrolment.lead_id) == col(Lead.id)) & (col(Enrolment.sequence) == segment.slug)
-    last = (
-        select(func.max(micros(col(Enrolment.ended_at)))).where(mine).correlate(Lead).scalar_subquery()
-    )
+    last = select(func.max(micros(col(Enrolment.ended_at)))).where(mine).correlate(Lead).scalar_subquery()
     if spec.enrol.again == "never":
         clauses.append((last.is_not(None), literal("once_only")))
     else:
-        gap = to_micros(now - spec.enrol.again.after.roughly)
+        gap = NOW - span_micros(spec.enrol.again.after.roughly)
         clauses.append((func.coalesce(last > gap, False), literal("too_soon_again")))
-    clauses.append((func.coalesce(col(Lead.rests_until) > now, False), literal("resting")))
+    clauses.append((func.coalesce(col(Lead.rests_until) > NOW_AT, False), literal("resting")))
     if spec.objective:
-        since = func.coalesce(last, to_micros(now - OBJECTIVE_COUNTS))
+        since = func.coalesce(last, NOW - span_micros(OBJECTIVE_COUNTS))
         reached = (
             select(1)
             .where(
@@ -111,11 +120,11 @@ def refusal(live: Live, segment: Segment, now: datetime) -> ColumnElement[str | 
         )
         clauses.append((reached.exists(), literal("objective_reached")))
     if spec.leave is not None:
-        clauses.append((compile_condition(spec.leave, live.scope(now, segment)), literal("leave_holds")))
+        clauses.append((compile_condition(spec.leave, live.scope(segment)), literal("leave_holds")))
     return case(*clauses, else_=null())
 
 
-def _enter(link: Connection, live: Live, segment: Segment, leads: Select[Any], now: datetime, by: str) -> int:
+def _enter(live: Live, segment: Segment, which: ColumnElement[bool]) -> Any:
     first = segment.spec.steps[0]
     rotation = (
         select(func.count())
@@ -123,20 +132,13 @@ def _enter(link: Connection, live: Live, segment: Segment, leads: Select[Any], n
         .correlate(Lead)
         .scalar_subquery()
     )
-    entered = literal(now, Instant())
-    due = instant(first.due_on_entry(literal(to_micros(now)), lead_zone(live.house.program.zone)))
+    due = instant(first.due_on_entry(NOW, lead_zone(live.house.program.zone)))
     rows = select(
-        col(Lead.id), literal(segment.slug), literal(segment.id), rotation + 1, literal(by), literal(first.id), literal(1),
-        entered, due, literal(first.listens), entered,
-    ).where(col(Lead.id).in_(leads))  # fmt: skip
+        col(Lead.id), literal(segment.slug), literal(segment.id), rotation + 1, literal("rule"), literal(first.id),
+        literal(1), NOW_AT, due, literal(first.listens), NOW_AT,
+    ).where(which)  # fmt: skip
     columns = [
         "lead_id", "sequence", "version_id", "rotation", "enrolled_by", "step", "occurrence", "entered_at", "due_at",
         "listening", "started_at",
     ]  # fmt: skip
-    insert = upsert(link)(Enrolment).from_select(columns, rows)
-    return link.execute(insert.on_conflict_do_nothing()).rowcount
-
-
-def unsettled_before(now: datetime) -> ColumnElement[bool]:
-    """Events that count now and were not taken in yet."""
-    return and_(col(Event.settled_at).is_(None), col(Event.ripe_at) <= now)
+    return new_rows(Enrolment, columns, rows)

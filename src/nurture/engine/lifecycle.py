@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    and_,
-    delete,
-    func,
-    literal,
-    not_,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Select, and_, delete, func, literal, not_, or_, select, update
 from sqlmodel import col
 
-from nurture.dialects import upsert
+from nurture.dialects import new_rows
+from nurture.engine.running import CLAIMED, Run
+from nurture.engine.scoring import FRESH
 from nurture.language import conditions as c
 from nurture.language.compiler import Scope, compile_condition
-from nurture.language.scores import score_at
+from nurture.language.scores import score
 from nurture.program.load import House
 from nurture.records import Event, Holding, Lead, Milestone, StageTransition
-from nurture.records.types import Instant, micros, to_micros
+from nurture.records.types import NOW, NOW_AT, micros
 
 #: Where a lead may go from each stage; anything else is refused with the reason.
 MOVES: dict[str, tuple[str, ...]] = {
@@ -40,84 +30,109 @@ MOVES: dict[str, tuple[str, ...]] = {
     "recycled": ("lead", "mql", "sal", "disqualified", "customer"),
     "disqualified": ("recycled", "lead"),
 }
+_AMONG = col(Lead.id).in_(CLAIMED)
 
 
-def move_stage(
-    link: Connection,
-    leads: ColumnElement[bool],
-    to: str,
-    *,
-    cause: str,
-    author: str,
-    now: datetime,
-    version: int | None,
-) -> int:
-    """Bring the leads for which `leads` holds to stage `to` where the state machine allows it; how many moved."""
-    allowed = col(Lead.stage).in_([stage for stage, ways in MOVES.items() if to in ways])
+def stage_moves(
+    leads: ColumnElement[bool], to: str, *, cause: str, author: str, version: int | None
+) -> tuple[Any, Any]:
+    """The statements that bring the leads for which `leads` holds to stage `to`, where the machine allows it."""
+    moving = and_(leads, col(Lead.stage).in_([stage for stage, ways in MOVES.items() if to in ways]))
     rows = select(
-        col(Lead.id), col(Lead.stage), literal(to), literal(now, Instant()), literal(cause), literal(author), literal(version)
-    ).where(leads, allowed)
+        col(Lead.id), col(Lead.stage), literal(to), NOW_AT, literal(cause), literal(author), literal(version)
+    ).where(moving)
     columns = ["lead_id", "from_stage", "to_stage", "at", "cause", "author", "program_version_id"]
-    link.execute(upsert(link)(StageTransition).from_select(columns, rows))
-    return link.execute(update(Lead).where(leads, allowed).values(stage=to, changed_at=now)).rowcount
+    return (
+        new_rows(StageTransition, columns, rows),
+        update(Lead).where(moving).values(stage=to, changed_at=NOW_AT),
+    )
 
 
-def become_mql(link: Connection, house: House, leads: Select[Any], now: datetime) -> int:
+def move_stage(run: Run, moves: tuple[Any, Any]) -> int:
+    """Note the transitions, then make them; how many."""
+    run(moves[0])
+    return int(run(moves[1]).rowcount)
+
+
+@dataclass(frozen=True)
+class _Mql:
+    rearm: Any
+    moves: tuple[Any, Any]
+    hold: Any
+
+
+def become_mql(run: Run) -> int:
     """MQL on the transition into its condition; armed again below the stated score, or after recycling."""
-    rule = house.lifecycle.mql
+    rule = run.live.house.lifecycle.mql
     if rule is None:
         return 0
-    scope = Scope(now, house.fields)
-    holds = compile_condition(rule.when, scope)
-    mine = (col(Holding.lead_id) == col(Lead.id)) & (col(Holding.rule) == "mql")
-    low = score_at(now) < rule.rearm_below if rule.rearm_below is not None else not_(holds)
-    rearmed = select(col(Lead.id)).where(col(Lead.id).in_(leads), or_(low, col(Lead.stage) == "recycled"), not_(holds))
-    link.execute(delete(Holding).where(col(Holding.rule) == "mql", col(Holding.lead_id).in_(rearmed)))
-    armed = ~select(1).where(mine).correlate(Lead).exists()
-    fresh = and_(col(Lead.id).in_(leads), holds, armed, col(Lead.stage).in_(("subscriber", "lead", "recycled")))
-    moved = move_stage(link, fresh, "mql", cause="the MQL definition holds", author="rule", now=now, version=house.id)
-    _hold(link, "mql", select(col(Lead.id)).where(col(Lead.id).in_(leads), holds), now)
+    plan = run.plan(("mql",), lambda: _mql(run.live.house))
+    run(plan.rearm)
+    moved = move_stage(run, plan.moves)
+    run(plan.hold)
     return moved
 
 
-def _hold(link: Connection, rule: str, leads: Select[Any], now: datetime) -> None:
-    rows = leads.add_columns(literal(rule), literal(now, Instant()))
-    link.execute(upsert(link)(Holding).from_select(["lead_id", "rule", "since"], rows).on_conflict_do_nothing())
+def _mql(house: House) -> _Mql:
+    rule = house.lifecycle.mql
+    assert rule is not None
+    holds = compile_condition(rule.when, Scope(house.fields))
+    low = score() < rule.rearm_below if rule.rearm_below is not None else not_(holds)
+    rearmed = select(col(Lead.id)).where(_AMONG, or_(low, col(Lead.stage) == "recycled"), not_(holds))
+    fresh = and_(_AMONG, holds, ~_held("mql"), col(Lead.stage).in_(("subscriber", "lead", "recycled")))
+    return _Mql(
+        delete(Holding).where(col(Holding.rule) == "mql", col(Holding.lead_id).in_(rearmed)),
+        stage_moves(fresh, "mql", cause="the MQL definition holds", author="rule", version=house.id),
+        hold("mql", select(col(Lead.id)).where(_AMONG, holds)),
+    )
 
 
-def reach_milestones(link: Connection, house: House, leads: Select[Any], now: datetime) -> dict[str, int]:
+def hold(rule: str, leads: Select[Any]) -> Any:
+    """The statement that remembers that `rule` holds for `leads`."""
+    return new_rows(Holding, ["lead_id", "rule", "since"], leads.add_columns(literal(rule), NOW_AT))
+
+
+def _held(rule: str) -> ColumnElement[bool]:
+    mine = (col(Holding.lead_id) == col(Lead.id)) & (col(Holding.rule) == rule)
+    return select(1).where(mine).correlate(Lead).exists()
+
+
+def release(rule: str, leads: Select[Any]) -> Any:
+    """The statement that forgets it, so that the rule may be come into anew."""
+    return delete(Holding).where(col(Holding.rule) == rule, col(Holding.lead_id).in_(leads))
+
+
+def reach_milestones(run: Run) -> dict[str, int]:
     """Note each milestone reached: on the transition into its condition, and by each further event it speaks of."""
     reached = {}
-    for name, rule in house.lifecycle.milestones.items():
+    for name, rule in run.live.house.lifecycle.milestones.items():
         if isinstance(rule.when, c.ByStep):
             continue
-        count = _reach(link, name, rule.when, Scope(now, house.fields), leads, now)
-        if count:
+        note, over, on = run.plan(
+            ("milestone", name), lambda name=name, when=rule.when: _milestone(name, when, Scope(run.live.house.fields))  # type: ignore[misc]
+        )
+        count = run(note).rowcount
+        run(over)
+        run(on)
+        if count > 0:
             reached[name] = count
     return reached
 
 
-def _reach(link: Connection, name: str, when: Any, scope: Scope, leads: Select[Any], now: datetime) -> int:
+def _milestone(name: str, when: Any, scope: Scope) -> tuple[Any, Any, Any]:
     holds = compile_condition(when, scope)
-    among = col(Lead.id).in_(leads)
     rule = f"milestone:{name}"
-    held = select(1).where(col(Holding.lead_id) == col(Lead.id), col(Holding.rule) == rule).correlate(Lead).exists()
     names = [part.name for part in c.walk(when) if isinstance(part, c.Did) and not part.negated]
     fresh = and_(
-        col(Event.lead_id) == col(Lead.id), col(Event.name).in_(names), col(Event.actor) != "machine",
-        col(Event.settled_at).is_(None), col(Event.ripe_at) <= now,
-    )  # fmt: skip
+        col(Event.lead_id) == col(Lead.id), col(Event.name).in_(names), col(Event.actor) != "machine", FRESH
+    )
     latest = select(func.max(col(Event.id))).where(fresh).correlate(Lead).scalar_subquery()
     when_it_was = select(func.max(micros(col(Event.occurred_at)))).where(fresh).correlate(Lead).scalar_subquery()
     rows = select(
-        col(Lead.id),
-        literal(name),
-        func.coalesce(when_it_was, literal(to_micros(now))),
-        func.coalesce(latest, literal(-to_micros(now))),
-    ).where(among, holds, or_(~held, latest.is_not(None)))
-    columns = ["lead_id", "name", "reached_at", "event_id"]
-    count = link.execute(upsert(link)(Milestone).from_select(columns, rows).on_conflict_do_nothing()).rowcount
-    over = select(col(Lead.id)).where(among, not_(holds))
-    link.execute(delete(Holding).where(col(Holding.rule) == rule, col(Holding.lead_id).in_(over)))
-    _hold(link, rule, select(col(Lead.id)).where(among, holds), now)
-    return count
+        col(Lead.id), literal(name), func.coalesce(when_it_was, NOW), func.coalesce(latest, -NOW)
+    ).where(_AMONG, holds, or_(~_held(rule), latest.is_not(None)))
+    return (
+        new_rows(Milestone, ["lead_id", "name", "reached_at", "event_id"], rows),
+        release(rule, select(col(Lead.id)).where(_AMONG, not_(holds))),
+        hold(rule, select(col(Lead.id)).where(_AMONG, holds)),
+    )

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 from sqlmodel import col
 
 from nurture.errors import NotPublished
 from nurture.language.compiler import Scope
 from nurture.program.load import House, Loaded, Segment, load_house, load_segment
 from nurture.records import Enrolment, ProgramVersion, SequenceVersion
+
+_INSIDE = select(1).where(col(Enrolment.version_id) == col(SequenceVersion.id), col(Enrolment.ended_at).is_(None))
+_CURRENT = (
+    select(col(SequenceVersion.id))
+    .where(col(SequenceVersion.closed_at).is_(None))
+    .order_by(col(SequenceVersion.sequence))
+)
+_LIVELY = (
+    select(col(SequenceVersion.id))
+    .where(or_(col(SequenceVersion.closed_at).is_(None), _INSIDE.exists()))
+    .order_by(col(SequenceVersion.sequence), col(SequenceVersion.number).desc())
+)
+_NEWEST = select(col(ProgramVersion.id)).order_by(col(ProgramVersion.number).desc()).limit(1)
 
 
 @dataclass
@@ -20,16 +33,16 @@ class Library:
 
     houses: dict[int, House] = field(default_factory=dict)
     segments: dict[int, Segment] = field(default_factory=dict)
+    #: Statements by name, house version first; see `running.Run.plan`.
+    plans: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def live(self, link: Connection) -> Live:
         """The published program as it stands now. Raises NotPublished when nothing is."""
-        newest = select(col(ProgramVersion.id)).order_by(col(ProgramVersion.number).desc()).limit(1)
-        house_id = link.execute(newest).scalar()
+        house_id = link.execute(_NEWEST).scalar()
         if house_id is None:
             raise NotPublished("nothing is published yet; run 'nurture publish'")
-        current = select(col(SequenceVersion.id)).where(col(SequenceVersion.closed_at).is_(None))
         segments = {}
-        for version in link.execute(current.order_by(col(SequenceVersion.sequence))).scalars():
+        for version in link.execute(_CURRENT).scalars():
             segment = self.segment(link, int(version or 0))
             segments[segment.slug] = segment
         return Live(self.house(link, house_id), segments, self)
@@ -76,15 +89,11 @@ class Live:
 
     def versions(self, link: Connection, slug: str | None = None) -> list[Segment]:
         """Every version that still has leads in it, and the live ones; newest first within a segment."""
-        query = select(col(Enrolment.version_id)).where(col(Enrolment.ended_at).is_(None)).distinct()
-        if slug is not None:
-            query = query.where(col(Enrolment.sequence) == slug)
-        ids = set(link.execute(query).scalars())
-        ids |= {segment.id for name, segment in self.segments.items() if slug in (None, name)}
-        return sorted((self.library.segment(link, version) for version in ids), key=lambda s: (s.slug, -s.number))
+        found = [self.library.segment(link, int(version or 0)) for version in link.execute(_LIVELY).scalars()]
+        return [segment for segment in found if slug in (None, segment.slug)]
 
-    def scope(self, now: datetime, segment: Segment | None = None) -> Scope:
+    def scope(self, segment: Segment | None = None) -> Scope:
         """What a condition may refer to, outside of an enrolment."""
         if segment is None:
-            return Scope(now, self.house.fields)
-        return Scope(now, self.house.fields, segment.slug, segment.spec.segment)
+            return Scope(self.house.fields)
+        return Scope(self.house.fields, segment.slug, segment.spec.segment)

@@ -24,6 +24,7 @@ from nurture.engine.notices import Desk
 from nurture.engine.parcels import Maker
 from nurture.engine.recovery import recover
 from nurture.engine.reports import StepReport, StepView, TickReport, merged_steps
+from nurture.engine.running import Run
 from nurture.engine.settle import SettleReport
 from nurture.errors import SegmentBusy
 from nurture.program.load import Segment
@@ -91,8 +92,9 @@ class Machine:
             claim = f"settle:{clocks.unguessable()}"
 
             def one(link: Connection, claim: str = claim) -> SettleReport:
-                settle.claim_due(link, claim, now)
-                return settle.settle(link, live, claim, now)
+                run = Run(link, live, now, claim)
+                settle.claim_due(run)
+                return settle.settle(run)
 
             part = self.db.transact(one)
             if not part.looked_at:
@@ -176,7 +178,7 @@ class Machine:
     ) -> None:  # fmt: skip
         while True:
             claim = f"{run_id}:{clocks.unguessable()[:12]}"
-            moved = self.db.transact(lambda link, claim=claim: movement.move(link, live, version, step, now, claim))  # type: ignore[misc]
+            moved = self.db.transact(lambda link, claim=claim: movement.move(Run(link, live, now, claim), version, step))  # type: ignore[misc]
             if not moved.due:
                 return
             report.due += 0 if again else moved.due

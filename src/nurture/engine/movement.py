@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, null, select, update
+from sqlalchemy import and_, null, select, update
 from sqlmodel import col
 
 from nurture.db import BULK_ROWS
 from nurture.engine import handoffs
-from nurture.engine.ending import end_enrolments
+from nurture.engine.ending import Ending, end, ending
 from nurture.engine.live import Live
-from nurture.engine.planning import plan
+from nurture.engine.planning import here_on, plan_touches
+from nurture.engine.running import Run
 from nurture.program.load import Segment
-from nurture.records import Enrolment, Milestone
-from nurture.records.types import instant
+from nurture.records import Enrolment
+from nurture.records.types import CLAIM, NOW_AT, instant
 from nurture.steps import Exit, Here, Sending, Step
 from nurture.steps.base import zone_of_enrolment
 
@@ -33,71 +34,68 @@ class Moved:
     handoffs: int = 0
 
 
-def due_on(segment: Segment, step: Step, now: datetime) -> ColumnElement[bool]:
-    """The enrolments that stand due on `step` of this version."""
-    return and_(
-        col(Enrolment.sequence) == segment.slug,
-        col(Enrolment.version_id) == segment.id,
-        col(Enrolment.step) == step.id,
-        col(Enrolment.due_at) <= now,
-    )
+@dataclass(frozen=True)
+class _Plan:
+    """The statements that carry a cohort through one step."""
+
+    claim: Any
+    writes: list[Any]
+    ways: list[tuple[str, Any]]
+    stay: Any
 
 
-def move(link: Connection, live: Live, segment: Segment, step: Step, now: datetime, run_id: str) -> Moved:
+def move(run: Run, segment: Segment, step: Step) -> Moved:
     """Carry up to 20,000 due leads through `step`; the caller commits, and calls again while some were due."""
+    plan = run.plan(("move", segment.id, step.id), lambda: _plan(run.live, segment, step))
+    claimed = run(plan.claim).rowcount
+    moved = Moved(due=claimed)
+    if not claimed:
+        return moved
+    for statement in plan.writes:
+        run(statement)
+    if step.calls_sales:
+        cohort = select(col(Enrolment.lead_id)).where(col(Enrolment.claim) == CLAIM)
+        moved.handoffs = handoffs.decide(run, "cohort", cohort)
+    if isinstance(step, Sending):
+        moved.planned = plan_touches(run, segment, step)
+    for target, way in plan.ways:
+        count = end(run, way) if isinstance(way, Ending) else run(way).rowcount
+        if count:
+            moved.ways[target] += count
+    run(plan.stay)
+    return moved
+
+
+def _plan(live: Live, segment: Segment, step: Step) -> _Plan:
+    here = here_on(live, segment, step)
     some = (
         select(col(Enrolment.id))
-        .where(due_on(segment, step, now), col(Enrolment.claim).is_(None))
+        .where(
+            col(Enrolment.sequence) == segment.slug,
+            col(Enrolment.version_id) == segment.id,
+            col(Enrolment.step) == step.id,
+            col(Enrolment.due_at) <= NOW_AT,
+            col(Enrolment.claim).is_(None),
+        )
         .order_by(col(Enrolment.due_at))
         .limit(BULK_ROWS)
         .with_for_update(skip_locked=True)
     )
-    claimed = link.execute(update(Enrolment).where(col(Enrolment.id).in_(some)).values(claim=run_id)).rowcount
-    moved = Moved(due=claimed)
-    if not claimed:
-        return moved
-
-    def hand_off(link: Connection) -> None:
-        cohort = select(col(Enrolment.lead_id)).where(col(Enrolment.claim) == run_id)
-        moved.handoffs += handoffs.decide(link, live.house, col(Milestone.lead_id).in_(cohort), now)
-
-    here = Here(
-        run_id=run_id,
-        now=now,
-        sequence=segment.slug,
-        version_id=segment.id,
-        step=step.id,
-        following=segment.spec.following(step.id),
-        zone=live.house.program.zone,
-        scope=live.scope(now, segment),
-        language=live.house.program.language,
-        library=live.house.library,
-        hand_off=hand_off,
-    )
-    step.perform(link, here)
-    if isinstance(step, Sending):
-        moved.planned = plan(link, live, segment, step, here)
-    for way in step.exits(here):
-        count = _take(link, segment, here, way)
-        if count:
-            moved.ways[way.target or _END] += count
     stay = step.stay(here)
-    link.execute(
-        update(Enrolment)
-        .where(here.cohort)
-        .values(due_at=null() if stay is None else instant(stay), claim=None)
-        .execution_options(synchronize_session=False)
+    return _Plan(
+        update(Enrolment).where(col(Enrolment.id).in_(some)).values(claim=CLAIM),
+        step.writes(here),
+        [(way.target or _END, _way(segment, here, way)) for way in step.exits(here)],
+        update(Enrolment).where(here.cohort).values(due_at=null() if stay is None else instant(stay), claim=None),
     )
-    link.execute(update(Enrolment).where(col(Enrolment.claim) == run_id).values(claim=None))
-    return moved
 
 
-def _take(link: Connection, segment: Segment, here: Here, way: Exit) -> int:
+def _way(segment: Segment, here: Here, way: Exit) -> Any:
+    """Those who take `way` stand on its target from then on, or have come to the end."""
     if way.target is None:
-        outcome = way.outcome or "completed"
-        return end_enrolments(link, and_(here.cohort, way.when), outcome, here.now, at=instant(way.at))
+        return ending(and_(here.cohort, way.when), way.outcome or "completed", at=instant(way.at))
     target = segment.spec.step(way.target)
-    return link.execute(
+    return (
         update(Enrolment)
         .where(here.cohort, way.when)
         .values(
@@ -105,8 +103,8 @@ def _take(link: Connection, segment: Segment, here: Here, way: Exit) -> int:
             occurrence=1,
             entered_at=instant(way.at),
             due_at=instant(target.due_on_entry(way.at, zone_of_enrolment(here.zone))),
+            deadline_at=None,
             listening=target.listens,
             claim=None,
         )
-        .execution_options(synchronize_session=False)
-    ).rowcount
+    )

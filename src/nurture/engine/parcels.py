@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,13 +15,16 @@ from sqlmodel import col
 from nurture.channels.base import Parcel
 from nurture.engine.live import Live
 from nurture.engine.permit import has_consent
+from nurture.engine.running import Run
 from nurture.language.conditions import BUILT_IN
+from nurture.mail.addresses import one_address
 from nurture.mail.compose import compose
 from nurture.mail.faults import MessageFault
 from nurture.mail.render import Brand, Renderer, RenderJob
 from nurture.mail.templates import Templates
 from nurture.program.load import House, Segment
 from nurture.records import Lead, Touch
+from nurture.records.types import CLAIM
 from nurture.steps import Audience, Email, Offer, Sending
 from nurture.tokens import Keys
 
@@ -36,13 +39,26 @@ def lead_data(row: Any, house: House) -> dict[str, Any]:
     """What a template may say of a lead: every declared field, None where it has nothing."""
     mapping = row._mapping
     known = {name: mapping[name] for name in (*BUILT_IN, "stage", "status", "owner", "source")}
-    return {**known, **{name: mapping["fields"].get(name) for name in house.program.fields}}
+    return {**known, **{name: _typed(kind, mapping["fields"].get(name)) for name, kind in house.program.fields.items()}}
+
+
+def _typed(kind: str, value: Any) -> Any:
+    """A date is kept as text, and is a date in a template."""
+    return date.fromisoformat(value) if kind == "date" and isinstance(value, str) else value
 
 
 LEAD_COLUMNS = [
     col(getattr(Lead, name))
     for name in (*BUILT_IN, "stage", "status", "owner", "source", "fields", "zone")
 ]
+
+
+_CLAIMED = (
+    select(col(Touch.id).label("touch"), col(Touch.content), has_consent("tracking").label("tracked"), *LEAD_COLUMNS)
+    .join_from(Touch, Lead, col(Lead.id) == col(Touch.lead_id))
+    .where(col(Touch.lease_owner) == CLAIM, col(Touch.state) == "claimed")
+    .order_by(col(Touch.id))
+)
 
 
 @dataclass
@@ -76,14 +92,8 @@ class Maker:
         self, link: Connection, segment: Segment, step: Sending, owner: str, now: datetime
     ) -> Made:
         """The parcels of what `owner` has claimed; a touch without an address has none."""
-        query = (
-            select(col(Touch.id).label("touch"), col(Touch.content), has_consent("tracking", now).label("tracked"), *LEAD_COLUMNS)
-            .join_from(Touch, Lead, col(Lead.id) == col(Touch.lead_id))
-            .where(col(Touch.lease_owner) == owner, col(Touch.state) == "claimed")
-            .order_by(col(Touch.id))
-        )  # fmt: skip
         made = Made()
-        for row in link.execute(query):
+        for row in Run(link, self.live, now, owner)(_CLAIMED):
             if row.email is None:
                 continue
             if isinstance(step, Audience):
@@ -136,4 +146,4 @@ class Maker:
             list_id=f"{segment.slug}.{domain}",
             unsubscribe_url=f"{renderer.public_url}/u/{self.keys.seal('unsubscribe', row.touch)}",
         )
-        return Parcel(row.touch, message_id, program.sender.address, row.email, payload), rendered.variant
+        return Parcel(row.touch, message_id, program.sender.address, one_address(row.email), payload), rendered.variant

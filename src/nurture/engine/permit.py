@@ -6,6 +6,7 @@ whichever commits first is seen by the other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,10 +32,11 @@ from nurture.dialects import greatest
 from nurture.engine.enrolling import suppressed
 from nurture.engine.live import Live
 from nurture.engine.planning import windowed
-from nurture.language.compiler import Scope, compile_condition
+from nurture.engine.running import Run
+from nurture.language.compiler import compile_condition
 from nurture.program.load import Segment
 from nurture.records import Consent, Control, Enrolment, Lead, Milestone, Touch
-from nurture.records.types import from_micros, micros, span_micros, to_micros
+from nurture.records.types import CLAIM, NOW, NOW_AT, from_micros, micros, span_micros
 from nurture.steps import Audience, Sending
 from nurture.windows import next_open
 from nurture.zones import day_begins, lead_country, lead_zone
@@ -54,23 +56,38 @@ class Verdict:
     next_at: datetime | None = None
 
 
-def judge(
-    link: Connection, live: Live, segment: Segment, step: Sending, owner: str, now: datetime
-) -> list[Verdict]:
-    """One verdict for each touch that `owner` has claimed on this step, under the locks of their leads."""
-    mine = and_(col(Touch.lease_owner) == owner, col(Touch.state) == "claimed", col(Touch.step) == step.id)
-    stopped = held(link, segment.slug)
-    leads = select(col(Touch.lead_id)).where(mine)
-    link.execute(select(col(Lead.id)).where(col(Lead.id).in_(leads)).order_by(col(Lead.id)).with_for_update())
-    reason, until = _reasons(live, segment, step, stopped, now)
-    query = (
-        select(col(Touch.id), reason, until)
+_MINE = and_(col(Touch.lease_owner) == CLAIM, col(Touch.state) == "claimed")
+_LOCK = (
+    select(col(Lead.id))
+    .where(col(Lead.id).in_(select(col(Touch.lead_id)).where(_MINE)))
+    .order_by(col(Lead.id))
+    .with_for_update()
+)
+
+
+def judge(run: Run, segment: Segment, step: Sending) -> list[Verdict]:
+    """One verdict for each touch that the run has claimed (as `lease_owner`), under the locks of their leads."""
+    stopped = held(run.link, segment.slug)
+    run(_LOCK)
+    higher = tuple(
+        sorted(s.slug for s in run.live.segments.values() if s.spec.priority > segment.spec.priority)
+    )
+    query = run.plan(("permit", segment.id, step.id, higher), lambda: _query(run.live, segment, step, higher))
+    verdicts = [_verdict(*row) for row in run(query)]
+    if stopped:
+        return [Verdict(verdict.touch, "planned", "paused") for verdict in verdicts]
+    return verdicts
+
+
+def _query(live: Live, segment: Segment, step: Sending, higher: Sequence[str]) -> Any:
+    said, until = _reasons(live, segment, step, higher)
+    return (
+        select(col(Touch.id), said, until)
         .join_from(Touch, Lead, col(Lead.id) == col(Touch.lead_id))
         .join(Enrolment, col(Enrolment.id) == col(Touch.enrolment_id))
-        .where(mine)
+        .where(_MINE)
         .order_by(col(Touch.id))
     )
-    return [_verdict(*row) for row in link.execute(query)]
 
 
 def held(link: Connection, slug: str) -> bool:
@@ -88,38 +105,36 @@ def _verdict(touch: int, said: str | None, until: int | None) -> Verdict:
 
 
 def _reasons(
-    live: Live, segment: Segment, step: Sending, stopped: bool, now: datetime
+    live: Live, segment: Segment, step: Sending, higher: Sequence[str]
 ) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """(`state:reason` or NULL for a permit, instant of the next try in microseconds) per touch."""
-    instant_now = literal(to_micros(now))
     message = not isinstance(step, Audience)
     marketing = step.purpose() == "marketing"
     refusals: list[tuple[ColumnElement[bool], str]] = [
         (col(Enrolment.ended_at).is_not(None), "cancelled:ended"),
-        (literal(stopped), "planned:paused"),
         (_lead_held(), "planned:paused"),
     ]
     if not (isinstance(step, Audience) and step.audience.verb == "remove"):
         refusals.append((suppressed(), "suppressed:suppressed"))
         refusals.append((col(Lead.email).is_(None), "suppressed:no_address"))
         if marketing:
-            refusals.append((~has_consent("mail", now), "suppressed:no_consent"))
-    refusals += [(holds, f"cancelled:{word}") for holds, word in _over(live, segment, now)]
+            refusals.append((~has_consent("mail"), "suppressed:no_consent"))
+    refusals += [(holds, f"cancelled:{word}") for holds, word in _over(live, segment)]
     if message and not step.repeats():
         refusals.append((_received_before(), "suppressed:already_received"))
-    late = instant_now > micros(col(Touch.allowed_at)) + span_micros(segment.spec.max_late.roughly)
+    late = NOW > micros(col(Touch.allowed_at)) + span_micros(segment.spec.max_late.roughly)
     refusals.append((late, "expired:late"))
     deferrals: list[tuple[ColumnElement[bool], str, ColumnElement[Any]]] = []
     if windowed(step):
         zone, country = lead_zone(live.house.program.zone), lead_country(live.house.program.country)
         window = segment.window(live.house)
-        opens = func.coalesce(next_open(window, instant_now, zone, country), instant_now)
-        deferrals.append((opens > instant_now, "planned:window", opens))
-        wanted = _wanted_by_higher(live, segment, now)
+        opens = func.coalesce(next_open(window, NOW, zone, country), NOW)
+        deferrals.append((opens > NOW, "planned:window", opens))
+        wanted = _wanted_by_higher(higher)
         if wanted is not None:
-            tomorrow = day_begins(instant_now, zone, 1)
+            tomorrow = day_begins(NOW, zone, 1)
             deferrals.append((wanted, "planned:priority", _opening(window, tomorrow, zone, country)))
-        full, free = _cap(live, now)
+        full, free = _cap(live)
         deferrals.append((full, "planned:cap", _opening(window, free, zone, country)))
     said = case(
         *[(holds, literal(word)) for holds, word in refusals],
@@ -140,19 +155,19 @@ def _lead_held() -> ColumnElement[bool]:
     return select(1).where(col(Control.scope) == scope).correlate(Lead).exists()
 
 
-def has_consent(purpose: str, now: datetime) -> ColumnElement[bool]:
+def has_consent(purpose: str) -> ColumnElement[bool]:
     """Whether the lead has a valid basis for `mail` or `tracking`: given, not withdrawn, not run out."""
     valid = (
         (col(Consent.lead_id) == col(Lead.id))
         & (col(Consent.purpose) == purpose)
-        & (col(Consent.given_at) <= now)
+        & (col(Consent.given_at) <= NOW_AT)
         & col(Consent.withdrawn_at).is_(None)
-        & (col(Consent.expires_at).is_(None) | (col(Consent.expires_at) > now))
+        & (col(Consent.expires_at).is_(None) | (col(Consent.expires_at) > NOW_AT))
     )
     return select(1).where(valid).correlate(Lead).exists()
 
 
-def _over(live: Live, segment: Segment, now: datetime) -> list[tuple[ColumnElement[bool], str]]:
+def _over(live: Live, segment: Segment) -> list[tuple[ColumnElement[bool], str]]:
     """Objective reached or leave rule true by now, even if nobody has settled it yet."""
     found: list[tuple[ColumnElement[bool], str]] = []
     spec = segment.spec
@@ -168,8 +183,7 @@ def _over(live: Live, segment: Segment, now: datetime) -> list[tuple[ColumnEleme
         )
         found.append((reached.exists(), "objective"))
     if spec.leave is not None:
-        scope: Scope = live.scope(now, segment)
-        found.append((compile_condition(spec.leave, scope), "left"))
+        found.append((compile_condition(spec.leave, live.scope(segment)), "left"))
     return found
 
 
@@ -184,9 +198,8 @@ def _received_before() -> ColumnElement[bool]:
     return select(1).select_from(other).where(same).correlate(Touch).exists()
 
 
-def _wanted_by_higher(live: Live, segment: Segment, now: datetime) -> ColumnElement[bool] | None:
+def _wanted_by_higher(higher: Sequence[str]) -> ColumnElement[bool] | None:
     """A sequence of higher priority wants this lead: it stands due there on a step that sends."""
-    higher = [slug for slug, other in live.segments.items() if other.spec.priority > segment.spec.priority]
     if not higher:
         return None
     other = aliased(Touch)
@@ -195,24 +208,23 @@ def _wanted_by_higher(live: Live, segment: Segment, now: datetime) -> ColumnElem
         col(other.sequence).in_(higher),
         col(other.kind) != "audience",
         col(other.state).in_(("planned", "claimed", "retry_wait", "sending")),
-        col(other.due_at) <= now,
+        col(other.due_at) <= NOW_AT,
     )
     return select(1).select_from(other).where(waiting).correlate(Touch).exists()
 
 
-def _cap(live: Live, now: datetime) -> tuple[ColumnElement[bool], ColumnElement[Any]]:
+def _cap(live: Live) -> tuple[ColumnElement[bool], ColumnElement[Any]]:
     """(the lead has had its share, the first instant at which it may have more), across all sequences."""
-    caps, instant_now = live.house.program.caps, literal(to_micros(now))
+    caps = live.house.program.caps
     zone = lead_zone(live.house.program.zone)
     full: list[ColumnElement[bool]] = [false()]
-    free: list[ColumnElement[Any]] = [instant_now]
+    free: list[ColumnElement[Any]] = [NOW]
     if caps.per_day:
-        today = _sent_since(day_begins(instant_now, zone))
+        today = _sent_since(day_begins(NOW, zone))
         full.append(today >= caps.per_day)
-        free.append(case((today >= caps.per_day, day_begins(instant_now, zone, 1)), else_=instant_now))
+        free.append(case((today >= caps.per_day, day_begins(NOW, zone, 1)), else_=NOW))
     if caps.per_7_days:
-        since = literal(to_micros(now - WEEK) + 1)
-        week = _sent_since(since)
+        week = _sent_since(NOW - span_micros(WEEK) + 1)
         other = aliased(Touch)
         nth = (
             select(micros(col(other.sending_at)) + span_micros(WEEK))
@@ -225,7 +237,7 @@ def _cap(live: Live, now: datetime) -> tuple[ColumnElement[bool], ColumnElement[
             .scalar_subquery()
         )
         full.append(week >= caps.per_7_days)
-        free.append(case((week >= caps.per_7_days, nth), else_=instant_now))
+        free.append(case((week >= caps.per_7_days, nth), else_=NOW))
     return or_(*full), greatest(*free)
 
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, func, literal, select, update
+from sqlalchemy import Connection, Select, and_, func, select, update
 from sqlmodel import col
 
-from nurture.dialects import upsert
 from nurture.engine import scoring
 from nurture.engine.enrolling import belongs, holding_rule
+from nurture.engine.lifecycle import hold, release
 from nurture.engine.live import Library, Live
+from nurture.engine.running import Run
 from nurture.language.compiler import turning
 from nurture.program.load import House, Loaded, Segment, content_hash
 from nurture.records import Enrolment, Holding, Lead, ProgramVersion, SequenceVersion, Touch
-from nurture.records.types import Instant
-from nurture.worklist import put_work
+from nurture.worklist import put_work, work_for
 
 
 @dataclass
@@ -65,7 +65,7 @@ def publish(link: Connection, library: Library, loaded: Loaded, slugs: list[str]
     if result.program_changed:
         live = library.live(link)
         if result.program_number > 1:
-            scoring.rescore_everybody(link, live.house, now)
+            scoring.rescore_everybody(Run(link, live, now))
             result.rescored = link.execute(select(func.count()).select_from(Lead)).scalar_one()
         else:
             put_work(link, select(col(Lead.id)), now)
@@ -122,18 +122,18 @@ def _publish_segment(link: Connection, library: Library, segment: Segment, now: 
 def _mark_existing(link: Connection, live: Live, segment: Segment, effect: Effect, now: datetime) -> None:
     """Whoever matches already is remembered as matching, so that only a later transition enrols; or is let in."""
     rule = holding_rule(segment.slug)
-    match = belongs(live, segment, now)
+    match = belongs(live, segment)
+    run = Run(link, live, now)
     held = select(1).where(col(Holding.lead_id) == col(Lead.id), col(Holding.rule) == rule).correlate(Lead).exists()
     new: Select[Any] = select(col(Lead.id)).where(match, ~held)
-    effect.matching = link.execute(select(func.count()).select_from(new.subquery())).scalar_one()
+    effect.matching = run(select(func.count()).select_from(new.subquery())).scalar_one()
     if effect.existing:
         effect.entering = effect.matching
-        put_work(link, new, now)
+        run(work_for(new))
     else:
-        rows = new.add_columns(literal(rule), literal(now, Instant()))
-        link.execute(upsert(link)(Holding).from_select(["lead_id", "rule", "since"], rows).on_conflict_do_nothing())
+        run(hold(rule, new))
     over = select(col(Lead.id)).where(~match)
-    link.execute(delete(Holding).where(col(Holding.rule) == rule, col(Holding.lead_id).in_(over)))
+    run(release(rule, over))
 
 
 def _wake_exhausted(link: Connection, now: datetime) -> None:
@@ -148,5 +148,4 @@ def _wake_exhausted(link: Connection, now: datetime) -> None:
         update(Enrolment)
         .where(idle, ~touched.correlate(Enrolment).exists())
         .values(due_at=now)
-        .execution_options(synchronize_session=False)
     )

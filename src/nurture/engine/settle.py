@@ -10,17 +10,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, delete, func, null, select, update
+from sqlalchemy import Integer, and_, bindparam, case, delete, func, null, select, update
 from sqlmodel import col
 
 from nurture.engine import handoffs, lifecycle, scoring
-from nurture.engine.ending import end_enrolments
-from nurture.engine.enrolling import enrol, suppressed, unsettled_before
+from nurture.engine.ending import Ending, end, ending
+from nurture.engine.enrolling import enrol, suppressed
 from nurture.engine.live import Live
+from nurture.engine.running import CLAIMED, Run
+from nurture.engine.scoring import FRESH
 from nurture.language.compiler import compile_condition, turn, turning
 from nurture.language.conditions import Condition
+from nurture.program.load import Segment
 from nurture.records import Enrolment, Event, Lead, Milestone, Work
-from nurture.records.types import instant, micros
+from nurture.records.types import CLAIM, NOW_AT, instant, micros
 from nurture.zones import know_zones, lead_zone
 
 #: Leads that one transaction settles.
@@ -49,108 +52,122 @@ class SettleReport:
         self.handoffs += other.handoffs
 
 
-def claim_due(link: Connection, claim: str, now: datetime, limit: int = BATCH) -> int:
-    """Take up to `limit` leads whose time has come; how many. Two settlers never take the same."""
-    due = (
-        select(col(Work.lead_id))
-        .where(col(Work.due_at) <= now, col(Work.claim).is_(None))
-        .order_by(col(Work.due_at))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+_DUE = (
+    select(col(Work.lead_id))
+    .where(col(Work.due_at) <= NOW_AT, col(Work.claim).is_(None))
+    .order_by(col(Work.due_at))
+    .limit(bindparam("at_most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_TAKE = update(Work).where(col(Work.lead_id).in_(_DUE)).values(claim=CLAIM)
+_COUNT = select(func.count()).select_from(CLAIMED.subquery())
+_LOCK = select(col(Lead.id)).where(col(Lead.id).in_(CLAIMED)).order_by(col(Lead.id)).with_for_update()
+_WAKE = (
+    update(Enrolment)
+    .where(
+        col(Enrolment.lead_id).in_(CLAIMED),
+        col(Enrolment.listening),
+        col(Enrolment.ended_at).is_(None),
+        col(Enrolment.due_at) > NOW_AT,
     )
-    return link.execute(update(Work).where(col(Work.lead_id).in_(due)).values(claim=claim)).rowcount
+    .values(due_at=NOW_AT)
+)
+_TAKEN_IN = update(Event).where(col(Event.lead_id).in_(CLAIMED), FRESH).values(settled_at=NOW_AT)
+_MINE = col(Work.claim) == CLAIM
+_UNPLANNED = update(Work).where(_MINE).values(due_at=_NEVER)
+_DROP = delete(Work).where(_MINE, col(Work.due_at) >= _NEVER)
+_GIVE_BACK = update(Work).where(_MINE).values(claim=None)
 
 
-def claim_lead(link: Connection, claim: str, lead: int) -> None:
+def claim_due(run: Run, limit: int = BATCH) -> int:
+    """Take up to `limit` leads whose time has come; how many. Two settlers never take the same."""
+    return int(run(_TAKE, at_most=limit).rowcount)
+
+
+def claim_lead(run: Run, lead: int) -> None:
     """Take this one lead, whose work row the caller has just written in the same transaction."""
-    link.execute(update(Work).where(col(Work.lead_id) == lead).values(claim=claim))
+    run(update(Work).where(col(Work.lead_id) == lead).values(claim=CLAIM))
 
 
-def settle(link: Connection, live: Live, claim: str, now: datetime) -> SettleReport:
+def settle(run: Run) -> SettleReport:
     """Everything that follows for the claimed leads; ends the claim."""
-    leads = select(col(Work.lead_id)).where(col(Work.claim) == claim)
-    report = SettleReport(looked_at=link.execute(select(func.count()).select_from(leads.subquery())).scalar_one())
+    live = run.live
+    report = SettleReport(looked_at=run(_COUNT).scalar_one())
     if not report.looked_at:
         return report
-    link.execute(select(col(Lead.id)).where(col(Lead.id).in_(leads)).order_by(col(Lead.id)).with_for_update())
-    zones = select(lead_zone(live.house.program.zone)).where(col(Lead.id).in_(leads)).distinct()
-    know_zones(link, link.execute(zones).scalars())
-    scoring.score(link, live.house, leads, now)
-    report.mql = lifecycle.become_mql(link, live.house, leads, now)
-    report.milestones.update(lifecycle.reach_milestones(link, live.house, leads, now))
-    report.handoffs = handoffs.decide(link, live.house, col(Milestone.lead_id).in_(leads), now)
-    report.left = _leave(link, live, leads, now)
-    _wake(link, leads, now)
+    run(_LOCK)
+    default = live.house.program.zone
+    zones = run.plan(("zones",), lambda: select(lead_zone(default)).where(col(Lead.id).in_(CLAIMED)).distinct())
+    know_zones(run.link, run(zones).scalars())
+    scoring.score(run)
+    report.mql = lifecycle.become_mql(run)
+    report.milestones.update(lifecycle.reach_milestones(run))
+    report.handoffs = handoffs.decide(run, "claimed", CLAIMED)
+    report.left = _leave(run)
+    run(_WAKE)
     for segment in live.segments.values():
-        entered = enrol(link, live, segment, leads, now)
+        entered = enrol(run, segment)
         if entered:
             report.enrolled[segment.slug] += entered
     if report.enrolled:  # being in one sequence may be a reason to leave another
-        report.left += _leave(link, live, leads, now)
-    link.execute(
-        update(Event).where(col(Event.lead_id).in_(leads), unsettled_before(now)).values(settled_at=now)
-    )
-    _recheck(link, live, claim, now)
+        report.left += _leave(run)
+    run(_TAKEN_IN)
+    _recheck(run)
     return report
 
 
-def _leave(link: Connection, live: Live, leads: Select[Any], now: datetime) -> int:
+def _leave(run: Run) -> int:
     """Objective before leave: a lead that asked for a demo has succeeded, whatever else holds."""
     left = 0
-    among = col(Enrolment.lead_id).in_(leads)
-    for segment in live.versions(link):
-        here = and_(among, col(Enrolment.version_id) == segment.id)
-        if segment.spec.objective:
-            reached = select(1).where(
-                col(Milestone.lead_id) == col(Enrolment.lead_id),
-                col(Milestone.name) == segment.spec.objective,
-                col(Milestone.reached_at) >= col(Enrolment.started_at),
-            )
-            left += end_enrolments(link, and_(here, reached.correlate(Enrolment).exists()), "objective", now)
-        lead = select(1).where(col(Lead.id) == col(Enrolment.lead_id))
-        barred = lead.where(suppressed()).correlate(Enrolment).exists()
-        left += end_enrolments(link, and_(here, barred), "suppressed", now)
-        if segment.spec.leave is not None:
-            scope = live.scope(now, segment)
-            leaving = lead.where(compile_condition(segment.spec.leave, scope)).correlate(Enrolment).exists()
-            left += end_enrolments(link, and_(here, leaving), "left", now)
+    for segment in run.live.versions(run.link):
+        for how in run.plan(("leave", segment.id), lambda segment=segment: _endings(run.live, segment)):  # type: ignore[misc]
+            left += end(run, how)
     return left
 
 
-def _wake(link: Connection, leads: Select[Any], now: datetime) -> None:
-    """Steps that listen look again now, since something happened."""
-    listening = and_(
-        col(Enrolment.lead_id).in_(leads),
-        col(Enrolment.listening),
-        col(Enrolment.ended_at).is_(None),
-        col(Enrolment.due_at) > now,
-    )
-    link.execute(update(Enrolment).where(listening).values(due_at=now))
+def _endings(live: Live, segment: Segment) -> list[Ending]:
+    here = and_(col(Enrolment.lead_id).in_(CLAIMED), col(Enrolment.version_id) == segment.id)
+    lead = select(1).where(col(Lead.id) == col(Enrolment.lead_id))
+    found = []
+    if segment.spec.objective:
+        reached = select(1).where(
+            col(Milestone.lead_id) == col(Enrolment.lead_id),
+            col(Milestone.name) == segment.spec.objective,
+            col(Milestone.reached_at) >= col(Enrolment.started_at),
+        )
+        found.append(ending(and_(here, reached.correlate(Enrolment).exists()), "objective"))
+    found.append(ending(and_(here, lead.where(suppressed()).correlate(Enrolment).exists()), "suppressed"))
+    if segment.spec.leave is not None:
+        leaving = lead.where(compile_condition(segment.spec.leave, live.scope(segment)))
+        found.append(ending(and_(here, leaving.correlate(Enrolment).exists()), "left"))
+    return found
 
 
-def _recheck(link: Connection, live: Live, claim: str, now: datetime) -> None:
+def _recheck(run: Run) -> None:
     """Plan the next look at each lead: when an event ripens, or when time alone turns a condition."""
+    run(_UNPLANNED)
+    versions = tuple(sorted(segment.id for segment in run.live.segments.values()))
+    for look in run.plan(("recheck", versions), lambda: _looks(run.live)):
+        run(look)
+    run(_DROP)
+    run(_GIVE_BACK)
+
+
+def _looks(live: Live) -> list[Any]:
+    """One statement for each reason to look again: SQLite's parser has a small stack."""
     ripening = (
         select(func.min(micros(col(Event.ripe_at))))
-        .where(col(Event.lead_id) == col(Lead.id), col(Event.settled_at).is_(None), col(Event.ripe_at) > now)
+        .where(col(Event.lead_id) == col(Lead.id), col(Event.settled_at).is_(None), col(Event.ripe_at) > NOW_AT)
         .correlate(Lead)
         .scalar_subquery()
     )
-    rested = case((col(Lead.rests_until) > now, micros(col(Lead.rests_until))), else_=null())
-    scope = live.scope(now)
-    looks = [ripening, rested, *(turn(part, scope) for part in sorted(_turning(live), key=repr))]
-    mine = col(Work.claim) == claim
-    link.execute(update(Work).where(mine).values(due_at=_NEVER))
-    for look in looks:  # one statement each: SQLite's parser has a small stack
+    rested = case((col(Lead.rests_until) > NOW_AT, micros(col(Lead.rests_until))), else_=null())
+    scope = live.scope()
+    found = []
+    for look in (ripening, rested, *(turn(part, scope) for part in sorted(_turning(live), key=repr))):
         at = select(look).where(col(Lead.id) == col(Work.lead_id)).correlate(Work).scalar_subquery()
-        link.execute(
-            update(Work)
-            .where(mine, micros(col(Work.due_at)) > at)
-            .values(due_at=instant(at))
-            .execution_options(synchronize_session=False)
-        )
-    link.execute(delete(Work).where(mine, col(Work.due_at) >= _NEVER))
-    link.execute(update(Work).where(mine).values(claim=None))
+        found.append(update(Work).where(_MINE, micros(col(Work.due_at)) > at).values(due_at=instant(at)))
+    return found
 
 
 def _turning(live: Live) -> set[Condition]:

@@ -11,10 +11,11 @@ from sqlmodel import col
 
 from nurture.engine.live import Live
 from nurture.engine.parcels import LEAD_COLUMNS, lead_data
+from nurture.engine.running import Run
 from nurture.errors import NotFound
 from nurture.language.compiler import compile_condition
 from nurture.language.conditions import GRADES
-from nurture.language.scores import engagement_at, faded, score_at
+from nurture.language.scores import faded, score
 from nurture.records import (
     Enrolment,
     Event,
@@ -95,7 +96,7 @@ def find_lead(link: Connection, who: str) -> int:
 def tell(link: Connection, live: Live, lead: int, now: datetime) -> Story:
     """The story of `lead` as of `now`. Raises NotFound."""
     query = select(
-        *LEAD_COLUMNS, score_at(now).label("score"), col(Lead.fit), engagement_at(now).label("engagement"), col(Lead.fit_points)
+        *LEAD_COLUMNS, score(literal(to_micros(now))).label("score"), col(Lead.fit)
     ).where(col(Lead.id) == lead)  # fmt: skip
     row = link.execute(query).one_or_none()
     if row is None:
@@ -133,12 +134,13 @@ def _lines(link: Connection, live: Live, lead: int, now: datetime) -> list[Score
         ScoreLine(rule, float(rest), at, float(points), counted != points)
         for rule, rest, at, points, counted in link.execute(entries)
     ]
-    scope = live.scope(now)
+    run = Run(link, live, now)
+    scope = live.scope()
     for rule in live.house.scoring.fit:
         if not rule.points:
             continue
         holds = select(col(Lead.id)).where(col(Lead.id) == lead, compile_condition(rule.when, scope))
-        if link.execute(holds).first():
+        if run(holds).first():
             lines.append(ScoreLine(rule.rule, rule.points, None, rule.points))
     return lines
 

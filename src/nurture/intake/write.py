@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from sqlmodel import SQLModel
 
 from nurture.dialects import upsert
@@ -35,9 +35,10 @@ __all__ = [
 #: Bytes of an event's data as JSON.
 MAX_DATA = 16_384
 #: Events after which a person is never written to again.
-GOODBYES = {"unsubscribed": "unsubscribed", "complained": "complained"}
+GOODBYES = ("unsubscribed", "complained")
 _EVENT = SQLModel.metadata.tables["event"]
 _LEAD = SQLModel.metadata.tables["lead"]
+_CONSENT = SQLModel.metadata.tables["consent"]
 _SUPPRESSION = SQLModel.metadata.tables["suppression"]
 
 
@@ -127,9 +128,7 @@ def put_events(link: Connection, events: Sequence[NewEvent]) -> list[int]:
         ids = sorted({event.lead_id for event in fresh})
         link.execute(select(_LEAD.c.id).where(_LEAD.c.id.in_(ids)).order_by(_LEAD.c.id).with_for_update())
     statement = (
-        upsert(link)(_EVENT)
-        .on_conflict_do_nothing(index_elements=["source", "key"])
-        .returning(_EVENT.c.id)
+        upsert(link)(_EVENT).on_conflict_do_nothing(index_elements=["source", "key"]).returning(_EVENT.c.id)
     )
     ids = list(link.execute(statement, [event.row() for event in fresh]).scalars())
     _goodbyes(link, fresh)
@@ -146,18 +145,19 @@ def _known_keys(link: Connection, events: Sequence[NewEvent]) -> set[tuple[str, 
 
 
 def _goodbyes(link: Connection, events: Sequence[NewEvent]) -> None:
-    """Whoever said goodbye elsewhere is not written to here."""
+    """Whoever said goodbye elsewhere is not written to here: suppressed, and consents withdrawn."""
     said = [event for event in events if event.name in GOODBYES]
     if not said:
         return
-    known = select(_LEAD.c.id, _LEAD.c.email).where(_LEAD.c.id.in_([event.lead_id for event in said]))
+    leads = sorted({event.lead_id for event in said})
+    known = select(_LEAD.c.id, _LEAD.c.email).where(_LEAD.c.id.in_(leads))
     emails: dict[int, str | None] = {row.id: row.email for row in link.execute(known)}
     rows = [
-        {
-            "kind": "address" if emails[event.lead_id] else "lead",
-            "value": emails[event.lead_id] or str(event.lead_id),
-            "reason": GOODBYES[event.name], "source": event.source, "at": event.occurred_at,
-        }
+        {"kind": kind, "value": value, "reason": event.name, "source": event.source, "at": event.occurred_at}
         for event in said
-    ]  # fmt: skip
+        for kind, value in (("lead", str(event.lead_id)), ("address", emails[event.lead_id]))
+        if value
+    ]
     link.execute(upsert(link)(_SUPPRESSION).on_conflict_do_nothing(index_elements=["kind", "value"]), rows)
+    theirs = _CONSENT.c.lead_id.in_(leads) & _CONSENT.c.withdrawn_at.is_(None)
+    link.execute(update(_CONSENT).where(theirs).values(withdrawn_at=said[0].recorded_at))

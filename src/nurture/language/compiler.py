@@ -6,8 +6,8 @@ An unknown value makes a comparison false. `turns` says when time alone may chan
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -29,9 +29,9 @@ from sqlmodel import col
 from nurture.durations import Duration
 from nurture.folding import fold
 from nurture.language import conditions as c
-from nurture.language.scores import score_at
+from nurture.language.scores import score
 from nurture.records import Enrolment, Event, Lead, LeadTag, Touch
-from nurture.records.types import micros, span_micros, to_micros
+from nurture.records.types import NOW, NOW_AT, micros, span_micros
 
 CLICKS = ("email_clicked", "offer_viewed")
 
@@ -44,20 +44,15 @@ class Scope:
     standing rule. `enrolled`: the row of `enrolment` is at hand, for `clicked:` and `since: step`.
     """
 
-    now: datetime
     fields: Mapping[str, str]
     sequence: str | None = None
     segment: c.Condition | None = None
     enrolled: bool = False
     recorded_by: SQLColumnExpression[Any] | None = None
 
-    def at(self, now: datetime) -> Scope:
-        """The same, at another instant."""
-        return replace(self, now=now)
-
 
 def compile_condition(condition: c.Condition, scope: Scope) -> ColumnElement[bool]:
-    """True for the leads of which `condition` holds at `scope.now`; never NULL."""
+    """True for the leads of which `condition` holds at the run's instant (the parameter NOW); never NULL."""
     match condition:
         case c.All(parts):
             return and_(true(), *(compile_condition(part, scope) for part in parts))
@@ -95,7 +90,7 @@ def _known(comparison: ColumnElement[bool]) -> ColumnElement[bool]:
 def _compare(test: c.Field, scope: Scope) -> ColumnElement[bool]:
     name, value = test.name, test.value
     if name == "score":
-        return _OPERATORS[test.operator](score_at(scope.now), value)
+        return _OPERATORS[test.operator](score(), value)
     if name == "fit":
         grades = tuple(c.GRADE_OF[v] for v in value) if isinstance(value, tuple) else c.GRADE_OF.get(value, value)
         return _OPERATORS[test.operator](col(Lead.fit), grades)
@@ -153,11 +148,11 @@ def event_matches(did: c.Did) -> ColumnElement[bool]:
 
 def _events(did: c.Did, scope: Scope) -> Select[Any]:
     """The lead's events that count for `did`, without a column list."""
-    rows = select(1).where(col(Event.lead_id) == col(Lead.id), event_matches(did), col(Event.ripe_at) <= scope.now)
+    rows = select(1).where(col(Event.lead_id) == col(Lead.id), event_matches(did), col(Event.ripe_at) <= NOW_AT)
     if did.within is not None:
-        rows = rows.where(col(Event.occurred_at) > scope.now - did.within.roughly)
+        rows = rows.where(micros(col(Event.occurred_at)) > NOW - span_micros(did.within.roughly))
     if isinstance(did.since, Duration):
-        rows = rows.where(col(Event.occurred_at) > scope.now - did.since.roughly)
+        rows = rows.where(micros(col(Event.occurred_at)) > NOW - span_micros(did.since.roughly))
     elif did.since == "step":
         rows = rows.where(col(Event.recorded_at) >= col(Enrolment.entered_at))
     elif did.since == "enrolment":
@@ -189,7 +184,7 @@ def _answered(step: str, how: str, scope: Scope) -> ColumnElement[bool]:
             col(Touch.step) == step,
             col(Event.name).in_(names),
             col(Event.actor) == "person",
-            col(Event.ripe_at) <= scope.now,
+            col(Event.ripe_at) <= NOW_AT,
         )
     )
     if scope.recorded_by is not None:
@@ -219,5 +214,4 @@ def turn(part: c.Condition, scope: Scope) -> ColumnElement[int]:
         leaving = func.min(micros(col(Event.occurred_at))) + literal(span_micros(part.within.roughly))
         return _events(part, scope).with_only_columns(leaving).correlate(Lead).scalar_subquery()
     assert isinstance(part, c.Field)
-    tomorrow = literal(to_micros(scope.now + timedelta(days=1)))
-    return case((score_at(scope.now) >= part.value, tomorrow), else_=None)
+    return case((score() >= part.value, NOW + span_micros(timedelta(days=1))), else_=None)

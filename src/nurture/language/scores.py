@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Float, Integer, SQLColumnExpression, case, cast, func, literal, select
@@ -10,7 +9,7 @@ from sqlmodel import col
 
 from nurture.dialects import greatest, least
 from nurture.records import Lead, ScoreSum
-from nurture.records.types import micros, to_micros
+from nurture.records.types import NOW, micros
 
 HOUR = 3_600_000_000
 #: 2 ** -200 of anything is nothing; PostgreSQL raises when a power underflows.
@@ -26,15 +25,15 @@ def faded(
     return case((half_life_hours <= 0, points), else_=points * func.power(literal(2.0), -bounded))
 
 
-def engagement_at(now: datetime) -> ColumnElement[float]:
-    """The sum of a lead's faded engagement points, unrounded."""
-    here = faded(col(ScoreSum.total), micros(col(ScoreSum.as_of)), literal(to_micros(now)), col(ScoreSum.half_life_hours))
+def engagement(at: ColumnElement[int] = NOW) -> ColumnElement[float]:
+    """The sum of a lead's engagement points faded to `at`, unrounded."""
+    here = faded(col(ScoreSum.total), micros(col(ScoreSum.as_of)), at, col(ScoreSum.half_life_hours))
     total = select(func.coalesce(func.sum(here), 0.0)).where(col(ScoreSum.lead_id) == col(Lead.id))
     return total.correlate(Lead).scalar_subquery()
 
 
-def score_at(now: datetime) -> ColumnElement[int]:
-    """The single score: engagement plus fit points, rounded half up after a millionth's tolerance, within 0 to 100."""
-    raw = engagement_at(now) + col(Lead.fit_points)
+def score(at: ColumnElement[int] = NOW) -> ColumnElement[int]:
+    """The single score at an instant: engagement plus fit points, rounded half up after a millionth's tolerance, within 0 to 100."""
+    raw = engagement(at) + col(Lead.fit_points)
     rounded = func.floor(raw + 0.500001)
     return cast(least(greatest(rounded, literal(0.0)), literal(100.0)), Integer)

@@ -29,6 +29,7 @@ class Enrolment(SQLModel, table=True):
         UniqueConstraint("lead_id", "sequence", "rotation"),
         Index("uq_enrolment_live", "lead_id", "sequence", unique=True, postgresql_where=_LIVE, sqlite_where=_LIVE),
         Index("ix_enrolment_due", "sequence", "due_at", "version_id", "step"),
+        Index("ix_enrolment_version", "version_id", postgresql_where=_LIVE, sqlite_where=_LIVE),
         Index("ix_enrolment_claim", "claim", postgresql_where=_CLAIMED, sqlite_where=_CLAIMED),
     )
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ColumnElement, Dialect, Integer, TypeDecorator, type_coerce
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Dialect,
+    Integer,
+    String,
+    TypeDecorator,
+    bindparam,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
@@ -23,6 +34,12 @@ _MICROSECOND = timedelta(microseconds=1)
 Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 #: 64-bit keys; SQLite's rowid alias needs the plain word INTEGER.
 BigKey = BigInteger().with_variant(Integer(), "sqlite")
+
+
+#: The instant of a run, in microseconds. Statements of the engine are built once and run with it as a parameter.
+NOW: BindParameter[int] = bindparam("at_now", type_=BigInteger)
+#: The claim of a run: its rows of `work`, `enrolment` or `touch`.
+CLAIM: BindParameter[str] = bindparam("at_claim", type_=String)
 
 
 def to_micros(instant: datetime) -> int:
@@ -63,3 +80,7 @@ def micros(instant: Any) -> ColumnElement[int]:
 def instant(number: ColumnElement[int]) -> ColumnElement[datetime]:
     """An integer expression as the instant it is."""
     return type_coerce(number, Instant)
+
+
+#: The instant of a run, as an instant.
+NOW_AT = instant(NOW)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
-from sqlalchemy import ColumnElement, Connection, SQLColumnExpression, and_, literal, select, true
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, select, true
 from sqlmodel import col
 
 from nurture.durations import Duration, parse_duration
@@ -16,7 +15,7 @@ from nurture.language.compiler import Scope, compile_condition
 from nurture.language.conditions import Condition
 from nurture.language.source import Written
 from nurture.records import Enrolment, Lead
-from nurture.records.types import micros, to_micros
+from nurture.records.types import CLAIM, micros
 from nurture.zones import lead_zone
 
 #: A duration in YAML.
@@ -35,14 +34,11 @@ class Exit:
 
 @dataclass(frozen=True)
 class Here:
-    """A cohort standing due on a step, and what the step may need to know.
+    """A step of a published version, and what it may need to know. Run and instant are parameters (CLAIM, NOW).
 
-    `following`: the step after this one in the list, or None. `hand_off(link)` decides the milestones that the step
-    wrote. `library`: the offers, best first.
+    `following`: the step after this one in the list, or None. `library`: the offers, best first.
     """
 
-    run_id: str
-    now: datetime
     sequence: str
     version_id: int
     step: str
@@ -51,12 +47,11 @@ class Here:
     scope: Scope
     language: str
     library: Sequence[Mapping[str, Any]] = ()
-    hand_off: Callable[[Connection], None] | None = None
 
     @property
     def cohort(self) -> ColumnElement[bool]:
         """The rows of `enrolment` that this run has claimed and that still stand here."""
-        return and_(col(Enrolment.claim) == self.run_id, col(Enrolment.step) == self.step)
+        return and_(col(Enrolment.claim) == CLAIM, col(Enrolment.step) == self.step)
 
     @property
     def entered(self) -> ColumnElement[int]:
@@ -68,19 +63,13 @@ class Here:
         return micros(col(Enrolment.due_at))
 
     @property
-    def instant(self) -> ColumnElement[int]:
-        return literal(to_micros(self.now))
-
-    @property
     def clock(self) -> ColumnElement[str]:
         """The zone of an enrolment's lead."""
         return zone_of_enrolment(self.zone)
 
     def holds(self, condition: Condition, recorded_by: SQLColumnExpression[Any] | None = None) -> ColumnElement[bool]:
         """Whether `condition` holds for an enrolment's lead."""
-        scope = Scope(
-            self.now, self.scope.fields, self.sequence, self.scope.segment, enrolled=True, recorded_by=recorded_by
-        )
+        scope = replace(self.scope, enrolled=True, recorded_by=recorded_by)
         lead = select(1).where(col(Lead.id) == col(Enrolment.lead_id), compile_condition(condition, scope))
         return lead.correlate_except(Lead).exists()
 
@@ -100,6 +89,8 @@ class Step(Written):
     sends: ClassVar[bool] = False
     #: True for steps that an event may wake.
     listens: ClassVar[bool] = False
+    #: True for steps that reach milestones, which sales' gate then decides.
+    calls_sales: ClassVar[bool] = False
     #: True for steps that may have no step after them.
     ends: ClassVar[bool] = False
 
@@ -129,8 +120,9 @@ class Step(Written):
         """When a lead that enters at `entered` is acted on first."""
         return entered
 
-    def perform(self, link: Connection, here: Here) -> None:
-        """What the step writes for its cohort before anybody leaves."""
+    def writes(self, here: Here) -> list[Any]:
+        """The statements that the step runs for its cohort before anybody leaves."""
+        return []
 
     def exits(self, here: Here) -> list[Exit]:
         """The ways out, tried in order; a lead takes the first that holds."""

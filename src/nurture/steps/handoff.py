@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Connection, literal, select, true
+from sqlalchemy import ColumnElement, literal, select, true
 from sqlmodel import col
 
-from nurture.dialects import upsert
+from nurture.dialects import new_rows
 from nurture.records import Enrolment, Milestone
-from nurture.records.types import Instant
+from nurture.records.types import NOW_AT
 from nurture.steps.base import Exit, Here, Step
 
 
@@ -17,6 +17,7 @@ class HandOff(Step):
     """`{id: rep, handoff: engaged_evaluator, passed: done, refused: done}`: names a milestone of lifecycle.yaml."""
 
     kind_word: ClassVar[str] = "handoff"
+    calls_sales: ClassVar[bool] = True
     handoff: str
     passed: str | None = None
     refused: str | None = None
@@ -28,14 +29,9 @@ class HandOff(Step):
     def goes_on(self) -> bool:
         return self.next is None and (self.passed is None or self.refused is None)
 
-    def perform(self, link: Connection, here: Here) -> None:
-        rows = select(
-            col(Enrolment.lead_id), literal(self.handoff), literal(here.now, Instant()), -col(Enrolment.id)
-        ).where(here.cohort)
-        columns = ["lead_id", "name", "reached_at", "event_id"]
-        link.execute(upsert(link)(Milestone).from_select(columns, rows).on_conflict_do_nothing())
-        if here.hand_off is not None:
-            here.hand_off(link)
+    def writes(self, here: Here) -> list[Any]:
+        rows = select(col(Enrolment.lead_id), literal(self.handoff), NOW_AT, -col(Enrolment.id)).where(here.cohort)
+        return [new_rows(Milestone, ["lead_id", "name", "reached_at", "event_id"], rows)]
 
     def exits(self, here: Here) -> list[Exit]:
         return [

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, delete, literal, select, update
+from sqlalchemy import delete, literal, select, update
 from sqlmodel import col
 
-from nurture.dialects import merged, upsert
+from nurture.dialects import merged, new_rows
 from nurture.folding import fold
 from nurture.language.source import Written
 from nurture.records import Enrolment, Lead, LeadTag
+from nurture.records.types import NOW_AT
 from nurture.steps.base import Here, Step
-from nurture.worklist import put_work
+from nurture.worklist import work_for
 
 
 class Tags(Written):
@@ -41,23 +42,24 @@ class Update(Step):
     kind_word: ClassVar[str] = "update"
     update: Changes
 
-    def perform(self, link: Connection, here: Here) -> None:
+    def writes(self, here: Here) -> list[Any]:
         cohort = select(col(Enrolment.lead_id)).where(here.cohort)
+        statements: list[Any] = []
         if self.update.tags:
-            insert = upsert(link)
             for tag in self.update.tags.words("add"):
                 rows = select(col(Enrolment.lead_id), literal(tag)).where(here.cohort)
-                link.execute(insert(LeadTag).from_select(["lead_id", "tag"], rows).on_conflict_do_nothing())
+                statements.append(new_rows(LeadTag, ["lead_id", "tag"], rows))
             gone = self.update.tags.words("remove")
             if gone:
                 mine = col(LeadTag.lead_id).in_(cohort) & col(LeadTag.tag).in_(gone)
-                link.execute(delete(LeadTag).where(mine))
-        values: dict[str, Any] = {"changed_at": here.now}
+                statements.append(delete(LeadTag).where(mine))
+        values: dict[str, Any] = {"changed_at": NOW_AT}
         if self.update.status is not None:
             values["status"] = self.update.status
         if self.update.fields:
             values["fields"] = merged(col(Lead.fields), self.update.fields)
             words = {name: fold(value) for name, value in self.update.fields.items() if isinstance(value, str)}
             values["folded"] = merged(col(Lead.folded), words)
-        link.execute(update(Lead).where(col(Lead.id).in_(cohort)).values(values))
-        put_work(link, cohort, here.now)
+        statements.append(update(Lead).where(col(Lead.id).in_(cohort)).values(values))
+        statements.append(work_for(cohort))
+        return statements

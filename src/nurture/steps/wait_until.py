@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, not_, select, update
 from sqlmodel import col
 
 from nurture.language import conditions as c
 from nurture.language.conditions import Condition, When
 from nurture.records import Enrolment, Event
-from nurture.records.types import instant, micros
+from nurture.records.types import NOW_AT, instant, micros
 from nurture.steps.base import Exit, Here, Span, Step
 from nurture.zones import after
 
@@ -41,18 +41,13 @@ class WaitUntil(Step):
     def conditions(self) -> list[tuple[tuple[str | int, ...], Condition]]:
         return [(("wait_until",), self.wait_until)]
 
-    def perform(self, link: Connection, here: Here) -> None:
+    def writes(self, here: Here) -> list[Any]:
         deadline = instant(after(here.entered, self.at_most, here.clock))  # anew each time: a lead may change its zone
-        link.execute(
-            update(Enrolment)
-            .where(here.cohort)
-            .values(deadline_at=deadline)
-            .execution_options(synchronize_session=False)
-        )
+        return [update(Enrolment).where(here.cohort).values(deadline_at=deadline)]
 
     def exits(self, here: Here) -> list[Exit]:
         reached = here.holds(_since_step(self.wait_until), recorded_by=col(Enrolment.deadline_at))
-        over = and_(col(Enrolment.deadline_at) <= here.now, not_(self._resting(here).exists()))
+        over = and_(col(Enrolment.deadline_at) <= NOW_AT, not_(self._resting(here).exists()))
         return [
             Exit(self.then or self.next or here.following, reached, here.due),
             Exit(self.otherwise or self.next or here.following, over, micros(col(Enrolment.deadline_at))),
@@ -60,7 +55,7 @@ class WaitUntil(Step):
 
     def stay(self, here: Here) -> ColumnElement[Any] | None:
         ripe = self._resting(here).with_only_columns(func.min(micros(col(Event.ripe_at)))).scalar_subquery()
-        return case((col(Enrolment.deadline_at) <= here.now, ripe), else_=micros(col(Enrolment.deadline_at)))
+        return case((col(Enrolment.deadline_at) <= NOW_AT, ripe), else_=micros(col(Enrolment.deadline_at)))
 
     def _resting(self, here: Here) -> Any:
         """Events recorded in time whose class is not certain yet."""
@@ -70,7 +65,7 @@ class WaitUntil(Step):
                 col(Event.lead_id) == col(Enrolment.lead_id),
                 col(Event.settled_at).is_(None),
                 col(Event.recorded_at) <= col(Enrolment.deadline_at),
-                col(Event.ripe_at) > here.now,
+                col(Event.ripe_at) > NOW_AT,
             )
             .correlate_except(Event)
         )

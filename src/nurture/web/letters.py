@@ -14,7 +14,6 @@ from nurture.mail.faults import MessageFault
 from nurture.mail.templates import Templates
 from nurture.program.load import House, Segment
 from nurture.records import ProgramVersion
-from nurture.steps import Email, Offer
 
 
 class Letters:
@@ -26,14 +25,11 @@ class Letters:
 
     def target(self, link: Connection, touch: Any, place: int) -> str | None:
         """The address behind link `place` of the letter that `touch` was; None if there is none to follow."""
-        house, segment = self.house(link, touch), self._library.segment(link, touch.version_id)
-        message = _message(segment, touch.step)
-        if message is None:
+        if touch.variant is None:
             return None
-        templates = self._of(house, segment)
+        templates = self._of(self.house(link, touch), self._library.segment(link, touch.version_id))
         try:
-            variant = templates.variant(message, touch.language or "", house.program.language)
-            found = templates.link_target(variant, place)
+            found = templates.link_target(touch.variant, place)
         except (LookupError, MessageFault):
             return None
         return found if followable(found) else None
@@ -54,16 +50,6 @@ class Letters:
         if key not in self._templates:
             self._templates[key] = Templates({**house.files, **segment.files})
         return self._templates[key]
-
-
-def _message(segment: Segment, step: str) -> str | None:
-    """The file, without language, that a step of this version sends."""
-    kind = segment.spec.step(step) if segment.spec.has(step) else None
-    if isinstance(kind, Email):
-        return f"{segment.slug}/{kind.email}"
-    if isinstance(kind, Offer):
-        return kind.message if kind.message.startswith("_shared/") else f"{segment.slug}/{kind.message}"
-    return None
 
 
 def followable(url: str) -> bool:

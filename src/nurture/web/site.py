@@ -24,7 +24,7 @@ from nurture.web.words import spoken, wished
 log = logging.getLogger("nurture.web")
 #: Of the touch and its lead, what the pages say.
 _TOUCH = (
-    col(Touch.id), col(Touch.lead_id), col(Touch.version_id), col(Touch.step), col(Touch.kind),
+    col(Touch.id), col(Touch.lead_id), col(Touch.version_id), col(Touch.variant), col(Touch.kind),
     col(Touch.content),
     col(Touch.address), col(Touch.tracked), col(Touch.sending_at), col(Touch.planned_at), col(Lead.language),
     col(Lead.email),

@@ -167,8 +167,8 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": _ENGLISH, "ar":
 #: Names of fields; a field that is not here is called by its name.
 _FIELDS_ENGLISH = {
     "email": "E-mail", "first_name": "First name", "last_name": "Last name", "company": "Company",
-    "title": "Job title", "phone": "Phone", "country": "Country", "language": "Language", "timezone": "Time zone",
-    "role": "Role",
+    "title": "Job title", "phone": "Phone", "country": "Country", "language": "Language",
+    "timezone": "Time zone", "role": "Role",
     "industry": "Industry", "employees": "Number of employees", "use_case": "What you need it for",
 }  # fmt: skip
 _FIELDS_ARABIC = {

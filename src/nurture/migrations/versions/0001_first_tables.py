@@ -243,6 +243,13 @@ def tables() -> None:
         )
         batch_op.create_index("ix_enrolment_due", ["sequence", "due_at", "version_id", "step"], unique=False)
         batch_op.create_index(
+            "ix_enrolment_version",
+            ["version_id"],
+            unique=False,
+            postgresql_where=sa.text("ended_at IS NULL"),
+            sqlite_where=sa.text("ended_at IS NULL"),
+        )
+        batch_op.create_index(
             "uq_enrolment_live",
             ["lead_id", "sequence"],
             unique=True,

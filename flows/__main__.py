@@ -1,0 +1,115 @@
+"""`python -m flows`: tick, deploy, server, worker."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TextIO
+
+ENV = Path(__file__).with_name("server.env")
+
+
+def main() -> int:
+    """Exit code 0 done, 1 a run did not complete or nothing was done, 2 wrong use."""
+    asked = arguments().parse_args()
+    if getattr(asked, "port", None):
+        os.environ |= at_port(asked.port)
+    for name, value in shipped().items():
+        os.environ.setdefault(name, value)
+    if asked.command in ("server", "worker"):
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` leaves it ignored
+    if asked.command == "server":
+        from flows.server import start
+
+        start()
+    if asked.command == "worker":
+        become("worker", "start", "--pool", "nurture", "--type", "process", "--limit", asked.limit)
+    try:
+        return tick(asked.segments, asked.at) if asked.command == "tick" else deploy()
+    except Exception as problem:
+        if (told := way_out(problem)) is None:
+            raise
+        say(told, sys.stderr)
+        return 1
+
+
+def shipped() -> dict[str, str]:
+    """The settings in flows/server.env."""
+    lines = [line.split("=", 1) for line in ENV.read_text().splitlines() if "=" in line and line[0] != "#"]
+    return dict(lines)
+
+
+def at_port(port: int) -> dict[str, str]:
+    """Three settings that must agree, or the pages stay empty."""
+    url = f"http://127.0.0.1:{port}/api"
+    return {"PREFECT_SERVER_API_PORT": str(port), "PREFECT_API_URL": url, "PREFECT_UI_API_URL": url}
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The words of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m flows", description="Nurture's flows in Prefect.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    ticks = commands.add_parser("tick", help="run one tick of each named segment, here and now")
+    ticks.add_argument("segments", nargs="+", metavar="SEGMENT", help="a segment's name, or `routing`")
+    ticks.add_argument("--at", metavar="INSTANT", help="pretend it is 2026-03-02T09:05:00Z")
+    commands.add_parser("deploy", help="make a deployment of each live segment, the pool and the automation")
+    servers = commands.add_parser(
+        "server", help="start the Prefect server with the settings of flows/server.env"
+    )
+    servers.add_argument("--port", type=int, help="instead of 4200")
+    workers = commands.add_parser("worker", help="start a worker of the pool `nurture`")
+    workers.add_argument("--limit", default="4", metavar="N", help="runs at a time")
+    return parser
+
+
+def become(*words: str) -> None:
+    """Replace this process by Prefect's command."""
+    os.execv(sys.executable, [sys.executable, "-m", "prefect", *words])
+
+
+def tick(segments: list[str], at: str | None) -> int:
+    """Print one line of JSON per run."""
+    from flows.foreground import ticks
+
+    completed = True
+    for run in ticks(segments, at):
+        say(json.dumps(run))
+        completed = completed and run["state"] == "Completed"
+    return 0 if completed else 1
+
+
+def deploy() -> int:
+    """Print what was deployed and what was paused."""
+    from flows import deploy as deployments
+
+    say(json.dumps(deployments.deploy()))
+    return 0
+
+
+def way_out(problem: Exception) -> str | None:
+    """What to tell the operator; None for a defect, which keeps its traceback."""
+    from httpx import HTTPError
+
+    from flows.shown import Shown
+    from nurture.errors import NurtureError
+
+    if isinstance(problem, Shown | NurtureError):
+        return str(problem)
+    if isinstance(problem, HTTPError) or "Failed to reach API" in str(problem):
+        server = os.environ["PREFECT_API_URL"]
+        return f"no Prefect server answers at {server}; start one: python -m flows server"
+    return None
+
+
+def say(line: str, stream: TextIO | None = None) -> None:
+    """A line, at once."""
+    (stream or sys.stdout).write(f"{line}\n")
+    (stream or sys.stdout).flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

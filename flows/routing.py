@@ -1,0 +1,34 @@
+"""The witness of hand-offs: rings after a doorbell, sweeps up what the fast path left, shows what waits."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows import artifacts, events, tasks
+from flows.shown import clock, run_name, safely
+from flows.tallies import in_words
+from nurture.opening import open_machine
+
+
+@flow(name="nurture-routing", flow_run_name=run_name, persist_result=False)
+@safely
+def nurture_routing(at: str | None = None) -> State[Any]:
+    """Settle what changed, tell the salespeople, list the hand-offs that wait for an answer.
+
+    Args:
+        at: an ISO instant with its zone, for rehearsed clocks; empty means now
+    """
+    with closing(open_machine(clock=clock(at))) as machine:
+        now = machine.now()
+        settled = machine.settle(now)
+        told = tasks.tell_sales(tasks.untouched(machine), now, return_state=True)
+        waiting = artifacts.publish_handoffs(machine)
+        if settled.handoffs:
+            events.emit("routing", "nurture.handoff.opened", {"handoffs": settled.handoffs})
+        counts: dict[str, Any] = {"opened": settled.handoffs, "told": told.result(), "waiting": waiting}
+        return Completed(message=in_words(counts), data=counts)

@@ -1,0 +1,65 @@
+"""One tick of one segment: the run's graph is the sequence, folded where nobody is due."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture, wait
+from prefect.runtime import flow_run
+from prefect.states import Cancelled
+
+from flows import artifacts, events, tallies, tasks
+from flows.shown import clock, run_name, safely
+from nurture.engine.machine import Machine
+from nurture.errors import SegmentBusy
+from nurture.opening import open_machine
+
+
+@flow(
+    name="nurture-segment",
+    flow_run_name=run_name,
+    persist_result=False,
+)
+@safely
+def nurture_segment(segment: str, at: str | None = None) -> State[Any]:
+    """Settle what changed, then carry each step's due cohort on, in the order of the sequence.
+
+    Args:
+        segment: the segment's folder under templates/, such as saas-evaluators
+        at: an ISO instant with its zone, for rehearsed clocks; empty means now
+    """
+    with closing(open_machine(clock=clock(at))) as machine:
+        now = machine.now()
+        try:
+            with machine.lease(segment, holder=flow_run.id):
+                machine.recover(now)
+                settled = machine.settle(now)
+                runs = carry(machine, segment, now)
+                settled.add(machine.settle(now))
+        except SegmentBusy as busy:
+            return Cancelled(message=f"busy: {busy}")
+        machine.drain(now)
+        tick = tallies.Tick(segment, settled, {step: run.state for step, run in runs.items()})
+        if runs:
+            artifacts.publish_segment(machine, segment)
+        events.announce(tick)
+        return tick.state()
+
+
+def carry(machine: Machine, segment: str, now: datetime) -> dict[str, PrefectFuture[Any]]:
+    """One task run for each step that has somebody due when its turn comes; parents make the edges."""
+    runs: dict[str, PrefectFuture[Any]] = {}
+    nearest: dict[str, set[str]] = {}  # step: itself if it runs, else the running steps just before it
+    for step in machine.steps(segment):
+        before = set().union(*(nearest.get(parent, set()) for parent in step.parents))
+        wait([runs[name] for name in before])
+        if due := machine.due(segment, step.id, now):
+            parents = [runs[name] for name in sorted(before)]
+            runs[step.id] = tasks.start(machine, segment, step, due, now, parents)
+        nearest[step.id] = {step.id} if due else before
+    wait(list(runs.values()))
+    return runs

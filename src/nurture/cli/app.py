@@ -1,0 +1,103 @@
+"""`nurture`: the list of commands, and what becomes of errors.
+
+Exit codes: 0 done, 1 the answer is no, 2 wrong use. Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cyclopts import App, CycloptsError, Group
+
+from nurture import __version__
+from nurture.cli import leads, looking, program, running, sales
+from nurture.cli.speech import complain
+from nurture.errors import NurtureError
+
+WRITING, LEADS, RUNNING, LOOKING, SALES = (
+    Group(title, sort_key=place)
+    for place, title in enumerate(("Write a program", "Leads", "Run it", "Look", "Sales"), 1)
+)
+#: In the order in which help lists them; a dict is a command of several words.
+COMMANDS: list[tuple[Group, str, Callable[..., Any] | dict[str, Callable[..., Any]]]] = [
+    (WRITING, "init", program.init),
+    (WRITING, "check", program.check),
+    (WRITING, "test", program.run_tests),
+    (WRITING, "publish", program.publish),
+    (WRITING, "diagram", program.diagram),
+    (WRITING, "definitions", program.definitions),
+    (LEADS, "import", {"leads": leads.import_leads, "events": leads.import_events}),
+    (LEADS, "explain", leads.explain),
+    (LEADS, "unsubscribe", leads.unsubscribe),
+    (RUNNING, "tick", running.tick),
+    (RUNNING, "run", running.run),
+    (RUNNING, "deploy", running.deploy),
+    (RUNNING, "serve", running.serve),
+    (RUNNING, "pause", running.pause),
+    (RUNNING, "resume", running.resume),
+    (RUNNING, "migrate", running.migrate),
+    (RUNNING, "demo", running.demo),
+    (LOOKING, "report", looking.report),
+    (LOOKING, "cohorts", looking.cohorts),
+    (LOOKING, "uncertain", {"list": looking.uncertain}),
+    (SALES, "handoffs", sales.handoffs),
+    (SALES, "accept", sales.accept),
+    (SALES, "reject", sales.reject),
+]
+HELP = {
+    "import": "Bring in leads or events from a CSV or NDJSON file.",
+    "uncertain": "Deal with messages of which nobody knows whether they arrived.",
+}
+
+
+def build() -> App:
+    """The application with all its commands."""
+    options = Group("Other", sort_key=9)
+    app = App(
+        name="nurture",
+        help="Lead-nurture sequences: e-mail, offers and audiences per segment, scored and handed to sales.",
+        version=__version__,
+        help_format="plaintext",
+        group_commands=options,
+        group_parameters=Group("Options", sort_key=8),
+    )
+    app["--help"].group = app["--version"].group = options
+    for place, (group, name, command) in enumerate(COMMANDS):
+        if not isinstance(command, dict):
+            app.command(command, name=name, group=group, sort_key=place)
+            continue
+        several = App(name=name, help=HELP[name], group=group, sort_key=place)
+        for word, function in command.items():
+            several.command(function, name=word)
+        app.command(several)
+    return app
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    try:
+        told = build()(
+            words, result_action="return_value", exit_on_error=False, print_error=False, help_on_error=False
+        )
+    except CycloptsError as misuse:
+        complain(f"{misuse}\nSee: nurture {_asked(words)}--help")
+        return 2
+    except NurtureError as problem:
+        complain(str(problem))
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: `| head`
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return told if isinstance(told, int) else 0
+
+
+def _asked(words: Sequence[str] | None) -> str:
+    """The command that was meant, for its help."""
+    known = [name for _, name, _ in COMMANDS]
+    given = list(sys.argv[1:] if words is None else words)
+    return f"{given[0]} " if given and given[0] in known else ""

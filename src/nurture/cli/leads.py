@@ -1,0 +1,139 @@
+"""Leads: bring them in, look at one, let one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from nurture.cli.speech import Json, bar, instant, machine, say, settings, tell_json
+from nurture.errors import NotPublished
+
+if TYPE_CHECKING:
+    from nurture.engine.machine import Machine
+    from nurture.intake import ImportReport
+    from nurture.program.models import ProgramFile
+    from nurture.settings import Settings
+
+File = Annotated[Path, Parameter(name="FILE", help="CSV or NDJSON.")]
+MappingFile = Annotated[Path | None, Parameter(name="--mapping", help="What the file calls things, in YAML.")]
+Encoding = Annotated[
+    str | None, Parameter(help="For files that are neither UTF-8 nor UTF-16, such as cp1252.")
+]
+Source = Annotated[str | None, Parameter(help="Where the file comes from; ids of leads count within it.")]
+RefusedTo = Annotated[
+    Path | None, Parameter(help="Where refused rows go; else NAME.refused.csv beside FILE.")
+]
+
+
+def import_leads(
+    file: File,
+    /,
+    *,
+    mapping: MappingFile = None,
+    encoding: Encoding = None,
+    consent: Annotated[
+        str | None, Parameter(help="On which basis all of them may be written to, or none.")
+    ] = None,
+    source: Source = None,
+    refused_to: RefusedTo = None,
+    json: Json = False,
+) -> int:
+    """Create and complete leads from a file; the same file again changes nothing."""
+    from nurture import intake
+
+    given = settings()
+    with machine(given=given) as opened, bar(f"Leads of {file.name}") as progress:
+        report = intake.import_leads(
+            opened.db, file, known=_program(opened, given), now=opened.now(),
+            mapping=_mapping(mapping), encoding=encoding, consent=consent, source=source, refused_to=refused_to,
+            progress=progress,
+        )  # fmt: skip
+    return _tell(report, json)
+
+
+def import_events(
+    file: File,
+    /,
+    *,
+    mapping: MappingFile = None,
+    encoding: Encoding = None,
+    source: Source = None,
+    refused_to: RefusedTo = None,
+    json: Json = False,
+) -> int:
+    """Record events of known leads from a file; the same file again changes nothing."""
+    from nurture import intake
+
+    given = settings()
+    with machine(given=given) as opened, bar(f"Events of {file.name}") as progress:
+        report = intake.import_events(
+            opened.db, file, known=_program(opened, given), now=opened.now(), click_rest=opened.click_rest,
+            mapping=_mapping(mapping), encoding=encoding, source=source, refused_to=refused_to, progress=progress,
+        )  # fmt: skip
+    return _tell(report, json)
+
+
+def _mapping(path: Path | None) -> Any:
+    from nurture.intake import read_mapping
+
+    return None if path is None else read_mapping(path)
+
+
+def _program(opened: Machine, given: Settings) -> ProgramFile:
+    """The published program, or that of the folder before the first publish: it says which fields a lead has."""
+    from nurture.program.load import load, read_folder
+
+    try:
+        return opened.live().house.program
+    except NotPublished:
+        house = load(read_folder(given.templates)).require().house
+        assert house is not None
+        return house.program
+
+
+def _tell(report: ImportReport, json: bool) -> int:
+    if json:
+        tell_json(report.as_dict())
+    else:
+        say(report.text())
+    return 1 if report.refused_count else 0
+
+
+def explain(
+    who: Annotated[str, Parameter(name="WHO", help="An e-mail, source:id, or a lead's number.")],
+    /,
+    *,
+    at: Annotated[str | None, Parameter(help="As of this instant, such as 2026-03-02T09:00:00Z.")] = None,
+    json: Json = False,
+) -> int:
+    """Say why a lead got, did not get, scored and moved: the whole ledger."""
+    from nurture.reading.explain import explain as told
+
+    when = instant(at, "--at") if at else None
+    with machine() as opened:
+        explained = told(opened, who, when)
+    if json:
+        tell_json(explained.as_dict())
+    else:
+        say(explained.text())
+    return 0
+
+
+def unsubscribe(
+    who: Annotated[str, Parameter(name="WHO", help="An e-mail, source:id, or a lead's number.")], /
+) -> int:
+    """Never write to this lead again: suppress it, withdraw its consents, end its sequences."""
+    from nurture.engine import doors
+    from nurture.engine.story import find_lead
+
+    with machine() as opened:
+        live, now = opened.live(), opened.now()
+
+        def leave(link: Any) -> bool:
+            return doors.unsubscribe_lead(link, live, find_lead(link, who), now, source="command line")
+
+        news = opened.db.transact(leave, door=True)
+    say(f"{who} is not written to any more." if news else f"{who} was not written to any more already.")
+    return 0

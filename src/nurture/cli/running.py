@@ -1,0 +1,197 @@
+"""The operator's commands: tables, ticks, Prefect, the public web, holding and resuming."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from nurture.cli.speech import Json, complain, instant, machine, say, say_where_mail_goes, settings, tell_json
+from nurture.errors import FileFault, NotFound, NotPublished, NurtureError
+
+if TYPE_CHECKING:
+    from nurture.engine.machine import Machine
+
+Segments = Annotated[str, Parameter(name="SEGMENT", help="Which; else all that are live.")]
+_DRAIN_SECONDS = 3.0
+
+
+def migrate() -> int:
+    """Bring the tables of the database to this program's version."""
+    from nurture import db
+
+    opened = db.Database(settings().url())
+    try:
+        db.migrate(opened)
+        opened.require_schema()
+    finally:
+        opened.dispose()
+    say(f"{opened.name}: the tables are of this program's version.")
+    return 0
+
+
+def tick(
+    *segments: Segments,
+    now: Annotated[
+        str | None, Parameter(help="Pretend it is this instant; a clock that only this command sees.")
+    ] = None,
+    until: Annotated[
+        str | None, Parameter(help="Go on from due instant to due instant, up to this one.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Run the engine once without Prefect: settle, carry each step's due leads on, send, hand over."""
+    from nurture.cli.ticking import Ticking
+    from nurture.clock import SystemClock, VirtualClock
+
+    begins, ends = (
+        instant(text, option) if text else None for text, option in ((now, "--now"), (until, "--until"))
+    )
+    given = settings()
+    clock = VirtualClock(begins) if begins else SystemClock()
+    with machine(clock, given) as opened:
+        slugs = chosen(opened, segments)
+        say_where_mail_goes(given)
+        ticking = Ticking(opened, slugs, quiet=json)
+        ticking.run(ends)
+    if json:
+        tell_json(ticking.as_dict())
+    else:
+        ticking.tell()
+    return 0 if ticking.well else 1
+
+
+def chosen(opened: Machine, segments: tuple[str, ...]) -> list[str]:
+    """The live segments of these names, or all. Raises NotPublished."""
+    live = opened.live()
+    for slug in segments:
+        live.segment(slug)
+    if not live.segments:
+        raise NotPublished("no segment is published yet; run 'nurture publish'")
+    return list(segments) or opened.segments()
+
+
+def run(*segments: Segments) -> int:
+    """Run the same tick as Prefect flow runs, one for each segment."""
+    with machine() as opened:
+        slugs = chosen(opened, segments)
+    say_where_mail_goes(settings())
+    return _flows("tick", *slugs)
+
+
+def deploy() -> int:
+    """Make or mend a Prefect deployment for each live segment."""
+    return _flows("deploy")
+
+
+def _flows(*words: str) -> int:
+    """`python -m flows` of the repository that this program was cloned with; its output is passed through."""
+    places = (Path.cwd(), Path(__file__).parents[3])
+    room = next((place for place in places if (place / "flows" / "__main__.py").is_file()), None)
+    if room is None:
+        raise FileFault("there is no flows/ here; run this in the folder of the repository")
+    path = os.pathsep.join(filter(None, (str(room), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run([sys.executable, "-m", "flows", *words], env=os.environ | {"PYTHONPATH": path})
+    return done.returncode
+
+
+def serve(
+    *,
+    host: Annotated[str, Parameter(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="The port to listen at.")] = 8321,
+) -> int:
+    """Serve the links in messages, forms and answers, and send sales its notices."""
+    from nurture.web.server import serve_public
+
+    given = settings()
+    with machine(given=given) as opened:
+        opened.live()
+        say_where_mail_goes(given)
+        over = threading.Event()
+        notices = threading.Thread(target=_send_notices, args=(opened, over), name="notices", daemon=True)
+        notices.start()
+        try:
+            serve_public(opened, host, port)
+        finally:
+            over.set()
+            notices.join(30)
+    return 0
+
+
+def _send_notices(opened: Machine, over: threading.Event) -> None:
+    """Drain the outbox every few seconds; a fault is said once, and tried again."""
+    said = ""
+    while not over.wait(_DRAIN_SECONDS):
+        try:
+            opened.drain(opened.now())
+            said = ""
+        except NurtureError as problem:
+            if str(problem) != said:
+                said = str(problem)
+                complain(f"notices: {said}")
+
+
+def demo() -> int:
+    """Watch three weeks of a made-up company in two minutes."""
+    from nurture import demo as played
+
+    told: Any = played
+    return int(told.run() or 0)
+
+
+def pause(
+    scope: Annotated[str, Parameter(name="SCOPE", help="A segment, a lead's e-mail, or all.")], /
+) -> int:
+    """Hold a segment, a lead or everything: places are kept, waits go on, nothing is sent."""
+    from nurture.engine import control
+
+    with machine() as opened:
+        key, now = _scope(opened, scope), opened.now()
+        opened.db.transact(lambda link: control.hold(link, key, "command line", now), door=True)
+    say(f"{scope} is on hold; 'nurture resume {scope}' ends it.")
+    return 0
+
+
+def resume(
+    scope: Annotated[str, Parameter(name="SCOPE", help="A segment, a lead's e-mail, or all.")], /
+) -> int:
+    """End a hold; every rule is applied afresh, and at most one late message per lead goes out."""
+    from nurture.engine import control
+
+    with machine() as opened:
+        key, now = _scope(opened, scope), opened.now()
+        held = opened.db.transact(lambda link: control.resume(link, key, now), door=True)
+        with opened.db.read() as link:
+            others = _others(control.held_scopes(link))
+    say(f"{scope} goes on." if held else f"{scope} was not on hold.")
+    if others:
+        say(f"Still on hold: {others}.")
+    return 0 if held else 1
+
+
+def _others(held: dict[str, datetime]) -> str:
+    return ", ".join(
+        f"{scope.replace(':', ' ')} since {at:%Y-%m-%d %H:%M}Z" for scope, at in sorted(held.items())
+    )
+
+
+def _scope(opened: Machine, scope: str) -> str:
+    """The row of `control` that is meant."""
+    from nurture.engine.story import find_lead
+    from nurture.language.source import suggest
+
+    if scope == "all":
+        return "all"
+    if "@" in scope:
+        with opened.db.read() as link:
+            return f"lead:{find_lead(link, scope)}"
+    live = opened.live().segments
+    if scope not in live:
+        raise NotFound(f"there is no live segment '{scope}'; {suggest(scope, [*live, 'all'])}")
+    return f"segment:{scope}"

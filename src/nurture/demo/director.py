@@ -1,0 +1,231 @@
+"""The demo from nothing to the end: sample, import, publish, three weeks, and what came of them."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TextIO
+
+from nurture import clock as clocks
+from nurture.clock import SystemClock, VirtualClock
+from nurture.demo import books, sample
+from nurture.demo.agenda import Agenda
+from nurture.demo.audience import Audience
+from nurture.demo.browser import Browser, NotServed
+from nurture.demo.house import DemoHouse, built, reply
+from nurture.demo.people import Person, people
+from nurture.demo.play import Play
+from nurture.demo.prefect_runs import Checked, PrefectRuns
+from nurture.demo.report import report
+from nurture.demo.sales import SalesTeam
+from nurture.demo.screen import Screen
+from nurture.demo.website import SOURCE, Website
+from nurture.engine.machine import Machine
+from nurture.errors import FileFault, NurtureError
+from nurture.intake import import_events, import_leads
+
+_SEED = "a demo is the same at every run"
+#: Hour of the day (UTC) of the rounds that Prefect carries: Europe and the Gulf are open then.
+_ROUND = timedelta(hours=9, minutes=5)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a demo is. `rounds`: of real Prefect flow runs, one for each segment in each."""
+
+    people: int = 3000
+    days: int = 21
+    rounds: int = 3
+
+
+@dataclass
+class Outcome:
+    """What a demo came to: the comparisons, and how many letters there were."""
+
+    entries: list[books.Entry] = field(default_factory=list)
+    mails: int = 0
+
+    @property
+    def balances(self) -> bool:
+        return bool(self.entries) and all(entry.balances for entry in self.entries)
+
+
+def run(
+    out: TextIO | None = None,
+    *,
+    size: Size | None = None,
+    folder: Path | None = None,
+    start: datetime | None = None,
+) -> int:
+    """The demo; 0 when the books balance at the end, else 1 with the reason.
+
+    `folder`: made anew, `.nurture/demo` unless said. `start`: so many days before today unless said.
+    """
+    screen, size = Screen(out), size or Size()
+    today = SystemClock().now().replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        outcome = perform(
+            screen, size, folder or Path(".nurture/demo"), start or today - timedelta(days=size.days)
+        )
+    except (NurtureError, NotServed) as problem:
+        screen.say(f"\n[bold red]The demo stopped:[/] {problem}")
+        return 1
+    except KeyboardInterrupt:
+        screen.say("\nStopped. Nothing goes on in the background.")
+        return 1
+    return 0 if outcome.balances else 1
+
+
+def perform(screen: Screen, size: Size, folder: Path, start: datetime) -> Outcome:
+    """All of it; raises NurtureError or NotServed where something does not work at all."""
+    templates = Path("templates")
+    clock = VirtualClock(start)
+    end = start + timedelta(days=size.days)
+    with ExitStack() as stack:
+        stack.enter_context(_alone(folder))
+        screen.say(f"[bold]Nurture demo[/]: {size.days} days of nurture on a compressed clock, in {folder}")
+        house = stack.enter_context(built(folder, templates, clock))
+        runs = _prefect(stack, house, size)
+        visits = _prepare(screen, house, size, start)
+        machine = stack.enter_context(house.opened())
+        story = _Story(screen, house, machine, visits, stack)
+        story.carry(start, end, _mornings(start, size) if runs else [], runs)
+        checked = runs.checked(machine.db) if runs else []
+        return story.tell(start, checked)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One demo at a time in a folder, since each begins by emptying it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FileFault(f"another demo runs in {folder}; wait for its end") from None
+        yield
+
+
+def _prefect(stack: ExitStack, house: DemoHouse, size: Size) -> PrefectRuns | None:
+    """Start the Prefect server early: it takes a few seconds to wake."""
+    if not size.rounds:
+        return None
+    root = Path.cwd()
+    if not (root / "flows").is_dir():
+        raise FileFault(f"{root}/flows does not exist; run the demo in the folder of the repository")
+    runs = PrefectRuns(root, house.folder / "prefect", house.settings)
+    stack.enter_context(runs.server())
+    return runs
+
+
+def _mornings(start: datetime, size: Size) -> list[datetime]:
+    """Mornings of a Tuesday, a Wednesday and a Thursday, weeks apart: every sequence may write then."""
+    days = [start + timedelta(days=number) for number in range(size.days)]
+    open_days = [day for day in days if day.weekday() in (1, 2, 3)]
+    apart = len(open_days) // size.rounds
+    places = [min(number * apart + number, len(open_days) - 1) for number in range(size.rounds)]
+    return [open_days[place] + _ROUND for place in places]
+
+
+def _prepare(
+    screen: Screen, house: DemoHouse, size: Size, start: datetime
+) -> tuple[list[Person], list[sample.Visit]]:
+    """Make the sample, import it, publish the program."""
+    chance, program = clocks.seeded(_SEED), house.house.program
+    leads, events = house.folder / "leads.csv", house.folder / "events.ndjson"
+    screen.title("What we know on the first day")
+    with screen.phase("making sample leads and events") as done:
+        everybody = people(size.people, start.date(), chance)
+        sample.write_leads(leads, everybody, chance)
+        count = sample.write_events(events, sample.history(everybody, start, chance))
+        visits = sample.visits(everybody, start, size.days, chance)
+        done(f"sample made: {leads.name}, {count:,} events in {events.name}")
+    with screen.phase("importing leads") as done:
+        report_ = import_leads(house.db, leads, known=program, now=start, progress=screen.part)
+        done("leads imported")
+    screen.show(f"[dim]{report_.text()}[/]")
+    with screen.phase("importing events") as done:
+        report_ = import_events(
+            house.db, events, known=program, now=start, source=SOURCE, progress=screen.part,
+            click_rest=timedelta(seconds=house.settings.click_rest_seconds),
+        )  # fmt: skip
+        done("events imported")
+    screen.show(f"[dim]{report_.text()}[/]")
+    with screen.phase("publishing templates/") as done:
+        published = house.publish()
+        done(f"program version {published.program_number} published")
+    for effect in published.effects:
+        screen.show(f"[dim]  {effect}[/]")
+    return everybody, visits
+
+
+class _Story:
+    """The people on the stage, and what they do until the end."""
+
+    def __init__(
+        self,
+        screen: Screen,
+        house: DemoHouse,
+        machine: Machine,
+        cast: tuple[list[Person], list[sample.Visit]],
+        stack: ExitStack,
+    ) -> None:
+        everybody, visits = cast
+        self.screen, self.house, self.machine = screen, house, machine
+        agenda, browser = Agenda(house.clock), Browser()
+        stack.callback(browser.close)
+        website = Website(machine, house.house.program, house.folder / "website")
+        crowd = [*everybody, *(visit.person for visit in visits)]
+        self.audience = Audience(
+            crowd,
+            agenda,
+            browser,
+            website,
+            machine.public_url,
+            lambda letter, auto: reply(machine, letter, auto),
+        )
+        self.audience.expect(visits)
+        self.sales = SalesTeam(house.house, agenda, browser)
+        self.play = Play(
+            machine, house.clock, house.mail, agenda, self.audience, self.sales, website, house.segments
+        )
+
+    def carry(
+        self, start: datetime, end: datetime, mornings: Sequence[datetime], runs: PrefectRuns | None
+    ) -> None:
+        """Let the days go by."""
+        self.screen.title("Three weeks" if (end - start).days == 21 else f"{(end - start).days} days")
+        self.screen.say(
+            f"  public app {self.machine.public_url}  relay {self.house.mail.url}"
+            + (f"  Prefect {runs.api}" if runs else "")
+        )
+        if runs is not None:
+            with self.screen.phase("waiting for the Prefect server") as done:
+                runs.ready()
+                done("the Prefect server answers")
+            self.play.rounds, self.play.prefect = list(mornings), lambda at: self._round(runs, at)
+        with self.screen.days(start, end) as moved:
+            self.play.seen = lambda at: moved(at, self._news())
+            self.play.run(end)
+
+    def _round(self, runs: PrefectRuns, at: datetime) -> None:
+        self.screen.say(
+            f"    {at:%a %d %b %H:%M}  `python -m flows tick …`: a Prefect flow run for each segment"
+        )
+        runs.tick(self.house.segments, at)
+
+    def _news(self) -> str:
+        deeds, mails = self.audience.deeds, len(self.house.mail.messages)
+        return f"{mails:,} mails, {deeds['followed a link']:,} links followed, {deeds['sent a form']:,} forms"
+
+    def tell(self, start: datetime, checked: Sequence[Checked]) -> Outcome:
+        """Compare, and print what happened."""
+        mails = list(self.house.mail.messages)
+        with self.machine.db.read() as link:
+            entries = books.balance(link, mails, self.house.ads, self.audience, self.sales, checked)
+            report(self.screen, link, self.house, self.audience, checked, entries, start)
+        return Outcome(entries, len(mails))

@@ -1,0 +1,83 @@
+"""The end of the demo: what happened, whether the books balance, and where to look next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from nurture.demo import findings, tables
+from nurture.demo.audience import Audience
+from nurture.demo.books import Entry
+from nurture.demo.house import DemoHouse
+from nurture.demo.prefect_runs import Checked
+from nurture.demo.screen import Screen
+from nurture.records import Lead
+
+
+def report(
+    screen: Screen,
+    link: Connection,
+    house: DemoHouse,
+    audience: Audience,
+    checked: Sequence[Checked],
+    entries: Sequence[Entry],
+    start: datetime,
+) -> None:
+    """Print all of it."""
+    segments = house.segments
+    leads = link.execute(select(func.count()).select_from(Lead)).scalar_one()
+    steps = findings.steps(link, house.loaded, segments)
+    given = findings.handoffs(link)
+    screen.title("From lead to sales")
+    screen.show(tables.funnel(findings.funnel(link, segments, start), leads))
+    screen.show(f"[dim]the gate refused for: {tables.counted(findings.refusals(link)) or 'nothing'}[/]")
+    screen.title(f"Touches: {tables.by_channel(steps)}")
+    screen.show(tables.touches(steps))
+    noted = findings.clicks(link)
+    deeds = ", ".join(f"{count:,} {word}" for word, count in audience.deeds.most_common())
+    screen.say(f"\n  What people did: {deeds}.")
+    screen.say(
+        f"  Links followed by people: {noted['person']:,}; by scanners, which never count: {noted['machine']:,}."
+    )
+    screen.title(f"Hand-offs: {len(given):,}")
+    screen.show(tables.owners(given))
+    screen.say()
+    screen.show(tables.handoffs(given))
+    if checked:
+        screen.title("Flow runs in Prefect")
+        screen.show(tables.runs(checked))
+    screen.title("Do the books balance?")
+    screen.show(tables.books(entries))
+    _verdict(screen, entries)
+    _next(screen, house, findings.example(link, start), given[-1].number if given else None)
+
+
+def _verdict(screen: Screen, entries: Sequence[Entry]) -> None:
+    wrong = [entry.what for entry in entries if not entry.balances]
+    if wrong:
+        screen.say(f"\n  [bold red]They do not:[/] {'; '.join(wrong)}. Please report this.")
+    else:
+        screen.say(f"\n  [bold green]They do.[/] {screen.spent():.0f} seconds in all.")
+
+
+def _next(screen: Screen, house: DemoHouse, example: str | None, handoff: int | None) -> None:
+    """Commands that work as they stand."""
+    folder = house.folder
+    lines = [("in this shell, so that the commands below mean the demo", f"export NURTURE_HOME={folder}")]
+    if "NURTURE_DATABASE_URL" in os.environ:
+        lines.append(("and not your own database", "unset NURTURE_DATABASE_URL"))
+    if example:
+        lines.append(("one lead's story, and why its score is what it is", f"nurture explain {example}"))
+    lines += [
+        ("a sequence as a picture", f"nurture diagram {house.segments[0]}"),
+        ("what waits for sales", "nurture handoffs"),
+        ("the kept mails; any mail program opens them", f"ls {folder}/mail"),
+        ("rows that could not be imported, with the reasons", f"cat {folder}/leads.refused.csv"),
+    ]
+    screen.title("Where to look next")
+    for why, command in lines:
+        screen.say(f"  [dim]# {why}[/]")
+        screen.console.print(f"  {command}", markup=False, soft_wrap=True)

@@ -1,0 +1,134 @@
+"""The findings as tables of 100 columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import groupby
+
+from rich.table import Table
+from rich.text import Text
+
+from nurture.demo.books import Entry
+from nurture.demo.findings import FunnelRow, HandoffRow, StepRow, minutes_to_notice
+from nurture.demo.prefect_runs import COUNTED, Checked
+
+_SHOWN = 14
+
+
+def _table(*columns: str, numbers: int = 0) -> Table:
+    """Words first, then `numbers` columns of numbers at the end."""
+    table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False, padding=(0, 2, 0, 0))
+    for place, column in enumerate(columns):
+        number = place >= len(columns) - numbers
+        table.add_column(column, justify="right" if number else "left", no_wrap=number)
+    return table
+
+
+def _number(count: int) -> str:
+    return f"{count:,}" if count else "[dim]·[/]"
+
+
+def funnel(rows: Sequence[FunnelRow], leads: int) -> Table:
+    """From lead to what sales said, a row for each sequence."""
+    table = _table(
+        "sequence",
+        "entered",
+        "inside now",
+        "MQL",
+        "SAL",
+        "accepted",
+        "given back",
+        "refused by gate",
+        numbers=7,
+    )
+    for row in rows:
+        figures = (row.entered, row.inside, row.mql, row.sal, row.accepted, row.rejected, row.refused)
+        table.add_row(row.segment, *map(_number, figures))
+    total = [
+        sum(getattr(row, name) for row in rows)
+        for name in ("entered", "inside", "mql", "sal", "accepted", "rejected", "refused")
+    ]
+    table.add_row(f"[bold]all[/], of {leads:,} leads", *(f"[bold]{count:,}[/]" for count in total))
+    return table
+
+
+def touches(rows: Sequence[StepRow]) -> Table:
+    """What each step sent, and why it did not send the rest."""
+    table = _table("step", "channel", "sent", "not sent, or not yet")
+    table.columns[2].justify = "right"
+    for segment, some in groupby(rows, key=lambda row: row.segment):
+        table.add_row(f"[bold]{segment}[/]")
+        for row in some:
+            table.add_row(f"  {row.step}", row.kind, _number(row.states["sent"]), counted(row.reasons))
+    return table
+
+
+def by_channel(rows: Sequence[StepRow]) -> str:
+    """`email 812, offer 340, audience 96`."""
+    sent: Counter[str] = Counter()
+    for row in rows:
+        sent[row.kind] += row.states["sent"]
+    return ", ".join(f"{kind} {count:,}" for kind, count in sent.most_common())
+
+
+def counted(words: Counter[str]) -> str:
+    """`suppressed: no_consent 12, waits: window 3`."""
+    return ", ".join(f"{word} {count:,}" for word, count in words.most_common())
+
+
+def owners(rows: Sequence[HandoffRow]) -> Table:
+    """The team: how much each was given, and what came of it."""
+    table = _table(
+        "owner", "handed over", "accepted", "given back", "waiting", "minutes to the notice", numbers=5
+    )
+    for owner in sorted({row.owner for row in rows}):
+        mine = [row for row in rows if row.owner == owner]
+        states = Counter(row.answer.partition(":")[0] for row in mine)
+        typical = minutes_to_notice(mine)
+        figures = (len(mine), states["accepted"], states["rejected"], states["open"])
+        table.add_row(owner, *map(_number, figures), "" if typical is None else f"{typical:.0f}")
+    return table
+
+
+def handoffs(rows: Sequence[HandoffRow]) -> Table:
+    """The latest hand-offs, one line each."""
+    table = _table("", "when", "lead", "why", "score", "owner", "told", "answer")
+    table.columns[4].justify = "right"
+    for row in rows[-_SHOWN:]:
+        lead = Text(row.lead, overflow="ellipsis", no_wrap=True)
+        table.add_row(
+            f"[dim]{row.number}[/]", f"{row.opened:%d %b %H:%M}", lead, row.milestone.replace("_", " "), str(row.score),
+            row.owner.partition("@")[0], _after(row.told_after), row.answer,
+        )  # fmt: skip
+    return table
+
+
+def _after(span: timedelta | None) -> str:
+    if span is None:
+        return "not yet"
+    minutes = span.total_seconds() / 60
+    return "at once" if minutes < 1 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
+
+
+def runs(checked: Sequence[Checked]) -> Table:
+    """Each flow run as Prefect has it, beside our ledger."""
+    table = _table("flow run", "state in Prefect", "Prefect counts", "our ledger")
+    for one in checked:
+        table.add_row(one.run.name, one.state.capitalize(), _in_words(one.said), _in_words(one.ours))
+    return table
+
+
+def _in_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{word} {counts[word]:,}" for word in COUNTED if counts.get(word)) or "nothing to send"
+
+
+def books(entries: Sequence[Entry]) -> Table:
+    """Each comparison with its verdict."""
+    table = _table("", "what", "outside", "in the ledger")
+    for entry in entries:
+        table.add_row(
+            "[green]=[/]" if entry.balances else "[bold red]≠[/]", entry.what, entry.outside, entry.inside
+        )
+    return table

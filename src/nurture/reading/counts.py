@@ -1,0 +1,215 @@
+"""Who stands where, in numbers: for the operator's pages and the terminal. Ids, never a lead's data."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from nurture.engine.machine import Machine
+from nurture.engine.story import letter
+from nurture.records import Enrolment, Event, Handoff, Lead, Outbox, StageTransition, Touch, Work
+
+#: Why a planned touch is not sent yet.
+DEFERRED = ("window", "cap", "priority", "paused")
+WAITING = ("planned", "claimed", "sending", "retry_wait")
+#: Stages from MQL on, in order.
+LADDER = ("mql", "sal", "sql", "opportunity", "customer")
+Row = dict[str, Any]
+
+
+def written(at: datetime | None) -> str:
+    """An instant as programs read it; empty for none."""
+    return "" if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def cohorts(machine: Machine, segment: str, now: datetime | None = None) -> list[Row]:
+    """Each step of a segment in graph order: who is there, who is due, what became of its touches so far."""
+    now = now or machine.now()
+    steps = machine.steps(segment)
+    with machine.db.read() as link:
+        here, touches = _standing(link, segment, now), _touches(link, segment)
+    rows = []
+    for step in steps:
+        waiting, due, next_due = here.get(step.id, (0, 0, None))
+        counts, next_try = touches.get(step.id, (Counter(), None))
+        soonest = min((at for at in (next_due, next_try) if at is not None), default=None)
+        rows.append({
+            "step": step.id, "label": step.label, "waiting": waiting, "due": due,
+            "planned": counts["planned"], "sent": counts["sent"], "deferred": counts["deferred"],
+            "suppressed": counts["suppressed"], "failed": counts["failed"] + counts["expired"],
+            "uncertain": counts["uncertain"], "next due": written(soonest),
+        })  # fmt: skip
+    return rows
+
+
+def _standing(link: Connection, segment: str, now: datetime) -> dict[str, tuple[int, int, datetime | None]]:
+    """Step to (leads there, of them due, the next instant of the others)."""
+    due = func.sum(case((col(Enrolment.due_at) <= now, 1), else_=0))
+    later = func.min(case((col(Enrolment.due_at) > now, col(Enrolment.due_at)), else_=None))
+    query = (
+        select(col(Enrolment.step), func.count(), due, later)
+        .where(col(Enrolment.sequence) == segment, col(Enrolment.ended_at).is_(None))
+        .group_by(col(Enrolment.step))
+    )
+    return {str(step): (count, int(ready or 0), at) for step, count, ready, at in link.execute(query)}
+
+
+def _touches(link: Connection, segment: str) -> dict[str, tuple[Counter[str], datetime | None]]:
+    """Step to (touches by what became of them, the next instant at which one is tried)."""
+    query = (
+        select(
+            col(Touch.step), col(Touch.state), col(Touch.reason).in_(DEFERRED), func.count(),
+            func.min(col(Touch.next_at)),
+        )
+        .where(col(Touch.sequence) == segment)
+        .group_by(col(Touch.step), col(Touch.state), col(Touch.reason).in_(DEFERRED))
+    )  # fmt: skip
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    soonest: dict[str, list[datetime]] = defaultdict(list)
+    for step, state, deferred, count, next_at in link.execute(query):
+        word = ("deferred" if deferred and state == "planned" else "planned") if state in WAITING else state
+        counts[step][word] += count
+        if next_at is not None:
+            soonest[step].append(next_at)
+    return {step: (counted, min(soonest[step], default=None)) for step, counted in counts.items()}
+
+
+def outcomes(machine: Machine, segment: str) -> dict[str, int]:
+    """How those who left the sequence left it, most frequent first."""
+    query = (
+        select(col(Enrolment.outcome), func.count())
+        .where(col(Enrolment.sequence) == segment, col(Enrolment.ended_at).is_not(None))
+        .group_by(col(Enrolment.outcome))
+        .order_by(func.count().desc(), col(Enrolment.outcome))
+    )
+    with machine.db.read() as link:
+        return {str(word): count for word, count in link.execute(query)}
+
+
+def uncertain(machine: Machine) -> list[Row]:
+    """Messages that may or may not have arrived: a person decides."""
+    columns = (Touch.id, Touch.lead_id, Touch.sequence, Touch.step, Touch.sending_at, Touch.reason)
+    query = select(*map(col, columns)).where(col(Touch.state) == "uncertain").order_by(col(Touch.id))
+    words = ("touch", "lead", "segment", "step", "since", "evidence")
+    with machine.db.read() as link:
+        found = [dict(zip(words, row, strict=True)) for row in link.execute(query)]
+    return [{**row, "since": written(row["since"]), "evidence": row["evidence"] or ""} for row in found]
+
+
+def funnel(machine: Machine) -> list[Row]:
+    """Leads that entered each segment, and how many of them came to MQL, SAL and an accepted hand-off."""
+    segments = machine.segments()
+    with machine.db.read() as link:
+        rows = [_funnel_row(link, slug) for slug in segments]
+        rows.append(_funnel_row(link, None))
+    return rows
+
+
+def _funnel_row(link: Connection, segment: str | None) -> Row:
+    entered: ColumnElement[bool] = col(Enrolment.lead_id) == col(Lead.id)
+    if segment is not None:
+        entered &= col(Enrolment.sequence) == segment
+
+    def leads(*tests: ColumnElement[bool]) -> int:
+        among = [] if segment is None else [select(1).where(entered).correlate(Lead).exists()]
+        return link.execute(select(func.count()).select_from(Lead).where(*among, *tests)).scalar_one()
+
+    def since_then(happened: Any) -> list[ColumnElement[bool]]:
+        """Not before the lead's first enrolment here."""
+        if segment is None:
+            return []
+        first = select(func.min(col(Enrolment.started_at))).where(entered).correlate(Lead).scalar_subquery()
+        return [happened >= first]
+
+    def reached(stage: str) -> ColumnElement[bool]:
+        at_least = LADDER[LADDER.index(stage) :]
+        mine = (col(StageTransition.lead_id) == col(Lead.id)) & col(StageTransition.to_stage).in_(at_least)
+        return select(1).where(mine, *since_then(col(StageTransition.at))).correlate(Lead).exists()
+
+    handed = (col(Handoff.lead_id) == col(Lead.id)) & (col(Handoff.state) == "accepted")
+    accepted = select(1).where(handed, *since_then(col(Handoff.opened_at))).correlate(Lead).exists()
+    return {
+        "segment": segment or "all leads", "leads": leads(), "mql": leads(reached("mql")),
+        "sal": leads(reached("sal")), "accepted": leads(accepted),
+    }  # fmt: skip
+
+
+def touches(machine: Machine) -> list[Row]:
+    """What went out, by segment, step and channel, and how many of the letters a person clicked in."""
+    clicked = (
+        select(col(Event.touch_id))
+        .where(col(Event.name).in_(("email_clicked", "offer_viewed")), col(Event.actor) == "person")
+        .where(col(Event.touch_id).is_not(None))
+        .distinct()
+        .subquery()
+    )
+    groups = (col(Touch.sequence), col(Touch.step), col(Touch.kind), col(Touch.state))
+    query = (
+        select(*groups, func.count(), func.count(clicked.c.touch_id))
+        .join_from(Touch, clicked, clicked.c.touch_id == col(Touch.id), isouter=True)
+        .group_by(*groups)
+    )
+    counts: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    with machine.db.read() as link:
+        for segment, step, kind, state, count, clicks in link.execute(query):
+            counted = counts[(segment, step, kind)]
+            counted["waiting" if state in WAITING else state] += count
+            counted["clicked"] += clicks
+    words = ("sent", "clicked", "waiting", "suppressed", "failed", "expired", "uncertain", "cancelled")
+    order = {
+        (slug, step.id): place
+        for slug in machine.segments()
+        for place, step in enumerate(machine.steps(slug))
+    }
+    return [
+        {"segment": segment, "step": step, "channel": kind, **{word: counted[word] for word in words}}
+        for (segment, step, kind), counted in sorted(
+            counts.items(), key=lambda item: (item[0][0], order.get(item[0][:2], 999), item[0][1])
+        )
+    ]
+
+
+def handoffs(machine: Machine, *, open_only: bool = False, people: bool = False) -> list[Row]:
+    """Hand-offs with owner and reason, newest first; `people`: with names and addresses, for a terminal."""
+    query = (
+        select(Handoff, Lead)
+        .join(Lead, col(Lead.id) == col(Handoff.lead_id))
+        .order_by(col(Handoff.id).desc())
+    )
+    if open_only:
+        query = query.where(col(Handoff.state) == "open")
+    with machine.db.read() as link, Session(link) as session:
+        return [_handoff(row, lead, people) for row, lead in session.execute(query)]
+
+
+def _handoff(row: Handoff, lead: Lead, people: bool) -> Row:
+    who = " ".join(filter(None, (lead.first_name, lead.last_name))) or lead.email or f"lead {lead.id}"
+    person = {"who": who, "e-mail": lead.email or "", "company": lead.company or ""} if people else {}
+    return {
+        "id": row.id, "lead": row.lead_id, **person, "milestone": row.milestone, "segment": row.sequence or "",
+        "owner": row.owner, "state": row.state, "reason": row.reason or "", "score": row.score,
+        "fit": letter(row.fit) or "", "opened": written(row.opened_at), "deadline": written(row.deadline_at),
+        "answered": written(row.answered_at), "answered by": row.answered_by or "",
+    }  # fmt: skip
+
+
+def next_due(machine: Machine, segments: list[str], after: datetime) -> datetime | None:
+    """The first instant after `after` at which these segments, or the house, have something to do."""
+    here = (col(Enrolment.sequence).in_(segments), col(Enrolment.ended_at).is_(None))
+    tries = (col(Touch.sequence).in_(segments), col(Touch.state).in_(("planned", "retry_wait")))
+    with machine.db.read() as link:
+        found = [
+            link.execute(select(func.min(column)).where(column > after, *tests)).scalar()
+            for column, tests in (
+                (col(Work.due_at), ()),
+                (col(Enrolment.due_at), here),
+                (col(Touch.next_at), tries),
+                (col(Outbox.next_at), (col(Outbox.done_at).is_(None),)),
+            )
+        ]  # fmt: skip
+    return min((at for at in found if at is not None), default=None)

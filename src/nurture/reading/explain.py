@@ -1,0 +1,186 @@
+"""Why this lead got, did not get, scored, moved: the whole ledger of one person, at any instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+from sqlalchemy import Connection, select
+from sqlmodel import col
+
+from nurture.engine.live import Live
+from nurture.engine.machine import Machine
+from nurture.engine.running import Run
+from nurture.engine.story import Story, find_lead, tell
+from nurture.language import conditions as c
+from nurture.language.compiler import compile_condition
+from nurture.program.load import Segment
+from nurture.reading.counts import written
+from nurture.reading.sentences import sentence
+from nurture.records import Holding, Lead, Suppression
+
+#: Why a lead whose trigger came was not enrolled, in plain words.
+REFUSALS = {
+    "suppressed": "it is on the suppression list, which is stronger than everything",
+    "once_only": "it has been through this sequence before, and 'again' is never",
+    "too_soon_again": "its last passage ended too recently for 'again'",
+    "resting": "sales called it premature, and it rests",
+    "objective_reached": "it has reached the objective already",
+    "leave_holds": "it would leave at once: {leave}",
+}
+
+
+@dataclass
+class Explained:
+    """The story of one lead as of `at`, and why it is not in the sequences that it is not in."""
+
+    story: Story
+    at: datetime
+    zone: str
+    why_not: dict[str, str]
+    barred: list[str]
+
+    def text(self) -> str:
+        """For people: dates in the lead's zone and in UTC."""
+        parts = [self._who(), self._score(), self._sequences(), self._timeline()]
+        return "\n\n".join("\n".join(part) for part in parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs: the same."""
+        story = self.story
+        return {
+            "id": story.lead_id, "at": written(self.at), "zone": self.zone,
+            "lead": story.lead, "score": story.score, "fit": story.fit, "suppressed": self.barred,
+            "lines": [
+                {"rule": line.rule, "points": round(line.points, 6), "earned": line.earned, "at": written(line.at), "capped": line.capped}
+                for line in story.lines
+            ],
+            "enrolments": [
+                {
+                    "segment": row.sequence, "step": row.step, "started": written(row.started_at), "ended": written(row.ended_at),
+                    "outcome": row.outcome, "next": written(row.due_at),
+                }
+                for row in story.enrolments
+            ],
+            "not enrolled": self.why_not,
+            "timeline": [{"at": written(h.at), "kind": h.kind, "what": h.what} for h in story.happenings],
+        }  # fmt: skip
+
+    def _local(self, at: datetime) -> str:
+        shown = format_datetime(at.astimezone(ZoneInfo(self.zone)), "EEE d MMM y, HH:mm:ss", locale="en")
+        return str(shown)
+
+    def _who(self) -> list[str]:
+        story, lead = self.story, self.story.lead
+        name = " ".join(filter(None, (lead["first_name"], lead["last_name"])))
+        head = ", ".join(filter(None, (name, lead["company"], lead["email"])))
+        facts = [f"stage {lead['stage']}", f"status {lead['status']}", f"fit {story.fit or 'not known yet'}"]
+        facts += [f"owner {lead['owner']}"] if lead["owner"] else []
+        lines = [f"{head or 'a lead without a name'} (lead {story.lead_id})", "  " + ", ".join(facts)]
+        return [*lines, *(f"  Never written to: {why}" for why in self.barred)]
+
+    def _score(self) -> list[str]:
+        lines = [f"Score {self.story.score} on {self._local(self.at)} ({self.zone})"]
+        for line in self.story.lines:
+            when = f"  {self._local(line.at)}" if line.at else ""
+            was = (
+                f", {line.earned:+g} then"
+                if line.at and round(line.earned, 1) != round(line.points, 1)
+                else ""
+            )
+            why = " (over the cap of its day)" if line.capped and not line.points else was
+            lines.append(f"  {line.points:+8.2f}  {line.rule}{when}{why}")
+        return (
+            [*lines, f"  {self.story.score:8.2f}  in all"]
+            if self.story.lines
+            else [*lines, "  nothing counts yet"]
+        )
+
+    def _sequences(self) -> list[str]:
+        lines = ["Sequences"]
+        for row in self.story.enrolments:
+            inside = row.ended_at is None or row.ended_at > self.at
+            begun = f"  {row.sequence}: since {self._local(row.started_at)}"
+            if not inside:
+                lines.append(f"{begun}, left {self._local(row.ended_at)}: {row.outcome}")
+            elif row.ended_at is not None:
+                lines.append(f"{begun}, inside then")
+            else:
+                acts = f", acts {self._local(row.due_at)}" if row.due_at else ", waits for its touch"
+                lines.append(f"{begun}, on step '{row.step}' since {self._local(row.entered_at)}{acts}")
+        return lines + [f"  {slug}: not enrolled: {why}" for slug, why in self.why_not.items()]
+
+    def _timeline(self) -> list[str]:
+        lines = [f"Timeline ({self.zone}; UTC)"]
+        for h in self.story.happenings:
+            day = self.story and f"{h.at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+            lines.append(f"  {self._local(h.at)}; {day}  {h.kind}: {h.what}")
+        return lines if self.story.happenings else [*lines, "  nothing yet"]
+
+
+def explain(machine: Machine, who: str, at: datetime | None = None) -> Explained:
+    """The story of `who` (e-mail, source:id or number) as of `at`. Raises NotFound, NotPublished."""
+    now = at or machine.now()
+    live = machine.live()
+    with machine.db.read() as link:
+        lead = find_lead(link, who)
+        story = tell(link, live, lead, now)
+        inside = {row.sequence for row in story.enrolments if row.ended_at is None or row.ended_at > now}
+        why_not = {
+            slug: _why_not(link, live, segment, story, now)
+            for slug, segment in live.segments.items()
+            if slug not in inside
+        }
+        barred = _barred(link, story)
+    return Explained(story, now, story.zone or live.house.program.zone, why_not, barred)
+
+
+def _why_not(link: Connection, live: Live, segment: Segment, story: Story, now: datetime) -> str:
+    """The clause that says no."""
+    scope = live.scope(segment)
+    missing = [
+        f"{which} does not hold ({', '.join(sentence(part) for part in failing)})"
+        for which, rule in (("segment", segment.spec.segment), ("enrol", segment.spec.enrol.when))
+        if (failing := _failing(Run(link, live, now), rule, scope, story.lead_id))
+    ]
+    if missing:
+        return " and ".join(missing)
+    refused = next((row for row in story.refusals if row.sequence == segment.slug), None)
+    if refused is not None:
+        leave = sentence(segment.spec.leave) if segment.spec.leave is not None else ""
+        return REFUSALS.get(refused.reason, refused.reason).format(leave=leave)
+    held = select(col(Holding.since)).where(
+        col(Holding.lead_id) == story.lead_id, col(Holding.rule) == f"enrol:{segment.slug}", col(Holding.since) <= now
+    )  # fmt: skip
+    since = link.execute(held).scalar()
+    if since is not None:
+        return f"its rule has held since {since:%Y-%m-%d %H:%M}Z, and only a transition into it enrols"
+    return "its rule holds now, and the next tick decides"
+
+
+def _failing(run: Run, rule: c.Condition, scope: Any, lead: int) -> list[c.Condition]:
+    """The parts of `rule` that do not hold for the lead."""
+    parts = rule.parts if isinstance(rule, c.All) else (rule,)
+    failing = []
+    for part in parts:
+        holds = select(col(Lead.id)).where(col(Lead.id) == lead, compile_condition(part, scope))
+        if run(holds).first() is None:
+            failing.append(part)
+    return failing
+
+
+def _barred(link: Connection, story: Story) -> list[str]:
+    email = story.lead["email"] or ""
+    mine = [("lead", str(story.lead_id)), ("address", email), ("domain", email.rpartition("@")[2])]
+    return [
+        f"{kind} suppressed ({row.reason}, by {row.source}, {row.at:%Y-%m-%d %H:%M}Z)"
+        for kind, value in mine
+        for row in link.execute(
+            select(col(Suppression.reason), col(Suppression.source), col(Suppression.at)).where(
+                col(Suppression.kind) == kind, col(Suppression.value) == value
+            )
+        )
+    ]
