@@ -18,6 +18,8 @@ from prefect.artifacts import (
 )
 
 from nurture.engine.machine import Machine
+from nurture.reading import counts
+from nurture.reading.diagram import diagram, standing
 
 EVERY = 2.0  # seconds between two updates of a progress artifact
 
@@ -29,8 +31,9 @@ def key(text: str) -> str:
 
 def publish_segment(machine: Machine, segment: str) -> None:
     """After a tick that moved somebody: the sequence, its cohorts, and what all segments share."""
-    rows = machine.cohorts(segment)
-    picture = f"```mermaid\n{machine.diagram(segment, counts=True)}\n```"
+    rows = counts.cohorts(machine, segment)
+    drawn = diagram(machine.live().segment(segment), standing(machine, segment))
+    picture = f"```mermaid\n{drawn}\n```"
     create_markdown_artifact(
         key=key(f"sequence-{segment}"),
         markdown=f"## {segment}\n\n{picture}\n\n{as_markdown(rows)}\n",
@@ -42,7 +45,7 @@ def publish_segment(machine: Machine, segment: str) -> None:
 
 def publish_handoffs(machine: Machine) -> int:
     """After a round of routing: which hand-off waits for which salesperson, by its number; how many."""
-    waiting = machine.pending_handoffs()
+    waiting = counts.handoffs(machine, open_only=True)
     table("handoffs", waiting, "Waiting for a salesperson's answer")
     publish_shared(machine)
     return len(waiting)
@@ -50,8 +53,8 @@ def publish_handoffs(machine: Machine) -> int:
 
 def publish_shared(machine: Machine) -> None:
     """What concerns all segments."""
-    table("funnel", machine.funnel(), "Leads by stage, all segments")
-    table("uncertain", machine.uncertain(), "Sent or not? A person decides")
+    table("funnel", counts.funnel(machine), "Leads by stage, all segments")
+    table("uncertain", counts.uncertain(machine), "Sent or not? A person decides")
 
 
 def table(name: str, rows: list[dict[str, Any]], description: str) -> None:

@@ -71,7 +71,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}"
+        return f"{value:,}" if value else "·"
     text = str(value)
     return f"{text[:10]} {text[11:16]}Z" if text[10:11] == "T" and text.endswith("Z") else text
 

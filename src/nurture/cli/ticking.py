@@ -16,7 +16,7 @@ from nurture.engine.settle import SettleReport
 from nurture.errors import SegmentBusy
 from nurture.reading.counts import next_due, written
 
-_COUNTS = ("due", "sent", "failed", "expired", "uncertain", "cancelled", "retrying", "handoffs")
+_COUNTS = ("due", "planned", "sent", "failed", "expired", "uncertain", "cancelled", "retrying", "handoffs")
 
 
 @dataclass
@@ -137,8 +137,8 @@ def _add(total: StepReport, part: StepReport) -> None:
 def _row(report: StepReport) -> dict[str, Any]:
     return {
         "segment": report.segment, "step": report.step, "due": report.due, "moved on": report.moved.total(),
-        "sent": report.sent, "deferred": _reasons(report.deferred), "suppressed": _reasons(report.suppressed),
-        **{word: getattr(report, word) for word in _COUNTS[2:]},
+        "planned": report.planned, "sent": report.sent, "deferred": _reasons(report.deferred), "suppressed": _reasons(report.suppressed),
+        **{word: getattr(report, word) for word in _COUNTS[3:]},
     }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ from nurture.tokens import Keys
 
 #: A segment is carried by one run at a time, for so long unless it renews.
 SEGMENT_LEASE = timedelta(minutes=15)
+RENEW_SECONDS = 60.0
 #: States of a touch that a run may act on.
 _WAITING = ("planned", "retry_wait")
 
@@ -54,6 +55,7 @@ class Machine:
     journal: Journal = field(default_factory=NoJournal)
     _journal_file: Path | None = None
     _maker: Maker | None = None
+    _held: dict[str, tuple[str, float]] = field(default_factory=dict)
     _asked: tuple[float, frozenset[str]] = (-1.0, frozenset())
 
     def __post_init__(self) -> None:
@@ -127,16 +129,28 @@ class Machine:
     def lease(self, segment: str, holder: str) -> Iterator[None]:
         """Carry `segment` alone. Raises SegmentBusy when another run does."""
         name = f"segment:{segment}"
-        token = self.db.transact(
-            lambda link: take_lease(link, name, holder, SEGMENT_LEASE.total_seconds()), door=True
-        )
-        if token is None:
+        if not self._take(name, holder):
             raise SegmentBusy(f"segment '{segment}' is carried by another run; it will be free in 15 minutes at most")
+        self._held[segment] = (holder, clocks.monotonic())
         try:
             yield
         finally:
+            self._held.pop(segment, None)
             mine = (col(Lease.name) == name) & (col(Lease.owner) == holder)
             self.db.transact(lambda link: link.execute(Lease.__table__.delete().where(mine)), door=True)  # type: ignore[attr-defined]
+
+    def _take(self, name: str, holder: str) -> bool:
+        seconds = SEGMENT_LEASE.total_seconds()
+        return self.db.transact(lambda link: take_lease(link, name, holder, seconds), door=True) is not None
+
+    def _renew(self, segment: str) -> None:
+        """Keep the lease while the run goes on; once a minute. Raises SegmentBusy when it was lost."""
+        holder, since = self._held.get(segment, ("", 0.0))
+        if not holder or clocks.monotonic() - since < RENEW_SECONDS:
+            return
+        if not self._take(f"segment:{segment}", holder):
+            raise SegmentBusy(f"segment '{segment}' was taken over by another run; this one stops")
+        self._held[segment] = (holder, clocks.monotonic())
 
     def recover(self, now: datetime) -> dict[str, int]:
         """Take back what dead workers held; what was on the wire is read from this host's journals."""
@@ -158,6 +172,7 @@ class Machine:
 
         `progress` is called with (done, due) after each batch. Safe to run again at any time.
         """
+        self._renew(segment)
         report = StepReport(segment, step)
         live = self.live()
         with self.db.read() as link:
@@ -170,7 +185,7 @@ class Machine:
                 report.delivered(self._deliver(live, version, kind, now, run_id, progress, total))
                 self._move(live, version, kind, now, run_id, report, again=True)
         if report.sent or report.handoffs:
-            self.settle(now)
+            report.settled.add(self.settle(now))
         return report
 
     def _move(
@@ -207,7 +222,13 @@ class Machine:
             self.db, live, version, step, self.audience if step.channel == "audience" else self.email, self._maker,
             self.journal, self.clock, run_id, stopped=lambda: self._stopped(version.slug),
         )  # fmt: skip
-        return courier.deliver(None if progress is None else lambda done: progress(done, total))
+
+        def told(done: int) -> None:
+            self._renew(version.slug)
+            if progress is not None:
+                progress(done, total)
+
+        return courier.deliver(told)
 
     def _stopped(self, slug: str) -> bool:
         """Whether an operator has said stop; asked before each body, so the answer is kept for half a second."""

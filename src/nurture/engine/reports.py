@@ -40,6 +40,8 @@ class StepReport:
     deferred: Counter[str] = field(default_factory=Counter)
     suppressed: Counter[str] = field(default_factory=Counter)
     channel_down: str | None = None
+    #: What settling after the sends changed: scores, milestones, hand-offs.
+    settled: SettleReport = field(default_factory=SettleReport)
 
     def delivered(self, done: Delivered) -> None:
         """Add what a courier did."""

@@ -116,8 +116,8 @@ class Explained:
     def _timeline(self) -> list[str]:
         lines = [f"Timeline ({self.zone}; UTC)"]
         for h in self.story.happenings:
-            day = self.story and f"{h.at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
-            lines.append(f"  {self._local(h.at)}; {day}  {h.kind}: {h.what}")
+            utc = f"{h.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+            lines.append(f"  {self._local(h.at)}; {utc}  {h.kind}: {h.what}")
         return lines if self.story.happenings else [*lines, "  nothing yet"]
 
 
