@@ -36,7 +36,8 @@ class FolderChannel:
 
     def path(self, parcel: Parcel) -> Path:
         """Where the message of `parcel` is kept."""
-        return self.folder / f"{parcel.touch_id:08d}-{sha256(parcel.key.encode()).hexdigest()[:12]}.eml"
+        name = f"{parcel.touch_id:08d}" if parcel.touch_id >= 0 else f"notice-{-parcel.touch_id:06d}"
+        return self.folder / f"{name}-{sha256(parcel.key.encode()).hexdigest()[:12]}.eml"
 
     def _write(self, parcel: Parcel, journal: Journal) -> Receipt:
         target = self.path(parcel)

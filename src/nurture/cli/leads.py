@@ -22,6 +22,7 @@ Encoding = Annotated[
     str | None, Parameter(help="For files that are neither UTF-8 nor UTF-16, such as cp1252.")
 ]
 Source = Annotated[str | None, Parameter(help="Where the file comes from; ids of leads count within it.")]
+Consent = Annotated[str | None, Parameter(help="On which basis all of them may be written to, or none.")]
 RefusedTo = Annotated[
     Path | None, Parameter(help="Where refused rows go; else NAME.refused.csv beside FILE.")
 ]
@@ -33,9 +34,7 @@ def import_leads(
     *,
     mapping: MappingFile = None,
     encoding: Encoding = None,
-    consent: Annotated[
-        str | None, Parameter(help="On which basis all of them may be written to, or none.")
-    ] = None,
+    consent: Consent = None,
     source: Source = None,
     refused_to: RefusedTo = None,
     json: Json = False,
@@ -46,10 +45,17 @@ def import_leads(
     given = settings()
     with machine(given=given) as opened, bar(f"Leads of {file.name}") as progress:
         report = intake.import_leads(
-            opened.db, file, known=_program(opened, given), now=opened.now(),
-            mapping=_mapping(mapping), encoding=encoding, consent=consent, source=source, refused_to=refused_to,
+            opened.db,
+            file,
+            known=_program(opened, given),
+            now=opened.now(),
+            mapping=_mapping(mapping),
+            encoding=encoding,
+            consent=consent,
+            source=source,
+            refused_to=refused_to,
             progress=progress,
-        )  # fmt: skip
+        )
     return _tell(report, json)
 
 
@@ -69,9 +75,17 @@ def import_events(
     given = settings()
     with machine(given=given) as opened, bar(f"Events of {file.name}") as progress:
         report = intake.import_events(
-            opened.db, file, known=_program(opened, given), now=opened.now(), click_rest=opened.click_rest,
-            mapping=_mapping(mapping), encoding=encoding, source=source, refused_to=refused_to, progress=progress,
-        )  # fmt: skip
+            opened.db,
+            file,
+            known=_program(opened, given),
+            now=opened.now(),
+            click_rest=opened.click_rest,
+            mapping=_mapping(mapping),
+            encoding=encoding,
+            source=source,
+            refused_to=refused_to,
+            progress=progress,
+        )
     return _tell(report, json)
 
 
@@ -82,7 +96,7 @@ def _mapping(path: Path | None) -> Any:
 
 
 def _program(opened: Machine, given: Settings) -> ProgramFile:
-    """The published program, or that of the folder before the first publish: it says which fields a lead has."""
+    """The published program, or before the first publish the folder's: it says which fields a lead has."""
     from nurture.program.load import load, read_folder
 
     try:

@@ -114,9 +114,7 @@ def say_where_mail_goes(given: Settings) -> None:
     """Said by every command that would send, while there is no relay."""
     if given.smtp_url is None:
         folder = given.home / "mail"
-        complain(
-            f"NURTURE_SMTP_URL is not set: messages are written as files to {folder}, and nobody receives them."
-        )
+        complain(f"NURTURE_SMTP_URL is not set: messages are written to {folder} as files, and reach nobody.")
 
 
 @contextmanager

@@ -96,7 +96,8 @@ class Ticking:
     def as_dict(self) -> dict[str, Any]:
         """For programs: the same."""
         return {
-            "from": written(self.begun), "to": written(self.ended), "ticks": self.ticks, "notices": self.notices,
+            "from": written(self.begun), "to": written(self.ended), "ticks": self.ticks,
+            "notices": self.notices,
             "settled": {
                 "looked_at": self.settled.looked_at, "left": self.settled.left, "mql": self.settled.mql,
                 "handoffs": self.settled.handoffs, "enrolled": self.settled.enrolled,
@@ -137,7 +138,8 @@ def _add(total: StepReport, part: StepReport) -> None:
 def _row(report: StepReport) -> dict[str, Any]:
     return {
         "segment": report.segment, "step": report.step, "due": report.due, "moved on": report.moved.total(),
-        "planned": report.planned, "sent": report.sent, "deferred": _reasons(report.deferred), "suppressed": _reasons(report.suppressed),
+        "planned": report.planned, "sent": report.sent, "deferred": _reasons(report.deferred),
+        "suppressed": _reasons(report.suppressed),
         **{word: getattr(report, word) for word in _COUNTS[3:]},
     }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import floor
 from typing import Any
 
 from sqlalchemy import Connection, and_, literal, select
@@ -24,6 +25,7 @@ from nurture.records import (
     Milestone,
     Refusal,
     ScoreEntry,
+    ScoreSum,
     StageTransition,
     Touch,
 )
@@ -104,6 +106,9 @@ def tell(link: Connection, live: Live, lead: int, now: datetime) -> Story:
     story = Story(lead_data(row, live.house), lead, row.zone, row.score, letter(row.fit))
     story.lines = _lines(link, live, lead, now)
     raw = sum(line.points for line in story.lines)
+    if _is_past(link, lead, now):
+        story.score = max(0, min(100, floor(raw + 0.500001)))
+        story.lead["stage"] = _stage_then(link, lead, now) or story.lead["stage"]
     if abs(raw - story.score) > 0.005:
         word = "rounded" if 0 <= raw <= 100 else "kept within 0 to 100"
         story.lines.append(ScoreLine(word, story.score - raw, None, story.score - raw))
@@ -119,6 +124,24 @@ def tell(link: Connection, live: Live, lead: int, now: datetime) -> Story:
         link.execute(select(Refusal.__table__).where(col(Refusal.lead_id) == lead, col(Refusal.at) <= now))  # type: ignore[attr-defined]
     )
     return story
+
+
+def _is_past(link: Connection, lead: int, now: datetime) -> bool:
+    """Whether sums and stage have moved on since `now`: then the ledger alone knows."""
+    moved = select(col(StageTransition.id)).where(col(StageTransition.lead_id) == lead, col(StageTransition.at) > now)
+    summed = select(col(ScoreSum.lead_id)).where(col(ScoreSum.lead_id) == lead, col(ScoreSum.as_of) > now)
+    return link.execute(moved).first() is not None or link.execute(summed).first() is not None
+
+
+def _stage_then(link: Connection, lead: int, now: datetime) -> str | None:
+    """The stage that the first later transition left."""
+    later = (
+        select(col(StageTransition.from_stage))
+        .where(col(StageTransition.lead_id) == lead, col(StageTransition.at) > now)
+        .order_by(col(StageTransition.at), col(StageTransition.id))
+        .limit(1)
+    )
+    return link.execute(later).scalar()
 
 
 def _lines(link: Connection, live: Live, lead: int, now: datetime) -> list[ScoreLine]:

@@ -191,9 +191,10 @@ def _handoff(row: Handoff, lead: Lead, people: bool) -> Row:
     who = " ".join(filter(None, (lead.first_name, lead.last_name))) or lead.email or f"lead {lead.id}"
     person = {"who": who, "e-mail": lead.email or "", "company": lead.company or ""} if people else {}
     return {
-        "id": row.id, "lead": row.lead_id, **person, "milestone": row.milestone, "segment": row.sequence or "",
-        "owner": row.owner, "state": row.state, "reason": row.reason or "", "score": row.score,
-        "fit": letter(row.fit) or "", "opened": written(row.opened_at), "deadline": written(row.deadline_at),
+        "id": row.id, "lead": row.lead_id, **person, "milestone": row.milestone,
+        "segment": row.sequence or "", "owner": row.owner, "state": row.state, "reason": row.reason or "",
+        "score": row.score, "fit": letter(row.fit) or "", "opened": written(row.opened_at),
+        "deadline": written(row.deadline_at),
         "answered": written(row.answered_at), "answered by": row.answered_by or "",
     }  # fmt: skip
 

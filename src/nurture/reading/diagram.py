@@ -57,7 +57,7 @@ def diagram(segment: Segment, counts: Standing | None = None) -> str:
 
 
 def _around(counts: Standing, nodes: Mapping[str, str]) -> list[str]:
-    """What the live version's steps cannot show: who left, and who is on a step that only older versions have."""
+    """What the live version's steps cannot show: who left, and who is on a step of older versions only."""
     lines = []
     if counts.left:
         told = "<br/>".join(f"{_text(word)}: {count:,}" for word, count in counts.left.items())

@@ -11,12 +11,12 @@ from babel.dates import format_datetime
 from sqlalchemy import Connection, select
 from sqlmodel import col
 
-from nurture.engine.live import Live
+from nurture.engine.enrolling import holding_rule
 from nurture.engine.machine import Machine
 from nurture.engine.running import Run
 from nurture.engine.story import Story, find_lead, tell
 from nurture.language import conditions as c
-from nurture.language.compiler import compile_condition
+from nurture.language.compiler import Scope, compile_condition
 from nurture.program.load import Segment
 from nurture.reading.counts import written
 from nurture.reading.sentences import sentence
@@ -55,13 +55,16 @@ class Explained:
             "id": story.lead_id, "at": written(self.at), "zone": self.zone,
             "lead": story.lead, "score": story.score, "fit": story.fit, "suppressed": self.barred,
             "lines": [
-                {"rule": line.rule, "points": round(line.points, 6), "earned": line.earned, "at": written(line.at), "capped": line.capped}
+                {
+                    "rule": line.rule, "points": round(line.points, 6), "earned": line.earned,
+                    "at": written(line.at), "capped": line.capped,
+                }
                 for line in story.lines
             ],
             "enrolments": [
                 {
-                    "segment": row.sequence, "step": row.step, "started": written(row.started_at), "ended": written(row.ended_at),
-                    "outcome": row.outcome, "next": written(row.due_at),
+                    "segment": row.sequence, "step": row.step, "started": written(row.started_at),
+                    "ended": written(row.ended_at), "outcome": row.outcome, "next": written(row.due_at),
                 }
                 for row in story.enrolments
             ],
@@ -130,7 +133,7 @@ def explain(machine: Machine, who: str, at: datetime | None = None) -> Explained
         story = tell(link, live, lead, now)
         inside = {row.sequence for row in story.enrolments if row.ended_at is None or row.ended_at > now}
         why_not = {
-            slug: _why_not(link, live, segment, story, now)
+            slug: _why_not(Run(link, live, now), segment, story)
             for slug, segment in live.segments.items()
             if slug not in inside
         }
@@ -138,30 +141,28 @@ def explain(machine: Machine, who: str, at: datetime | None = None) -> Explained
     return Explained(story, now, story.zone or live.house.program.zone, why_not, barred)
 
 
-def _why_not(link: Connection, live: Live, segment: Segment, story: Story, now: datetime) -> str:
+def _why_not(run: Run, segment: Segment, story: Story) -> str:
     """The clause that says no."""
-    scope = live.scope(segment)
-    missing = [
-        f"{which} does not hold ({', '.join(sentence(part) for part in failing)})"
-        for which, rule in (("segment", segment.spec.segment), ("enrol", segment.spec.enrol.when))
-        if (failing := _failing(Run(link, live, now), rule, scope, story.lead_id))
-    ]
+    scope, spec = run.live.scope(segment), segment.spec
+    missing = []
+    for which, rule in (("segment", spec.segment), ("enrol", spec.enrol.when)):
+        failing = _failing(run, rule, scope, story.lead_id)
+        if failing:
+            missing.append(f"{which} does not hold ({', '.join(sentence(part) for part in failing)})")
     if missing:
         return " and ".join(missing)
     refused = next((row for row in story.refusals if row.sequence == segment.slug), None)
     if refused is not None:
-        leave = sentence(segment.spec.leave) if segment.spec.leave is not None else ""
-        return REFUSALS.get(refused.reason, refused.reason).format(leave=leave)
-    held = select(col(Holding.since)).where(
-        col(Holding.lead_id) == story.lead_id, col(Holding.rule) == f"enrol:{segment.slug}", col(Holding.since) <= now
-    )  # fmt: skip
-    since = link.execute(held).scalar()
+        leave = sentence(spec.leave) if spec.leave is not None else ""
+        return REFUSALS.get(refused.reason, str(refused.reason)).format(leave=leave)
+    mine = (col(Holding.lead_id) == story.lead_id) & (col(Holding.rule) == holding_rule(segment.slug))
+    since = run.link.execute(select(col(Holding.since)).where(mine, col(Holding.since) <= run.now)).scalar()
     if since is not None:
         return f"its rule has held since {since:%Y-%m-%d %H:%M}Z, and only a transition into it enrols"
     return "its rule holds now, and the next tick decides"
 
 
-def _failing(run: Run, rule: c.Condition, scope: Any, lead: int) -> list[c.Condition]:
+def _failing(run: Run, rule: c.Condition, scope: Scope, lead: int) -> list[c.Condition]:
     """The parts of `rule` that do not hold for the lead."""
     parts = rule.parts if isinstance(rule, c.All) else (rule,)
     failing = []

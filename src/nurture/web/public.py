@@ -29,7 +29,7 @@ _SAID = {
 
 
 def public_app(machine: Machine, *, forms_per_minute: int = 5, forms_per_address: int = 20) -> FastAPI:
-    """The app over `machine`. `forms_per_minute`: by one visitor; `forms_per_address`: with one e-mail, an hour."""
+    """The app over `machine`; it takes so many forms of one visitor, and so many an hour with one address."""
     site = Site(machine, MovingWindow(forms_per_minute, 60), MovingWindow(forms_per_address, 3600))
     app = FastAPI(
         title="Nurture",
