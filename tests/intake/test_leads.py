@@ -34,7 +34,7 @@ def test_a_row_becomes_a_lead_with_typed_fields(imports: Imports) -> None:
     ) == ("Ana", "Pop", "Acme", "Head of Ops", "RO", "pt-BR", "Europe/Bucharest")
     assert lead["fields"] == {"industry": "SaaS", "seats": 1200, "trial": True, "renewal": "2027-03-01"}
     assert tuple(lead[n] for n in ("stage", "status", "created_at", "changed_at")) == (
-        "subscriber",
+        "lead",
         "new",
         NOW,
         NOW,
@@ -224,7 +224,7 @@ def test_a_stage_is_for_newcomers_and_leaves_its_trace(imports: Imports) -> None
     assert (lead["stage"], lead["status"]) == ("sql", "Open")
     assert "stage and status of a lead that is known already are left as they are" in report.text()
     assert imports.rows("stage_transition", "from_stage", "to_stage", "author") == [
-        ("subscriber", "sql", "import")
+        ("lead", "sql", "import")
     ]
 
 

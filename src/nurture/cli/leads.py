@@ -72,12 +72,10 @@ def import_events(
     """Record events of known leads from a file; the same file again changes nothing."""
     from nurture import intake
 
-    given = settings()
-    with machine(given=given) as opened, bar(f"Events of {file.name}") as progress:
+    with machine() as opened, bar(f"Events of {file.name}") as progress:
         report = intake.import_events(
             opened.db,
             file,
-            known=_program(opened, given),
             now=opened.now(),
             click_rest=opened.click_rest,
             mapping=_mapping(mapping),

@@ -20,6 +20,8 @@ _LEAD = SQLModel.metadata.tables["lead"]
 _TAG = SQLModel.metadata.tables["lead_tag"]
 _TRANSITION = SQLModel.metadata.tables["stage_transition"]
 
+#: The stage of somebody who gave us data, unless it was said otherwise; a mere subscriber is said to be one.
+BORN_AS = "lead"
 _KEYS = ("email", "source", "source_id")
 _BORN = [_LEAD.c[name] for name in ("id", "draw", *_KEYS)]
 _READ = [_LEAD.c[name] for name in ("id", *_KEYS, *BUILT_IN, "fields", "folded")]
@@ -202,7 +204,7 @@ class _Plan:
         if not self.fresh:
             return
         newborn = {
-            "stage": "subscriber",
+            "stage": BORN_AS,
             "status": "new",
             "fit_points": 0,
             "created_at": self.now,
@@ -223,10 +225,10 @@ class _Plan:
                     row["id"] = lead_id
                     self.born.add(lead_id)
         moves = [
-            {"lead_id": row["id"], "from_stage": "subscriber", "to_stage": row["stage"], "at": self.now,
+            {"lead_id": row["id"], "from_stage": BORN_AS, "to_stage": row["stage"], "at": self.now,
              "cause": "import", "author": "import"}
             for row in self.fresh
-            if row["id"] is not None and row.get("stage", "subscriber") != "subscriber"
+            if row["id"] is not None and row.get("stage", BORN_AS) != BORN_AS
         ]  # fmt: skip
         if moves:
             self.link.execute(_TRANSITION.insert(), moves)

@@ -157,6 +157,9 @@ def _why_not(run: Run, segment: Segment, story: Story) -> str:
         return REFUSALS.get(refused.reason, str(refused.reason)).format(leave=leave)
     mine = (col(Holding.lead_id) == story.lead_id) & (col(Holding.rule) == holding_rule(segment.slug))
     since = run.link.execute(select(col(Holding.since)).where(mine, col(Holding.since) <= run.now)).scalar()
+    passed = any(row.sequence == segment.slug for row in story.enrolments)
+    if passed and spec.enrol.again == "never":
+        return REFUSALS["once_only"]
     if since is not None:
         return f"its rule has held since {since:%Y-%m-%d %H:%M}Z, and only a transition into it enrols"
     return "its rule holds now, and the next tick decides"

@@ -1,0 +1,109 @@
+"""A command line of one's own: an empty folder, a small program, and what was said."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nurture.cli import main
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+
+PROGRAM = """\
+name: Brightdesk
+sender: {name: Lena at Brightdesk, address: lena@brightdesk.example}
+address: Brightdesk SRL, Strada Lungă 12, 500123 Brașov, Romania
+zone: Europe/Bucharest
+country: RO
+fields: {industry: text, employees: number}
+sales:
+  - {name: Mihai Ionescu, email: mihai@brightdesk.example, hours: "09:00-18:00", countries: [RO]}
+"""
+LIFECYCLE = """\
+milestones:
+  demo_requested: {when: {did: demo_requested}, handoff: true}
+gate:
+  - {reason: student, refuse: {company: Campus}}
+"""
+SEQUENCE = """\
+name: Evaluators
+objective: demo_requested
+segment: {industry: saas}
+enrol: {when: {did: whitepaper_downloaded}}
+steps:
+  - {id: welcome, email: welcome.j2}
+  - {id: settle, wait: 2 days}
+  - {id: bye, email: bye.j2}
+"""
+LETTER = """\
+{% extends "_shared/letter.j2" %}
+{% block subject %}Hello{% endblock %}
+{% block body %}<p>Hello {{ lead.first_name or "there" }}</p>{% endblock %}
+"""
+LEADS = "email,first_name,industry,employees,consent\nana@acme.example,Ana,saas,10,yes\nben@acme.example,Ben,saas,0,yes\n"
+EVENTS = (
+    "email,event,occurred_at\n"
+    "ana@acme.example,whitepaper_downloaded,2026-03-02T07:00:00Z\n"
+    "ben@acme.example,whitepaper_downloaded,2026-03-02T07:00:00Z\n"
+)
+
+
+@dataclass
+class Said:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Desk:
+    """A folder with a program in it; `nurture(words…)` runs a command there, in this process."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._capsys = folder, capsys
+
+    def nurture(self, *words: str) -> Said:
+        self._capsys.readouterr()
+        code = main(list(words))
+        told = self._capsys.readouterr()
+        return Said(code, told.out, told.err)
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def program(self) -> None:
+        """The small program, in templates/."""
+        shutil.copytree(TEMPLATES / "_shared", self.folder / "templates" / "_shared")
+        self.write("templates/program.yaml", PROGRAM)
+        self.write("templates/lifecycle.yaml", LIFECYCLE)
+        self.write("templates/evaluators/sequence.yaml", SEQUENCE)
+        self.write("templates/evaluators/welcome.j2", LETTER)
+        self.write("templates/evaluators/bye.j2", LETTER)
+
+    def open_for_business(self) -> None:
+        """Published, with two leads whose trigger has come."""
+        assert self.nurture("publish").code == 0
+        self.write("leads.csv", LEADS)
+        self.write("events.csv", EVENTS)
+        assert self.nurture("import", "leads", "leads.csv").code == 0
+        assert self.nurture("import", "events", "events.csv").code == 0
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+    """An empty folder with the small program, and nothing else of anybody's."""
+    monkeypatch.chdir(tmp_path)
+    made = Desk(tmp_path, capsys)
+    made.program()
+    return made
+
+
+Fault = Callable[[Desk], Said]
