@@ -36,6 +36,8 @@ T = TypeVar("T")
 #: Rows that one bulk transaction writes at most, so that a door never waits long.
 BULK_ROWS = 20_000
 _TRIES = 5
+#: Compiled statements that an engine remembers: a program of many segments has some hundreds.
+_STATEMENTS = 5_000
 #: serialization_failure and deadlock_detected (PostgreSQL manual, appendix A).
 _AGAIN = {"40001", "40P01"}
 
@@ -59,12 +61,13 @@ class Database:
     def _open(self) -> Engine:
         if not self.is_sqlite:
             return create_engine(
-                self.url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20,
+                self.url, hide_parameters=True, query_cache_size=_STATEMENTS, pool_pre_ping=True, pool_size=10, max_overflow=20,
                 connect_args={"options": "-c idle_in_transaction_session_timeout=60000", "connect_timeout": 10},
             )  # fmt: skip
         engine = create_engine(
             self.url,
             hide_parameters=True,
+            query_cache_size=_STATEMENTS,
             connect_args={"check_same_thread": False, "timeout": 10},
             **({"poolclass": StaticPool} if self._memory else {}),
         )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from nurture.demo.agenda import Agenda
 from nurture.demo.browser import Browser, NotServed
-from nurture.demo.habits import habit, scanner, share, soon
+from nurture.demo.habits import AT_ONCE, habit, scanner, share, soon
 from nurture.demo.letters import Letter, Link
 from nurture.demo.people import Person
 from nurture.demo.sample import Visit
@@ -24,7 +24,8 @@ _DAYS = timedelta(days=2)
 class Audience:
     """Reads letters, and plans on `agenda` what its people do about them. `reply` answers a letter by mail.
 
-    `deeds` counts what was done, by kind; `clicks` the tracked links followed, by person or machine.
+    `deeds` counts what was done, by kind; `clicks` the tracked links followed, by `person` or `machine`, or
+    by a machine that finds a `lone` link minutes after delivery: nothing tells that from a person.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Audience:
             return
         link = found[int(mood * 97) % len(found)]
         path = self._opened(link)
-        self.deeds["followed a link"] += 1
+        self.deeds["links followed"] += 1
         self.clicks["person"] += letter.tracked and link.door != ""
         self._look(letter, path)
 
@@ -129,11 +130,12 @@ class Audience:
 
     def _scan(self, letter: Letter) -> None:
         """A machine follows everything at once, the way out included."""
-        for link in letter.links:
-            if link.door in ("c", "o", "f", "u"):
-                self._browser.follow(link.url)
-                self.clicks["machine"] += letter.tracked and link.door != "u"
-        self.deeds["let a scanner through its mail"] += 1
+        links = letter.doors("c", "o", "f")
+        for link in [*links, *letter.doors("u")]:
+            self._browser.follow(link.url)
+        lone = len(links) == 1 and scanner(letter.to) != AT_ONCE
+        self.clicks["lone" if lone else "machine"] += len(links) if letter.tracked else 0
+        self.deeds["scanners"] += 1
 
     def _ask(self, person: Person, letter: Letter) -> None:
         """Go to the form: by the letter's link if it has one, else by the website's."""
@@ -149,7 +151,7 @@ class Audience:
         form = self._browser.forms(url)[0]
         answers = {name: str(value) for name, value in asdict(person).items()}
         self._browser.send(form, form.filled(answers, tick=("consent", "tracking")))
-        self.deeds["sent a form"] += 1
+        self.deeds["forms sent"] += 1
 
     def _leave(self, letter: Letter, *, by_page: bool) -> None:
         """Unsubscribe: on the page behind the letter's link, or with the mail program's one click."""
@@ -166,7 +168,7 @@ class Audience:
     def _answer(self, letter: Letter, automatic: bool) -> None:
         if letter.to not in self._gone:
             self._reply(letter, automatic)
-            self.deeds["wrote an absence note" if automatic else "wrote back"] += 1
+            self.deeds["absence notes" if automatic else "replies"] += 1
 
     def _visit(self, visit: Visit) -> None:
         if visit.form:

@@ -14,7 +14,7 @@ from nurture.channels.mailbox import Kept
 from nurture.demo import findings
 from nurture.demo.ads import AdPlatform
 from nurture.demo.audience import Audience
-from nurture.demo.letters import opened
+from nurture.demo.letters import message_id
 from nurture.demo.prefect_runs import Checked
 from nurture.demo.sales import SalesTeam
 from nurture.records import AudienceMember, Handoff, Lead, Outbox, Touch
@@ -50,7 +50,7 @@ def balance(
 
 def _mail(link: Connection, mail: Sequence[Kept]) -> Entry:
     """Message-ID by Message-ID: nothing lost, nothing twice, nothing that the ledger does not know."""
-    kept = Counter(opened(message).message_id for message in mail)
+    kept = Counter(message_id(message) for message in mail)
     touches = set(
         link.execute(
             select(col(Touch.message_id)).where(col(Touch.state) == "sent", col(Touch.kind) != "audience")
@@ -59,8 +59,8 @@ def _mail(link: Connection, mail: Sequence[Kept]) -> Entry:
     done = select(col(Outbox.message_id)).where(col(Outbox.done_at).is_not(None))
     notices = set(link.execute(done).scalars())
     same = set(kept) == touches | notices and max(kept.values(), default=1) == 1
-    inside = f"{len(touches):,} touches sent + {len(notices):,} notices to sales"
-    return Entry("mails in the box, by Message-ID", f"{kept.total():,} mails", inside, same)
+    inside = f"{len(touches):,} touches sent + {len(notices):,} notices"
+    return Entry("mails, by Message-ID", f"{kept.total():,} kept by the relay", inside, same)
 
 
 def _audiences(link: Connection, ads: AdPlatform) -> Entry:
@@ -77,12 +77,11 @@ def _audiences(link: Connection, ads: AdPlatform) -> Entry:
 
 def _clicks(link: Connection, audience: Audience) -> Entry:
     noted = findings.clicks(link)
-    same = all(audience.clicks[actor] == noted[actor] for actor in ("person", "machine"))
-
-    def told(counts: Counter[str]) -> str:
-        return f"{counts['person']:,} by people, {counts['machine']:,} by scanners"
-
-    return Entry("tracked links followed", told(audience.clicks), told(noted), same)
+    made = audience.clicks
+    same = made["person"] + made["lone"] == noted["person"] and made["machine"] == noted["machine"]
+    outside = f"{made['person']:,} by people, {made['machine'] + made['lone']:,} by scanners"
+    inside = f"{noted['person']:,} counted, {noted['machine']:,} kept out"
+    return Entry("tracked links followed", outside, inside, same)
 
 
 def _goodbyes(link: Connection, audience: Audience) -> Entry:
@@ -105,13 +104,11 @@ def _answers(link: Connection, sales: SalesTeam) -> Entry:
 def _undecided(link: Connection) -> Entry:
     query = select(func.count()).where(col(Touch.state).in_(_UNDECIDED))
     count = link.execute(query).scalar_one()
-    return Entry("touches in doubt", "none may be", f"{count:,}", count == 0)
+    return Entry("touches in doubt", "none may be left", f"{count:,}", count == 0)
 
 
 def _runs(runs: Sequence[Checked]) -> Entry:
     completed = sum(run.state == "COMPLETED" for run in runs)
     sent = sum(run.said.get("sent", 0) for run in runs), sum(run.ours.get("sent", 0) for run in runs)
     outside = f"{completed} of {len(runs)} Completed, sent {sent[0]:,}"
-    return Entry(
-        "Prefect flow runs, each by its id", outside, f"sent {sent[1]:,}", all(run.agrees for run in runs)
-    )
+    return Entry("Prefect flow runs", outside, f"sent {sent[1]:,}", all(run.agrees for run in runs))

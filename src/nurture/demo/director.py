@@ -220,7 +220,7 @@ class _Story:
 
     def _news(self) -> str:
         deeds, mails = self.audience.deeds, len(self.house.mail.messages)
-        return f"{mails:,} mails, {deeds['followed a link']:,} links followed, {deeds['sent a form']:,} forms"
+        return f"{mails:,} mails, {deeds['links followed']:,} links followed, {deeds['forms sent']:,} forms"
 
     def tell(self, start: datetime, checked: Sequence[Checked]) -> Outcome:
         """Compare, and print what happened."""

@@ -1,4 +1,4 @@
-"""How the simulated people are: a habit for each address, the same at every run, and when they find the time."""
+"""How the simulated people are: a habit for each address, and when they find the time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from zoneinfo import ZoneInfo
 
 Habit = Literal["silent", "reader", "keen", "leaver", "writer", "absent"]
 _HABITS: tuple[tuple[float, Habit], ...] = (
-    (0.40, "silent"), (0.70, "reader"), (0.86, "keen"), (0.91, "leaver"), (0.95, "writer"), (0.98, "absent"), (1.0, "silent"),
+    (0.40, "silent"), (0.70, "reader"), (0.86, "keen"), (0.91, "leaver"), (0.95, "writer"), (0.98, "absent"),
+    (1.0, "silent"),
 )  # fmt: skip
+#: What most scanners do: they look before the mail is delivered.
+AT_ONCE = timedelta(seconds=1)
 
 
 def share(*words: str) -> float:
@@ -30,11 +33,11 @@ def scanner(address: str) -> timedelta | None:
     drawn = share("scanner", address.rpartition("@")[2])
     if drawn > 0.10:
         return None
-    return timedelta(seconds=1) if drawn < 0.06 else timedelta(minutes=3)
+    return AT_ONCE if drawn < 0.06 else timedelta(minutes=3)
 
 
 def soon(at: datetime, zone: str, drawn: float, longest: timedelta) -> datetime:
-    """An instant after `at`: most often minutes, sometimes `longest`, and in the hours in which people are awake."""
+    """An instant after `at`: most often minutes, sometimes `longest`, and when people are awake."""
     wait = timedelta(minutes=5) + drawn**3 * longest
     there = (at + wait).astimezone(ZoneInfo(zone or "Europe/Bucharest"))
     if there.hour < 7:

@@ -1,4 +1,4 @@
-"""The house that the demo builds: a fresh folder, database, program, mail server, public app and ad platform."""
+"""What the demo builds: a fresh folder, database, program, mail server, public app and ad platform."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _served(machine: Machine) -> PublicServer:
 
 @contextmanager
 def built(folder: Path, templates: Path, clock: VirtualClock) -> Iterator[DemoHouse]:
-    """A house from nothing; what an earlier demo left in `folder` is removed. Raises ProgramError, FileFault."""
+    """A house from nothing; what an earlier demo left is removed. Raises ProgramError, FileFault."""
     if not (templates / "program.yaml").exists():
         raise FileFault(
             f"{templates}/program.yaml does not exist; run the demo in the folder of the repository"
@@ -113,7 +113,7 @@ def built(folder: Path, templates: Path, clock: VirtualClock) -> Iterator[DemoHo
 
 
 def _with_platform(files: dict[str, str], url: str) -> dict[str, str]:
-    """The program's audiences live at addresses that do not exist; here the platform on loopback answers for them."""
+    """The program's audiences have addresses that do not exist; here the platform on loopback answers."""
     return files | {"program.yaml": files["program.yaml"].replace("https://ads.example", url)}
 
 
@@ -129,7 +129,7 @@ def reply(machine: Machine, letter: Letter, automatic: bool) -> None:
 
 
 def told(machine: Machine, seconds: float = 5) -> None:
-    """Wait until the public app has sent the notices that its last visitor caused: it does so after its answer."""
+    """Wait until the public app has sent the notices that its last visitor caused, after its answer."""
     waiting = select(func.count()).where(col(Outbox.done_at).is_(None), col(Outbox.attempt) == 0)
     until = clocks.monotonic() + seconds
     while clocks.monotonic() < until:

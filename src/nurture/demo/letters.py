@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email import message_from_bytes, policy
+from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
+from typing import cast
 from urllib.parse import urlsplit
 
 from nurture.channels.mailbox import Kept
@@ -52,21 +54,27 @@ class Letter:
 
 def opened(kept: Kept) -> Letter:
     """The message, read as a mail program reads it."""
-    message = message_from_bytes(kept.payload, policy=policy.default)
-    html = message.get_body(("html",))
+    message = message_from_bytes(kept.payload)
     reader = _Links()
-    reader.feed(html.get_content() if html is not None else "")
-    way_out = str(message.get("List-Unsubscribe", "")).strip("<> ")
+    for part in message.walk():
+        if part.get_content_type() == "text/html":
+            reader.feed(cast(bytes, part.get_payload(decode=True)).decode())
     return Letter(
         to=kept.to[0],
-        message_id=str(message["Message-ID"]),
-        at=parsedate_to_datetime(str(message["Date"])).astimezone(UTC),
-        subject=str(message["Subject"]),
-        sequence=str(message.get("List-Id", "")).strip("<>").partition(".")[0],
+        message_id=message["Message-ID"],
+        at=parsedate_to_datetime(message["Date"]).astimezone(UTC),
+        subject=str(make_header(decode_header(message["Subject"]))),
+        sequence=message.get("List-Id", "").strip("<>").partition(".")[0],
         automatic="Auto-Submitted" in message,
         links=tuple(reader.found),
-        unsubscribe=way_out or None,
+        unsubscribe=message.get("List-Unsubscribe", "").strip("<> ") or None,
     )
+
+
+def message_id(kept: Kept) -> str:
+    """Its Message-ID alone."""
+    head = kept.payload.partition(b"\r\n\r\n")[0]
+    return str(message_from_bytes(head)["Message-ID"])
 
 
 class _Links(HTMLParser):

@@ -27,10 +27,12 @@ _AT_HOME = {
     "retail": 15,
 }
 _IN_THE_GULF = {
-    "distribution": 24, "wholesale": 20, "logistics": 14, "ecommerce": 12, "saas": 10, "fintech": 5, "retail": 15,
+    "distribution": 24, "wholesale": 20, "logistics": 14, "ecommerce": 12, "saas": 10, "fintech": 5,
+    "retail": 15,
 }  # fmt: skip
 _ROLES = {
-    "operations": 28, "support": 22, "it": 17, "founder": 11, "engineer": 12, "student": 5, "professor": 2, "analyst": 3,
+    "operations": 28, "support": 22, "it": 17, "founder": 11, "engineer": 12, "student": 5,
+    "professor": 2, "analyst": 3,
 }  # fmt: skip
 _USES = {"ticketing": 30, "workflow": 20, "after-sales": 18, "": 32}
 _SOURCES = {"organic": 30, "ads": 22, "webinar": 12, "referral": 14, "partner": 10, "event": 12}

@@ -24,7 +24,7 @@ LEFT_TO_PREFECT = timedelta(hours=5)
 
 @dataclass
 class Play:
-    """Carries the story from now to an end. `rounds`: instants at which Prefect runs all segments, with `prefect`.
+    """Carries the story on. `rounds`: instants at which `prefect` runs all segments instead of a tick.
 
     `seen` is told the virtual time as it passes.
     """
@@ -85,11 +85,12 @@ class Play:
     def _tick(self, now: datetime) -> None:
         """Settle for all; then each segment in which somebody stands due."""
         self.machine.settle(now)
-        for segment in self.segments:
-            if self.machine.waiting(segment, now):
-                self.machine.tick(segment, now)
-                self.ticks += 1
-        self.machine.drain(now)
+        waiting = [segment for segment in self.segments if self.machine.waiting(segment, now)]
+        for segment in waiting:
+            self.machine.tick(segment, now)
+        if not waiting:
+            self.machine.drain(now)
+        self.ticks += 1
 
     def _read_mail(self) -> None:
         for kept in self.mail.new():

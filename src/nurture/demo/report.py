@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import Connection, func, select
 
@@ -37,11 +40,9 @@ def report(
     screen.title(f"Touches: {tables.by_channel(steps)}")
     screen.show(tables.touches(steps))
     noted = findings.clicks(link)
-    deeds = ", ".join(f"{count:,} {word}" for word, count in audience.deeds.most_common())
-    screen.say(f"\n  What people did: {deeds}.")
-    screen.say(
-        f"  Links followed by people: {noted['person']:,}; by scanners, which never count: {noted['machine']:,}."
-    )
+    deeds = ", ".join(f"{word} {count:,}" for word, count in audience.deeds.most_common())
+    screen.say(f"\n  What their readers did: {deeds}.")
+    screen.say(_on_scanners(noted["machine"], audience.clicks["lone"]))
     screen.title(f"Hand-offs: {len(given):,}")
     screen.show(tables.owners(given))
     screen.say()
@@ -52,7 +53,7 @@ def report(
     screen.title("Do the books balance?")
     screen.show(tables.books(entries))
     _verdict(screen, entries)
-    _next(screen, house, findings.example(link, start), given[-1].number if given else None)
+    _next(screen, house, findings.example(link, start))
 
 
 def _verdict(screen: Screen, entries: Sequence[Entry]) -> None:
@@ -63,21 +64,45 @@ def _verdict(screen: Screen, entries: Sequence[Entry]) -> None:
         screen.say(f"\n  [bold green]They do.[/] {screen.spent():.0f} seconds in all.")
 
 
-def _next(screen: Screen, house: DemoHouse, example: str | None, handoff: int | None) -> None:
+def _on_scanners(known: int, unknown: int) -> str:
+    alone = f" {unknown:,} found a lone link minutes later, as a person does, and passed." if unknown else ""
+    return (
+        f"  Mail scanners followed links too: {known:,} clicks were recognised and count for nothing.{alone}"
+    )
+
+
+def _command() -> str:
+    """How this shell calls us: by name, or by the path of the environment that the demo runs in."""
+    if shutil.which("nurture"):
+        return "nurture"
+    beside = Path(sys.executable).parent / "nurture"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
+
+
+def _next(screen: Screen, house: DemoHouse, example: str | None) -> None:
     """Commands that work as they stand."""
-    folder = house.folder
+    folder, nurture = house.folder, _command()
     lines = [("in this shell, so that the commands below mean the demo", f"export NURTURE_HOME={folder}")]
     if "NURTURE_DATABASE_URL" in os.environ:
         lines.append(("and not your own database", "unset NURTURE_DATABASE_URL"))
     if example:
-        lines.append(("one lead's story, and why its score is what it is", f"nurture explain {example}"))
+        lines.append(("one lead's story, and why its score is what it is", f"{nurture} explain {example}"))
     lines += [
-        ("a sequence as a picture", f"nurture diagram {house.segments[0]}"),
-        ("what waits for sales", "nurture handoffs"),
-        ("the kept mails; any mail program opens them", f"ls {folder}/mail"),
+        ("which leads stand where, and the sequence as a picture", f"{nurture} cohorts saas-evaluators"),
+        ("", f"{nurture} diagram saas-evaluators"),
+        ("hand-offs that wait for an answer", f"{nurture} handoffs"),
+        ("the mails, which any mail program opens; with this running, their links work", f"{nurture} serve"),
+        ("", f"ls {folder}/mail"),
+        ("the flow runs in Prefect's pages, at http://127.0.0.1:4200", _prefect_again(folder)),
         ("rows that could not be imported, with the reasons", f"cat {folder}/leads.refused.csv"),
     ]
     screen.title("Where to look next")
     for why, command in lines:
-        screen.say(f"  [dim]# {why}[/]")
+        if why:
+            screen.say(f"  [dim]# {why}[/]")
         screen.console.print(f"  {command}", markup=False, soft_wrap=True)
+
+
+def _prefect_again(folder: Path) -> str:
+    python = os.path.relpath(sys.executable)
+    return f"PREFECT_HOME={folder}/prefect {python if len(python) < len(sys.executable) else sys.executable} -m flows server"

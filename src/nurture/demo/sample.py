@@ -1,4 +1,4 @@
-"""The sample as files: leads as a spreadsheet leaves them, events of the months before, and who comes by later."""
+"""The sample: leads as a spreadsheet leaves them, events of the months before, and who comes by later."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from nurture.demo.people import Person, drawn, strangers
 
 COLUMNS = [field.name for field in fields(Person) if field.name != "habit"]
 _PATHS = {
-    "/": 22, "/product/queues": 14, "/product/automation": 11, "/product/languages": 6, "/pricing": 8, "/tour": 7,
-    "/blog/first-reply": 12, "/blog/monday-queue": 9, "/customers": 8, "/careers": 3,
+    "/": 22, "/product/queues": 14, "/product/automation": 11, "/product/languages": 6, "/pricing": 8,
+    "/tour": 7, "/blog/first-reply": 12, "/blog/monday-queue": 9, "/customers": 8, "/careers": 3,
 }  # fmt: skip
 _PAPERS = ("Queues that empty themselves", "The cost of a second question", "Help desks for small teams")
 
 
 @dataclass(frozen=True)
 class Visit:
-    """Somebody comes to the website: `form` is the one they send, else `event` is what the website exports."""
+    """Somebody comes to the website: `form` is what they send, else `event` what the website exports."""
 
     at: datetime
     person: Person
@@ -34,7 +34,7 @@ class Visit:
 
 
 def write_leads(file: Path, people: Sequence[Person], chance: Chance) -> None:
-    """The people as CSV, with the flaws that such files have: repeated rows, odd zones, rows that cannot be read."""
+    """The people as CSV, with the flaws of such files: repeated rows, odd zones, rows that cannot be read."""
     rows: list[dict[str, Any]] = [_row(person) for person in people]
     for person in people[5 : 5 + len(people) // 200]:
         again = replace(person, email=person.email.upper(), tags="fair-2026")

@@ -68,7 +68,8 @@ class Screen:
 
             def moved(at: datetime, news: str) -> None:
                 day = (at - start) / timedelta(days=1)
-                words = f"day {int(day) + 1 if at < end else int(day):>2} of {whole:.0f}  {at:%a %d %b %H:%M}  {news}"
+                present = min(int(day) + 1, int(whole))
+                words = f"day {present:>2} of {whole:.0f}  {at:%a %d %b %H:%M}  {news}"
                 bar.update(task, completed=day, words=words)
                 if not self.console.is_terminal and int(day) // 3 > told[0]:
                     told[0] = int(day) // 3

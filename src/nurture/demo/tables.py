@@ -93,16 +93,27 @@ def owners(rows: Sequence[HandoffRow]) -> Table:
 
 
 def handoffs(rows: Sequence[HandoffRow]) -> Table:
-    """The latest hand-offs, one line each."""
-    table = _table("", "when", "lead", "why", "score", "owner", "told", "answer")
-    table.columns[4].justify = "right"
+    """The latest hand-offs, one line each; `told` is how long after the milestone the notice left."""
+    table = _table("opened", "lead", "milestone", "score", "owner", "told", "answer")
+    table.columns[3].justify = "right"
+    for column in table.columns:
+        column.no_wrap = True
+    table.columns[1].max_width = 17
     for row in rows[-_SHOWN:]:
-        lead = Text(row.lead, overflow="ellipsis", no_wrap=True)
+        owner = row.owner.partition("@")[0]
+        milestone = row.milestone.replace("_", " ")
+        lead, opened = Text(row.lead, overflow="ellipsis"), f"{row.opened:%d %b %H:%M}"
         table.add_row(
-            f"[dim]{row.number}[/]", f"{row.opened:%d %b %H:%M}", lead, row.milestone.replace("_", " "), str(row.score),
-            row.owner.partition("@")[0], _after(row.told_after), row.answer,
-        )  # fmt: skip
+            opened, lead, milestone, str(row.score), owner, _after(row.told_after), _answer(row.answer)
+        )
     return table
+
+
+def _answer(said: str) -> str:
+    state, _, reason = said.partition(": ")
+    if state == "rejected":
+        return f"back: {reason.replace('_', ' ')}"
+    return "[dim]waits[/]" if state == "open" else state
 
 
 def _after(span: timedelta | None) -> str:
@@ -116,17 +127,18 @@ def runs(checked: Sequence[Checked]) -> Table:
     """Each flow run as Prefect has it, beside our ledger."""
     table = _table("flow run", "state in Prefect", "Prefect counts", "our ledger")
     for one in checked:
-        table.add_row(one.run.name, one.state.capitalize(), _in_words(one.said), _in_words(one.ours))
+        name = Text(one.run.name, no_wrap=True)
+        table.add_row(name, one.state.capitalize(), _in_words(one.said), _in_words(one.ours))
     return table
 
 
 def _in_words(counts: dict[str, int]) -> str:
-    return ", ".join(f"{word} {counts[word]:,}" for word in COUNTED if counts.get(word)) or "nothing to send"
+    return ", ".join(f"{word} {counts[word]:,}" for word in COUNTED if counts.get(word)) or "nothing"
 
 
 def books(entries: Sequence[Entry]) -> Table:
     """Each comparison with its verdict."""
-    table = _table("", "what", "outside", "in the ledger")
+    table = _table("", "what", "outside", "in our ledger")
     for entry in entries:
         table.add_row(
             "[green]=[/]" if entry.balances else "[bold red]≠[/]", entry.what, entry.outside, entry.inside

@@ -1,4 +1,4 @@
-"""Brightdesk's website as far as we hear of it: every few hours it exports what it saw, and we import that."""
+"""The website as far as we hear of it: every few hours it exports what it saw, and we import that."""
 
 from __future__ import annotations
 

@@ -23,9 +23,12 @@ BURST = timedelta(seconds=10)
 
 
 def lock_lead(link: Connection, lead: int, due_at: datetime) -> None:
-    """Put the lead on the work list, then hold its row (the order of the house): a permit waits, or is waited for."""
+    """Put the lead on the work list, then hold its row, in this order: a permit waits, or is waited for.
+
+    FOR NO KEY UPDATE: rows that name the lead may still be written, so a mover and a door do not deadlock.
+    """
     put_work(link, [lead], due_at)
-    link.execute(select(col(Lead.id)).where(col(Lead.id) == lead).with_for_update())
+    link.execute(select(col(Lead.id)).where(col(Lead.id) == lead).with_for_update(key_share=True))
 
 
 def settle_one(link: Connection, live: Live, lead: int, now: datetime) -> settle.SettleReport:

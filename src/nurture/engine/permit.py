@@ -61,7 +61,7 @@ _LOCK = (
     select(col(Lead.id))
     .where(col(Lead.id).in_(select(col(Touch.lead_id)).where(_MINE)))
     .order_by(col(Lead.id))
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 
 

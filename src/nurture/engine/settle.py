@@ -61,7 +61,7 @@ _DUE = (
 )
 _TAKE = update(Work).where(col(Work.lead_id).in_(_DUE)).values(claim=CLAIM)
 _COUNT = select(func.count()).select_from(CLAIMED.subquery())
-_LOCK = select(col(Lead.id)).where(col(Lead.id).in_(CLAIMED)).order_by(col(Lead.id)).with_for_update()
+_LOCK = select(col(Lead.id)).where(col(Lead.id).in_(CLAIMED)).order_by(col(Lead.id)).with_for_update(key_share=True)
 _WAKE = (
     update(Enrolment)
     .where(

@@ -126,7 +126,7 @@ def put_events(link: Connection, events: Sequence[NewEvent]) -> list[int]:
         put_work(link, select(_LEAD.c.id).where(_LEAD.c.id.in_(leads)), due_at)
     if link.dialect.name != "sqlite":
         ids = sorted({event.lead_id for event in fresh})
-        link.execute(select(_LEAD.c.id).where(_LEAD.c.id.in_(ids)).order_by(_LEAD.c.id).with_for_update())
+        link.execute(select(_LEAD.c.id).where(_LEAD.c.id.in_(ids)).order_by(_LEAD.c.id).with_for_update(key_share=True))
     statement = (
         upsert(link)(_EVENT).on_conflict_do_nothing(index_elements=["source", "key"]).returning(_EVENT.c.id)
     )

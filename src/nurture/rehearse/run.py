@@ -15,7 +15,7 @@ from nurture.program.load import load, read_folder
 from nurture.rehearse.actor import Actor
 from nurture.rehearse.judge import Judge
 from nurture.rehearse.script import Check, Expected
-from nurture.rehearse.stage import Stage, set_stage
+from nurture.rehearse.stage import Stage, Theatre, set_stage
 
 
 @dataclass
@@ -63,21 +63,27 @@ def run_checks(
     """Run the checks below `folder`, or those at or below `paths`. Raises ProgramError for a program with problems."""
     files = read_folder(folder)
     load(files).require()
-    run = CheckRun()
-    for name in _chosen(folder, files, paths):
-        outcome = run_check(files, name)
-        if outcome is not None:
-            run.outcomes.append(outcome)
-            if told is not None:
-                told(outcome)
-    return run
+    return _run(files, _chosen(folder, files, paths), told)
 
 
 def segment_checks(files: Mapping[str, str], slugs: list[str]) -> CheckRun:
     """Run the checks of these segments, from files in memory."""
     names = [name for name in sorted(files) if name.split("/")[0] in slugs and _is_check(name)]
-    outcomes = [outcome for name in names if (outcome := run_check(files, name)) is not None]
-    return CheckRun(outcomes)
+    return _run(files, names)
+
+
+def _run(files: Mapping[str, str], names: list[str], told: Callable[[Outcome], None] | None = None) -> CheckRun:
+    run, theatre = CheckRun(), Theatre()
+    try:
+        for name in names:
+            outcome = run_check(files, name, theatre=theatre)
+            if outcome is not None:
+                run.outcomes.append(outcome)
+                if told is not None:
+                    told(outcome)
+    finally:
+        theatre.close()
+    return run
 
 
 def _is_check(name: str) -> bool:
@@ -102,8 +108,13 @@ def _chosen(folder: Path, files: Mapping[str, str], paths: list[Path] | None) ->
     return list(dict.fromkeys(chosen))
 
 
-def run_check(files: Mapping[str, str], name: str, url: str = "sqlite://") -> Outcome | None:
-    """One check; None for a file beside the checks that is none (an edited sequence). `url`: an empty database."""
+def run_check(
+    files: Mapping[str, str], name: str, url: str | None = None, theatre: Theatre | None = None
+) -> Outcome | None:
+    """One check; None for a file beside the checks that is none (an edited sequence).
+
+    `url`: an empty database to play on. `theatre`: where other checks of the same files are played.
+    """
     source = read_yaml(name, files[name])
     if isinstance(source.value, dict) and "check" not in source.value and "steps" in source.value:
         return None
@@ -111,7 +122,11 @@ def run_check(files: Mapping[str, str], name: str, url: str = "sqlite://") -> Ou
     if check is None:
         return Outcome(name, "cannot be read", [str(problem) for problem in source.problems])
     outcome = Outcome(name, check.check)
-    stage = set_stage(check.start, url)
+    publishes = any(event.publish is not None for event in check.events)
+    if theatre is not None:
+        stage = theatre.stage(check.start, own_library=publishes)
+    else:
+        stage = set_stage(check.start, url or "sqlite://")
     try:
         _play(check, stage, source, files, outcome)
     except ProgramError as problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from nurture.channels.recording import RecordingChannel
 from nurture.clock import VirtualClock
 from nurture.db import Database, migrate
 from nurture.engine import publishing
+from nurture.engine.live import Library
 from nurture.engine.machine import Machine
 from nurture.errors import Refused
 from nurture.program.load import Loaded, load
@@ -33,6 +35,7 @@ class Stage:
     clock: VirtualClock
     deferrals: set[tuple[int, str]] = field(default_factory=set)
     audience: list[tuple[datetime, int, str, str]] = field(default_factory=list)
+    owned: bool = True
     _told: dict[tuple[int, str], bool | None] = field(default_factory=dict)
 
     def publish(self, files: Mapping[str, str]) -> None:
@@ -84,18 +87,53 @@ class Stage:
 
     def close(self) -> None:
         """Strike the stage."""
-        self.machine.close()
+        if self.owned:
+            self.machine.close()
+
+
+class Theatre:
+    """One in-memory database for many stages, swept between them: what was compiled for one serves the next."""
+
+    def __init__(self) -> None:
+        self._db = Database("sqlite://")
+        migrate(self._db)
+        self._library = Library()
+        self._swept = sqlite3.connect(":memory:")
+        self._raw().backup(self._swept)
+
+    def _raw(self) -> sqlite3.Connection:
+        raw: sqlite3.Connection = self._db.engine.raw_connection().driver_connection  # type: ignore[assignment]
+        return raw
+
+    def stage(self, start: datetime, *, own_library: bool = False) -> Stage:
+        """An empty stage whose clock stands at `start`; it must be struck before the next is set.
+
+        The versions that are published first are the same on each; a stage that publishes others needs its own library.
+        """
+        self._swept.backup(self._raw())
+        stage = _set(self._db, start, Library() if own_library else self._library)
+        stage.owned = False
+        return stage
+
+    def close(self) -> None:
+        """Close the database."""
+        self._swept.close()
+        self._db.dispose()
 
 
 def set_stage(start: datetime, url: str = "sqlite://") -> Stage:
     """An empty stage whose clock stands at `start`; `url`: an empty database, in memory unless said."""
-    clock = VirtualClock(start.astimezone(UTC))
     db = Database(url)
     migrate(db)
+    return _set(db, start, Library())
+
+
+def _set(db: Database, start: datetime, library: Library) -> Stage:
+    clock = VirtualClock(start.astimezone(UTC))
     keys = tokens.keys("a rehearsal needs no secret, only a long enough one")
     machine = Machine(
         db, clock, keys, RecordingChannel("email"), RecordingChannel("audience"), "https://rehearsal.example",
-        click_rest=timedelta(seconds=30),
+        click_rest=timedelta(seconds=30), library=library,
     )  # fmt: skip
     return Stage(machine, clock)
 

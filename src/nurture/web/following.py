@@ -61,7 +61,6 @@ def routes(site: Site) -> APIRouter:
         """On to where the link leads."""
         number, place = site.opened("click", token)
         with site.machine.db.read() as link:
-            site.live(link)
             touch = site.touch(link, number)
             target = letters.target(link, touch, place)
         if target is None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.background import BackgroundTask
 
 from nurture.mail.templates import locale
@@ -78,7 +77,7 @@ def page(
         language=language,
         dir=direction(language),
         sign=sign,
-        style=Markup(_STYLE),
+        style=_STYLE,
         **names,
     )
     return HTMLResponse(html, status, background=task)
