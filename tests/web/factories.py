@@ -36,6 +36,8 @@ MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
 PAGE = {"accept": "text/html", "user-agent": BROWSER}
 FORM = {**PAGE, "content-type": "application/x-www-form-urlencoded"}
+#: What Kim, whom nobody knows yet, writes into a form.
+DEMO = {"email": "New@Person.example", "first_name": "Kim", "company": "Büro & Söhne", "country": "DE"}
 SECRET = "a secret that only these tests know, forty long"
 
 
@@ -43,7 +45,7 @@ SECRET = "a secret that only these tests know, forty long"
 def opened(
     url: str, *, files: Mapping[str, str] | None = FILES, mail: Channel | None = None, minutes: int = 0
 ) -> Iterator[Machine]:
-    """A machine over `url`, `minutes` after Monday morning, with `files` published; None publishes nothing."""
+    """A machine over `url`, `minutes` after Monday morning; `files` are published, None publishes nothing."""
     machine = Machine(
         db=Database(url),
         clock=VirtualClock(MONDAY + timedelta(minutes=minutes)),

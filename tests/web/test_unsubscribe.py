@@ -119,11 +119,11 @@ def test_no_permit_is_given_after_the_answer(database_url: str) -> None:
         ways = {name: way_out(machine, name) for name in names}
         later(machine, days=10)
         at_answer: dict[str, str] = {}
+        visit = Visitor(machine)
 
         def leave(part: list[str]) -> None:
-            visitor = Visitor(machine)
             for name in part:
-                assert visitor.post(ways[name]).status_code == 200
+                assert visit.post(ways[name]).status_code == 200
                 at_answer[name] = state_of(machine, name)
 
         threads = [threading.Thread(target=leave, args=(names[n::4],)) for n in range(4)]

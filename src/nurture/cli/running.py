@@ -69,9 +69,12 @@ def tick(
 
 def chosen(opened: Machine, segments: tuple[str, ...]) -> list[str]:
     """The live segments of these names, or all. Raises NotPublished."""
+    from nurture.language.source import suggest
+
     live = opened.live()
     for slug in segments:
-        live.segment(slug)
+        if slug not in live.segments:
+            raise NotPublished(f"there is no live segment '{slug}'; {suggest(slug, live.segments)}")
     if not live.segments:
         raise NotPublished("no segment is published yet; run 'nurture publish'")
     return list(segments) or opened.segments()

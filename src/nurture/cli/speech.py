@@ -76,9 +76,9 @@ def _cell(value: Any) -> str:
     return f"{text[:10]} {text[11:16]}Z" if text[10:11] == "T" and text.endswith("Z") else text
 
 
-def counted(number: int, word: str) -> str:
+def counted(number: int, word: str, several: str = "") -> str:
     """`1 lead`, `2,841 leads`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    return f"{number:,} {word if number == 1 else several or word + 's'}"
 
 
 def instant(text: str, option: str) -> datetime:

@@ -14,7 +14,7 @@ from nurture.engine.machine import Machine
 from nurture.engine.reports import StepReport, TickReport
 from nurture.engine.settle import SettleReport
 from nurture.errors import SegmentBusy
-from nurture.reading.counts import next_due, written
+from nurture.reading.counts import failures, next_due, written
 
 _COUNTS = ("due", "planned", "sent", "failed", "expired", "uncertain", "cancelled", "retrying", "handoffs")
 
@@ -82,12 +82,15 @@ class Ticking:
         rows = [_row(report) for report in self._ordered()]
         if rows:
             tell_table(rows, keep=("due", "sent"))
-        else:
+        elif not self.busy:
             say("Nobody was due.")
         for sentence in _settled(self.settled):
             say(sentence)
         if self.notices:
             say(f"{counted(self.notices, 'notice')} to sales.")
+        for row in failures(self.machine, self.segments, self.begun or self.machine.now()):
+            said = f"{row['segment']}/{row['step']}: {counted(row['touches'], 'touch', 'touches')} failed"
+            complain(f"{said}: {row['reason']}")
         for slug, why in self.down.items():
             complain(f"{slug}: messages could not leave ({why}); they are kept, and the next ticks try again")
         for why in self.busy.values():

@@ -82,14 +82,14 @@ def run(
 
 def perform(screen: Screen, size: Size, folder: Path, start: datetime) -> Outcome:
     """All of it; raises NurtureError or NotServed where something does not work at all."""
-    templates = Path("templates")
+    root = _repository()
     clock = VirtualClock(start)
     end = start + timedelta(days=size.days)
     with ExitStack() as stack:
         stack.enter_context(_alone(folder))
         screen.say(f"[bold]Nurture demo[/]: {size.days} days of nurture on a compressed clock, in {folder}")
-        house = stack.enter_context(built(folder, templates, clock))
-        runs = _prefect(stack, house, size)
+        house = stack.enter_context(built(folder, root / "templates", clock))
+        runs = _prefect(stack, house, size, root)
         visits = _prepare(screen, house, size, start)
         machine = stack.enter_context(house.opened())
         story = _Story(screen, house, machine, visits, stack)
@@ -110,13 +110,18 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _prefect(stack: ExitStack, house: DemoHouse, size: Size) -> PrefectRuns | None:
+def _repository() -> Path:
+    """The folder with templates/ and flows/: this one, or the one that we were cloned with."""
+    for folder in (Path(), Path(__file__).parents[3]):
+        if (folder / "templates" / "program.yaml").is_file() and (folder / "flows" / "__main__.py").is_file():
+            return folder
+    raise FileFault("there is no templates/ and flows/ here; run the demo in the folder of the repository")
+
+
+def _prefect(stack: ExitStack, house: DemoHouse, size: Size, root: Path) -> PrefectRuns | None:
     """Start the Prefect server early: it takes a few seconds to wake."""
     if not size.rounds:
         return None
-    root = Path.cwd()
-    if not (root / "flows").is_dir():
-        raise FileFault(f"{root}/flows does not exist; run the demo in the folder of the repository")
     runs = PrefectRuns(root, house.folder / "prefect", house.settings)
     stack.enter_context(runs.server())
     return runs

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 from sqlalchemy import func, select
@@ -121,12 +122,12 @@ class PrefectRuns:
         command = [sys.executable, "-m", "flows", "tick", *segments, "--at", stamp]
         done = subprocess.run(command, cwd=self._root, env=self.environment(), capture_output=True, text=True)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        (self._folder / f"tick-{len(self.runs) // len(segments) + 1}.log").write_text(
-            done.stdout + done.stderr
-        )
+        log = self._folder / f"tick-{len(self.runs) // len(segments) + 1}.log"
+        log.write_text(done.stdout + done.stderr)
         if done.returncode or len(lines) != len(segments):
-            said = (done.stderr or done.stdout).strip().splitlines()[-3:]
-            raise FlowsFault(f"`{' '.join(command[1:])}` ended with {done.returncode}: {' / '.join(said)}")
+            why = next((line["message"] for line in lines if line["state"] != "Completed"), None)
+            said = why or (done.stderr.strip().splitlines() or ["it said nothing"])[-1].strip()
+            raise FlowsFault(f"`python {' '.join(command[1:])}` failed: {said}; {log} says more")
         fresh = [
             Run(line["flow_run_id"], line["name"], segment)
             for line, segment in zip(lines, segments, strict=True)
@@ -137,15 +138,22 @@ class PrefectRuns:
     def checked(self, db: Database) -> list[Checked]:
         """Every run as Prefect's API knows it, beside what our ledger holds of it."""
         found = []
-        with httpx.Client(base_url=self.api, timeout=30) as prefect, db.read() as link:
+        with httpx.Client(timeout=30) as prefect, db.read() as link:
             for run in self.runs:
-                answer = prefect.get(f"{self.api}/flow_runs/{run.id}").raise_for_status().json()
+                answer = _asked(prefect, f"{self.api}/flow_runs/{run.id}")
                 message = (answer["state"] or {}).get("message") or ""
                 said = {word: int(number.replace(",", "")) for word, number in _COUNT.findall(message)}
                 mine = select(col(Touch.state), func.count()).where(col(Touch.run_id) == run.id)
                 ours = dict(link.execute(mine.group_by(col(Touch.state))).tuples().all())
                 found.append(Checked(run, answer["state_type"], said, ours))
         return found
+
+
+def _asked(prefect: httpx.Client, url: str) -> Any:
+    try:
+        return prefect.get(url).raise_for_status().json()
+    except httpx.HTTPError as problem:
+        raise FlowsFault(f"the Prefect server does not answer for {url}: {problem}") from None
 
 
 def _free_port() -> int:

@@ -104,5 +104,6 @@ def _next(screen: Screen, house: DemoHouse, example: str | None) -> None:
 
 
 def _prefect_again(folder: Path) -> str:
-    python = os.path.relpath(sys.executable)
-    return f"PREFECT_HOME={folder}/prefect {python if len(python) < len(sys.executable) else sys.executable} -m flows server"
+    beside = os.path.relpath(sys.executable)
+    python = beside if len(beside) < len(sys.executable) else sys.executable
+    return f"PREFECT_HOME={folder}/prefect {python} -m flows server"

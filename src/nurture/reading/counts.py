@@ -199,6 +199,16 @@ def _handoff(row: Handoff, lead: Lead, people: bool) -> Row:
     }  # fmt: skip
 
 
+def failures(machine: Machine, segments: list[str], since: datetime) -> list[Row]:
+    """Touches that failed since an instant, by step and reason."""
+    groups = (col(Touch.sequence), col(Touch.step), col(Touch.reason))
+    failed = (col(Touch.state) == "failed", col(Touch.ended_at) >= since, col(Touch.sequence).in_(segments))
+    query = select(*groups, func.count()).where(*failed).group_by(*groups).order_by(*groups)
+    words = ("segment", "step", "reason", "touches")
+    with machine.db.read() as link:
+        return [dict(zip(words, row, strict=True)) for row in link.execute(query)]
+
+
 def next_due(machine: Machine, segments: list[str], after: datetime) -> datetime | None:
     """The first instant after `after` at which these segments, or the house, have something to do."""
     here = (col(Enrolment.sequence).in_(segments), col(Enrolment.ended_at).is_(None))
