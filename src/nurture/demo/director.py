@@ -37,7 +37,7 @@ _ROUND = timedelta(hours=9, minutes=5)
 class Size:
     """How large a demo is. `rounds`: of real Prefect flow runs, one for each segment in each."""
 
-    people: int = 3000
+    people: int = 2500
     days: int = 21
     rounds: int = 3
 

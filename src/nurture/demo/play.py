@@ -1,4 +1,4 @@
-"""Three weeks on a compressed clock: it stops where something is due, and ticks at most twice an hour."""
+"""Three weeks on a compressed clock: it stops where something is due, but rests between two ticks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nurture.demo.website import EVERY, Website
 from nurture.engine.machine import Machine
 
 #: Virtual time between two ticks at least.
-FUSE = timedelta(minutes=60)
+FUSE = timedelta(minutes=90)
 #: So long before its runs everything is left to Prefect.
 LEFT_TO_PREFECT = timedelta(hours=5)
 

@@ -174,6 +174,7 @@ class Courier:
                     "new_message": letter.key if letter and sending else None,
                     "new_address": letter.to if letter and sending else None,
                     "new_tracked": verdict.touch in made.tracked,
+                    "new_house": self.live.house.id,
                     "new_variant": made.variants.get(verdict.touch) if sending else None,
                 }
             )
@@ -197,6 +198,7 @@ class Courier:
                 address=bindparam("new_address"),
                 tracked=bindparam("new_tracked"),
                 variant=bindparam("new_variant"),
+                program_version_id=bindparam("new_house"),
             ),
             rows,
         )

@@ -106,6 +106,8 @@ class Touch(SQLModel, table=True):
     payload_sha256: str | None = None
     #: Whether its links are tracked, as the consent stood when it was rendered.
     tracked: bool = False
+    #: The program version it was rendered with.
+    program_version_id: int | None = Field(default=None, sa_type=BigKey)
     #: File of the language variant that was rendered; its links are what tokens count.
     variant: str | None = None
     planned_at: datetime = Field(sa_type=Instant)

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, select
-from sqlmodel import col
+from sqlalchemy import Connection
 
 from nurture.engine.live import Library
 from nurture.mail.faults import MessageFault
 from nurture.mail.templates import Templates
 from nurture.program.load import House, Segment
-from nurture.records import ProgramVersion
 
 
 class Letters:
@@ -39,10 +37,8 @@ class Letters:
         return self.house(link, touch).piece(touch.content) if touch.kind == "offer" else None
 
     def house(self, link: Connection, touch: Any) -> House:
-        """The program version that was live when the letter went out."""
-        at = touch.sending_at or touch.planned_at
-        then = select(col(ProgramVersion.id)).where(col(ProgramVersion.published_at) <= at)
-        version = link.execute(then.order_by(col(ProgramVersion.number).desc()).limit(1)).scalar()
+        """The program version that the letter was rendered with."""
+        version = touch.program_version_id
         return self._library.house(link, version) if version is not None else self._library.live(link).house
 
     def _of(self, house: House, segment: Segment) -> Templates:

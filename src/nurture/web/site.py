@@ -26,7 +26,7 @@ log = logging.getLogger("nurture.web")
 _TOUCH = (
     col(Touch.id), col(Touch.lead_id), col(Touch.version_id), col(Touch.variant), col(Touch.kind),
     col(Touch.content),
-    col(Touch.address), col(Touch.tracked), col(Touch.sending_at), col(Touch.planned_at), col(Lead.language),
+    col(Touch.address), col(Touch.tracked), col(Touch.program_version_id), col(Lead.language),
     col(Lead.email),
 )  # fmt: skip
 

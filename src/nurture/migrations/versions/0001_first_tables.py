@@ -470,6 +470,7 @@ def tables() -> None:
         sa.Column("message_id", sa.String(), nullable=True),
         sa.Column("payload_sha256", sa.String(), nullable=True),
         sa.Column("tracked", sa.Boolean(), nullable=False),
+        sa.Column("program_version_id", BigKey, nullable=True),
         sa.Column("variant", sa.String(), nullable=True),
         sa.Column("planned_at", Instant(), nullable=False),
         sa.Column("sending_at", Instant(), nullable=True),
