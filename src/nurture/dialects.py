@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, literal, true
+from sqlalchemy import Boolean, ColumnElement, Connection, Float, String, literal, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
@@ -102,3 +102,69 @@ def _postgres_merge(element: Any, compiler: Any, **kw: Any) -> str:
 def merged(document: Any, changes: Mapping[str, Any]) -> ColumnElement[Any]:
     """`document` with `changes` laid over it; a None takes the key away."""
     return nurture_merge(document, literal(json.dumps(dict(changes))), type_=Document)
+
+
+class nurture_text(GenericFunction[str]):  # noqa: N801
+    """What a JSON document says under a key, as text; numbers and flags as JSON spells them, lists and such as NULL."""
+
+    type = String()
+    inherit_cache = True
+
+
+class nurture_number(GenericFunction[float]):  # noqa: N801
+    """The number under a key of a JSON document; NULL where something else stands there."""
+
+    type = Float()
+    inherit_cache = True
+
+
+class nurture_flag(GenericFunction[bool]):  # noqa: N801
+    """The flag under a key of a JSON document; NULL where something else stands there."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+def _sqlite_json(chosen: str) -> Callable[..., str]:
+    """`chosen` of the entry under a key: json_each knows every key, where a path knows no quotes and no escapes."""
+
+    def render(element: Any, compiler: Any, **kw: Any) -> str:
+        document, key = (compiler.process(clause, **kw) for clause in element.clauses)
+        return f"(SELECT {chosen} FROM json_each({document}) AS entry WHERE entry.key = {key})"
+
+    return render
+
+
+def _postgres_json(kinds: str, cast: str) -> Callable[..., str]:
+    def render(element: Any, compiler: Any, **kw: Any) -> str:
+        document, key = (compiler.process(clause, **kw) for clause in element.clauses)
+        value = f"{document} ->> {key}"
+        return f"(CASE WHEN jsonb_typeof({document} -> {key}) IN ({kinds}) THEN CAST({value} AS {cast}) END)"
+
+    return render
+
+
+_WORDED = "CASE entry.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(entry.atom AS TEXT) END"
+_FLAGGED = "CASE entry.type WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
+_NUMBERED = "CASE WHEN entry.type IN ('integer', 'real') THEN entry.atom END"
+compiles(nurture_text, "sqlite")(_sqlite_json(_WORDED))
+compiles(nurture_text, "postgresql")(_postgres_json("'string', 'number', 'boolean'", "TEXT"))
+compiles(nurture_number, "sqlite")(_sqlite_json(_NUMBERED))
+compiles(nurture_number, "postgresql")(_postgres_json("'number'", "DOUBLE PRECISION"))
+compiles(nurture_flag, "sqlite")(_sqlite_json(_FLAGGED))
+compiles(nurture_flag, "postgresql")(_postgres_json("'boolean'", "BOOLEAN"))
+
+
+def text_in(document: Any, key: str) -> ColumnElement[str]:
+    """The text under `key`; never an error, whatever stands there."""
+    return nurture_text(document, literal(key, String()))
+
+
+def number_in(document: Any, key: str) -> ColumnElement[float]:
+    """The number under `key`; NULL where something else stands there."""
+    return nurture_number(document, literal(key, String()))
+
+
+def flag_in(document: Any, key: str) -> ColumnElement[bool]:
+    """The flag under `key`; NULL where something else stands there."""
+    return nurture_flag(document, literal(key, String()))

@@ -105,8 +105,11 @@ def openings_of(window: Window, zone: str, country: str, first: date, last: date
     return found
 
 
-def know_openings(link: Connection, window: Window, pairs: Iterable[tuple[str, str]], now: datetime) -> None:
-    """Make sure that `opening` holds `window` for these (zone, country) pairs from a day ago until weeks ahead."""
+def know_openings(
+    link: Connection, window: Window, pairs: Iterable[tuple[str, str]], now: datetime, since: datetime | None = None
+) -> None:
+    """Make sure that `opening` holds `window` for these (zone, country) pairs from `since` (now) until weeks ahead."""
+    since = now if since is None else min(since, now)
     wanted = sorted(set(pairs))
     if not wanted:
         return
@@ -119,9 +122,9 @@ def know_openings(link: Connection, window: Window, pairs: Iterable[tuple[str, s
     rows = []
     for zone, country in wanted:
         ends, begins = known.get((zone, country), (0, to_micros(now)))
-        if ends > to_micros(now + REFILL) and begins <= to_micros(now):
+        if ends > to_micros(now + REFILL) and begins <= to_micros(since):
             continue
-        first = (now - timedelta(days=2)).date()
+        first = (since - timedelta(days=2)).date()
         for opens, closes in openings_of(window, zone, country, first, (now + AHEAD).date()):
             rows.append({"window": window.key, "zone": zone, "country": country, "opens": opens, "closes": closes})
     if rows:

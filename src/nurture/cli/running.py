@@ -8,7 +8,7 @@ import sys
 import threading
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -60,10 +60,10 @@ def tick(
         say_where_mail_goes(given)
         ticking = Ticking(opened, slugs, quiet=json)
         ticking.run(ends)
-    if json:
-        tell_json(ticking.as_dict())
-    else:
-        ticking.tell()
+        if json:
+            tell_json(ticking.as_dict())
+        else:
+            ticking.tell()
     return 0 if ticking.well else 1
 
 
@@ -116,6 +116,8 @@ def serve(
     with machine(given=given) as opened:
         opened.live()
         say_where_mail_goes(given)
+        say(f"Serving links, forms and answers on http://{host}:{port}; stop with Ctrl-C.")
+        say(f"Links in messages lead to {given.public_url} (NURTURE_PUBLIC_URL).")
         over = threading.Event()
         notices = threading.Thread(target=_send_notices, args=(opened, over), name="notices", daemon=True)
         notices.start()
@@ -142,10 +144,9 @@ def _send_notices(opened: Machine, over: threading.Event) -> None:
 
 def demo() -> int:
     """Watch three weeks of a made-up company in two minutes."""
-    from nurture import demo as played
+    from nurture.demo import run as play
 
-    told: Any = played
-    return int(told.run() or 0)
+    return play()
 
 
 def pause(

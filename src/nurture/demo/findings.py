@@ -154,7 +154,7 @@ def clicks(link: Connection) -> Counter[str]:
     query = (
         select(col(Event.actor), func.count()).where(col(Event.name).in_(_CLICKS)).group_by(col(Event.actor))
     )
-    return Counter(dict(link.execute(query).tuples().all()))
+    return Counter({actor: count for actor, count in link.execute(query)})
 
 
 def events(link: Connection, name: str) -> int:

@@ -144,7 +144,7 @@ class PrefectRuns:
                 message = (answer["state"] or {}).get("message") or ""
                 said = {word: int(number.replace(",", "")) for word, number in _COUNT.findall(message)}
                 mine = select(col(Touch.state), func.count()).where(col(Touch.run_id) == run.id)
-                ours = dict(link.execute(mine.group_by(col(Touch.state))).tuples().all())
+                ours = {state: count for state, count in link.execute(mine.group_by(col(Touch.state)))}
                 found.append(Checked(run, answer["state_type"], said, ours))
         return found
 

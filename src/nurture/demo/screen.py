@@ -89,7 +89,7 @@ class Screen:
             TextColumn(" "),
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=16),
+            BarColumn(bar_width=14),
             TextColumn("{task.fields[words]}"),
             console=self.console,
             transient=True,

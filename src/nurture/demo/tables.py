@@ -125,9 +125,9 @@ def _after(span: timedelta | None) -> str:
 
 def runs(checked: Sequence[Checked]) -> Table:
     """Each flow run as Prefect has it, beside our ledger."""
-    table = _table("flow run", "state in Prefect", "Prefect counts", "our ledger")
+    table = _table("flow run", "in Prefect", "Prefect counts", "our ledger")
     for one in checked:
-        name = Text(one.run.name, no_wrap=True)
+        name = Text(one.run.name.rpartition(" ")[0], no_wrap=True)
         table.add_row(name, one.state.capitalize(), _in_words(one.said), _in_words(one.ours))
     return table
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, literal, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal, select, true, update
 from sqlmodel import col
 
 from nurture.dialects import greatest, upsert
@@ -22,21 +22,29 @@ def resume(link: Connection, scope: str, now: datetime) -> bool:
     """Send again; False if nothing was held. Lateness counts from now, and every rule is applied afresh."""
     if not link.execute(delete(Control).where(col(Control.scope) == scope)).rowcount:
         return False
-    again = greatest(micros(col(Touch.allowed_at)), literal(to_micros(now)))
-    link.execute(
-        update(Touch)
-        .where(_of(scope), col(Touch.state) == "planned", col(Touch.reason) == "paused")
-        .values(reason=None, next_at=now, allowed_at=instant(again))
+    held = and_(_of(scope), col(Touch.state) == "planned", col(Touch.reason) == "paused")
+    turn = func.row_number().over(partition_by=col(Touch.lead_id), order_by=(col(Touch.due_at), col(Touch.id)))
+    letters = select(col(Touch.id), turn.label("turn")).where(
+        held, col(Touch.purpose) == "marketing", col(Touch.kind) != "audience"
     )
+    waiting = letters.subquery()
+    later = select(waiting.c.id).where(waiting.c.turn > 1)  # a lead does not get a week's letters at once
+    _release(link, and_(held, col(Touch.id).in_(later)), now + timedelta(days=1), "priority")
+    _release(link, held, now, None)
     return True
+
+
+def _release(link: Connection, which: ColumnElement[bool], at: datetime, reason: str | None) -> None:
+    again = greatest(micros(col(Touch.allowed_at)), literal(to_micros(at)))
+    link.execute(update(Touch).where(which).values(reason=reason, next_at=at, allowed_at=instant(again)))
 
 
 def mark_paused(link: Connection, slug: str, now: datetime) -> int:
     """Say of each touch of a held segment that would go out now that it is paused; how many."""
     due = and_(
-        col(Touch.sequence) == slug, col(Touch.next_at) <= now, col(Touch.state) == "planned"
+        col(Touch.sequence) == slug, col(Touch.next_at) <= now, col(Touch.state).in_(("planned", "retry_wait"))
     )
-    return link.execute(update(Touch).where(due).values(reason="paused", next_at=None)).rowcount
+    return link.execute(update(Touch).where(due).values(state="planned", reason="paused", next_at=None)).rowcount
 
 
 def held_scopes(link: Connection) -> dict[str, datetime]:

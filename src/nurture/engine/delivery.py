@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 from sqlmodel import col
 
 from nurture import clock
@@ -38,8 +38,10 @@ from nurture.worklist import put_work
 log = logging.getLogger("nurture.delivery")
 #: Touches of one claim, and so of one permit and one record.
 BATCH = 200
-#: How long a claim stands before another worker may take it over, by the database's clock.
+#: How long a claim stands before another worker may take it over, by the database's clock; anew with the permit.
 LEASE = timedelta(minutes=15)
+#: The part of a lease in which a worker may begin bodies, by its own clock.
+_SURE = 0.8
 
 @dataclass
 class Delivered:
@@ -114,12 +116,11 @@ class Courier:
             .limit(BATCH)
             .with_for_update(skip_locked=True)
         )
-        until = instant(micros(database_clock()) + LEASE // timedelta(microseconds=1))
         return link.execute(
             update(Touch)
             .where(col(Touch.id).in_(due))
             .values(
-                state="claimed", lease_owner=owner, lease_token=col(Touch.lease_token) + 1, lease_until=until,
+                state="claimed", lease_owner=owner, lease_token=col(Touch.lease_token) + 1, lease_until=_lease(),
                 run_id=self.run_id,
             )
         ).rowcount  # fmt: skip
@@ -127,13 +128,16 @@ class Courier:
     def _batch(self, owner: str, done: Delivered) -> None:
         with self.db.read() as link:
             made = self.maker.make(link, self.segment, self.step, owner, self.clock.now())
-        now = self.clock.now()
+        now, begun = self.clock.now(), clock.monotonic()
         verdicts = self.db.transact(lambda link: self._permit(link, owner, made, now))
         done.count(verdicts)
         parcels = [made.parcels[verdict.touch] for verdict in verdicts if verdict.state == "sending"]
         if not parcels:
             return
-        receipts = self.channel.deliver(parcels, self.journal, self.stopped)
+        ours = begun + LEASE.total_seconds() * _SURE  # afterwards the rest may be another's: no body is begun
+        receipts = self.channel.deliver(
+            parcels, self.journal, lambda: self.stopped() or clock.monotonic() > ours
+        )
         self.journal.flush()
         done.channel_down = self.channel.down
         ended = self.clock.now()
@@ -193,6 +197,7 @@ class Courier:
                 sending_at=func.coalesce(bindparam("new_sending", type_=Touch.__table__.c.sending_at.type), col(Touch.sending_at)),  # type: ignore[attr-defined]
                 ended_at=bindparam("new_ended"),
                 lease_owner=bindparam("new_owner"),
+                lease_until=_lease(),
                 payload_sha256=bindparam("new_hash"),
                 message_id=bindparam("new_message"),
                 address=bindparam("new_address"),
@@ -236,3 +241,8 @@ class Courier:
                 .where(col(AudienceMember.lead_id).in_(leads), col(AudienceMember.audience) == self.step.audience.name)
                 .values(told=self.step.audience.verb == "add")
             )
+
+
+def _lease() -> ColumnElement[datetime]:
+    """Until when a claim that is made now stands."""
+    return instant(micros(database_clock()) + LEASE // timedelta(microseconds=1))

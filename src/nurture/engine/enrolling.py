@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, null, or_, select
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from nurture.dialects import new_rows, newer_rows
@@ -80,6 +81,7 @@ def _entering(live: Live, segment: Segment) -> _Entering:
     )
     fresh = and_(among, match, ~held, ~inside)
     reason = refusal(live, segment)
+    rested = or_(col(Lead.rests_until).is_(None), col(Lead.rests_until) <= NOW_AT)  # else it enters after its rest
     refused = select(col(Lead.id), literal(segment.slug), NOW_AT, reason).where(fresh, reason.is_not(None))
     return _Entering(
         newer_rows(
@@ -90,7 +92,7 @@ def _entering(live: Live, segment: Segment) -> _Entering:
             lambda new: {"at": new.at, "reason": new.reason},
         ),
         _enter(live, segment, and_(fresh, reason.is_(None))),
-        hold(rule, select(col(Lead.id)).where(among, match)),
+        hold(rule, select(col(Lead.id)).where(among, match, rested)),
         release(rule, select(col(Lead.id)).where(among, ~match)),
     )
 
@@ -114,7 +116,7 @@ def refusal(live: Live, segment: Segment) -> ColumnElement[str | None]:
             .where(
                 col(Milestone.lead_id) == col(Lead.id),
                 col(Milestone.name) == spec.objective,
-                micros(col(Milestone.reached_at)) >= since,
+                micros(col(Milestone.reached_at)) > since,
             )
             .correlate(Lead)
         )
@@ -122,6 +124,28 @@ def refusal(live: Live, segment: Segment) -> ColumnElement[str | None]:
     if spec.leave is not None:
         clauses.append((compile_condition(spec.leave, live.scope(segment)), literal("leave_holds")))
     return case(*clauses, else_=null())
+
+
+def objective_reached(objective: str) -> ColumnElement[bool]:
+    """Whether an enrolment's lead has reached `objective` since its passage before this one, or else lately."""
+    before = aliased(Enrolment)
+    last = (
+        select(func.max(micros(col(before.ended_at))))
+        .where(
+            col(before.lead_id) == col(Enrolment.lead_id),
+            col(before.sequence) == col(Enrolment.sequence),
+            col(before.id) != col(Enrolment.id),
+        )
+        .correlate(Enrolment)
+        .scalar_subquery()
+    )
+    since = func.coalesce(last, micros(col(Enrolment.started_at)) - span_micros(OBJECTIVE_COUNTS))
+    reached = select(1).where(
+        col(Milestone.lead_id) == col(Enrolment.lead_id),
+        col(Milestone.name) == objective,
+        micros(col(Milestone.reached_at)) > since,
+    )
+    return reached.correlate(Enrolment).exists()
 
 
 def _enter(live: Live, segment: Segment, which: ColumnElement[bool]) -> Any:

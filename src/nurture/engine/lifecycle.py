@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, literal, not_, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, literal, not_, or_, select, true, update
 from sqlmodel import col
 
 from nurture.dialects import new_rows
@@ -61,29 +61,32 @@ class _Mql:
     hold: Any
 
 
-def become_mql(run: Run) -> int:
-    """MQL on the transition into its condition; armed again below the stated score, or after recycling."""
+def become_mql(run: Run, *, everybody: bool = False) -> int:
+    """MQL on the transition into its condition; armed again below the stated score, or after recycling.
+
+    Of the claimed leads, or of everybody after the rules have changed.
+    """
     rule = run.live.house.lifecycle.mql
     if rule is None:
         return 0
-    plan = run.plan(("mql",), lambda: _mql(run.live.house))
+    plan = run.plan(("mql", everybody), lambda: _mql(run.live.house, true() if everybody else _AMONG))
     run(plan.rearm)
     moved = move_stage(run, plan.moves)
     run(plan.hold)
     return moved
 
 
-def _mql(house: House) -> _Mql:
+def _mql(house: House, among: ColumnElement[bool]) -> _Mql:
     rule = house.lifecycle.mql
     assert rule is not None
     holds = compile_condition(rule.when, Scope(house.fields))
     low = score() < rule.rearm_below if rule.rearm_below is not None else not_(holds)
-    rearmed = select(col(Lead.id)).where(_AMONG, or_(low, col(Lead.stage) == "recycled"), not_(holds))
-    fresh = and_(_AMONG, holds, ~_held("mql"), col(Lead.stage).in_(("subscriber", "lead", "recycled")))
+    rearmed = select(col(Lead.id)).where(among, or_(low, col(Lead.stage) == "recycled"), not_(holds))
+    fresh = and_(among, holds, ~_held("mql"), col(Lead.stage).in_(("subscriber", "lead", "recycled")))
     return _Mql(
         delete(Holding).where(col(Holding.rule) == "mql", col(Holding.lead_id).in_(rearmed)),
         stage_moves(fresh, "mql", cause="the MQL definition holds", author="rule", version=house.id),
-        hold("mql", select(col(Lead.id)).where(_AMONG, holds)),
+        hold("mql", select(col(Lead.id)).where(among, holds)),
     )
 
 

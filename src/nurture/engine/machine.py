@@ -22,7 +22,7 @@ from nurture.engine.delivery import Courier, Delivered, worker_name
 from nurture.engine.live import Library, Live
 from nurture.engine.notices import Desk
 from nurture.engine.parcels import Maker
-from nurture.engine.recovery import recover
+from nurture.engine.recovery import expired, recover
 from nurture.engine.reports import StepReport, StepView, TickReport, merged_steps
 from nurture.engine.running import Run
 from nurture.engine.settle import SettleReport
@@ -89,6 +89,9 @@ class Machine:
     def settle(self, now: datetime) -> SettleReport:
         """Take in every change whose time has come, for all segments."""
         report = SettleReport()
+        with self.db.read() as link:
+            if not settle.anybody_due(link, now):
+                return report
         live = self.live()
         while True:
             claim = f"settle:{clocks.unguessable()}"
@@ -154,6 +157,9 @@ class Machine:
 
     def recover(self, now: datetime) -> dict[str, int]:
         """Take back what dead workers held; what was on the wire is read from this host's journals."""
+        with self.db.read() as link:
+            if not expired(link):
+                return {}
         states: dict[int, State] = {}
         if self.journal_folder is not None:
             for path in sorted(self.journal_folder.glob("*.log"), key=lambda path: path.stat().st_mtime):

@@ -29,17 +29,19 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from nurture.dialects import greatest
-from nurture.engine.enrolling import suppressed
+from nurture.engine.enrolling import objective_reached, suppressed
 from nurture.engine.live import Live
 from nurture.engine.planning import windowed
 from nurture.engine.running import Run
-from nurture.language.compiler import compile_condition
+from nurture.engine.scoring import FRESH
+from nurture.language.compiler import compile_condition, event_matches
+from nurture.language.conditions import Did, walk
 from nurture.program.load import Segment
-from nurture.records import Consent, Control, Enrolment, Lead, Milestone, Touch
+from nurture.records import Consent, Control, Enrolment, Event, Lead, Touch
 from nurture.records.types import CLAIM, NOW, NOW_AT, from_micros, micros, span_micros
 from nurture.steps import Audience, Sending
-from nurture.windows import next_open
-from nurture.zones import day_begins, lead_country, lead_zone
+from nurture.windows import know_openings, next_open
+from nurture.zones import day_begins, know_zones, lead_country, lead_zone
 
 WEEK = timedelta(hours=168)
 #: Touches that count against a cap.
@@ -68,25 +70,49 @@ _LOCK = (
 def judge(run: Run, segment: Segment, step: Sending) -> list[Verdict]:
     """One verdict for each touch that the run has claimed (as `lease_owner`), under the locks of their leads."""
     stopped = held(run.link, segment.slug)
+    _know_clocks(run, segment)
     run(_LOCK)
-    higher = tuple(
-        sorted(s.slug for s in run.live.segments.values() if s.spec.priority > segment.spec.priority)
-    )
-    query = run.plan(("permit", segment.id, step.id, higher), lambda: _query(run.live, segment, step, higher))
+    versions = run.live.versions(run.link)
+    higher = tuple(sorted(s.id for s in versions if s.spec.priority > segment.spec.priority))
+    query = run.plan(("permit", segment.id, step.id, higher), lambda: _query(run.live, segment, step, _wanting(versions, higher)))
     verdicts = [_verdict(*row) for row in run(query)]
     if stopped:
         return [Verdict(verdict.touch, "planned", "paused") for verdict in verdicts]
     return verdicts
 
 
-def _query(live: Live, segment: Segment, step: Sending, higher: Sequence[str]) -> Any:
-    said, until = _reasons(live, segment, step, higher)
+def _know_clocks(run: Run, segment: Segment) -> None:
+    """Make sure that the time tables reach: a lead may have moved, or a hold lasted, since its touch was planned."""
+    program = run.live.house.program
+    places = run.plan(("places",), lambda: _places(lead_zone(program.zone), lead_country(program.country)))
+    pairs = [(zone, country) for zone, country in run(places)]
+    know_zones(run.link, {zone for zone, _ in pairs})
+    know_openings(run.link, segment.window(run.live.house), pairs, run.now)
+
+
+def _places(zone: ColumnElement[str], country: ColumnElement[str]) -> Any:
+    return select(zone, country).where(col(Lead.id).in_(select(col(Touch.lead_id)).where(_MINE))).distinct()
+
+
+def _wanting(versions: Sequence[Segment], higher: Sequence[int]) -> dict[str, set[str]]:
+    """Of the sequences of higher priority, the steps that write to a lead."""
+    found: dict[str, set[str]] = {}
+    for other in versions:
+        if other.id in higher:
+            letters = {s.id for s in other.spec.steps if isinstance(s, Sending) and not isinstance(s, Audience)}
+            found.setdefault(other.slug, set()).update(letters)
+    return found
+
+
+def _query(live: Live, segment: Segment, step: Sending, wanting: dict[str, set[str]]) -> Any:
+    said, until = _reasons(live, segment, step, wanting)
     return (
         select(col(Touch.id), said, until)
         .join_from(Touch, Lead, col(Lead.id) == col(Touch.lead_id))
         .join(Enrolment, col(Enrolment.id) == col(Touch.enrolment_id))
         .where(_MINE)
         .order_by(col(Touch.id))
+        .with_for_update(of=Touch)  # nobody takes a claim back between the verdict and the writing of it
     )
 
 
@@ -105,7 +131,7 @@ def _verdict(touch: int, said: str | None, until: int | None) -> Verdict:
 
 
 def _reasons(
-    live: Live, segment: Segment, step: Sending, higher: Sequence[str]
+    live: Live, segment: Segment, step: Sending, wanting: dict[str, set[str]]
 ) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """(`state:reason` or NULL for a permit, instant of the next try in microseconds) per touch."""
     message = not isinstance(step, Audience)
@@ -122,18 +148,18 @@ def _reasons(
     refusals += [(holds, f"cancelled:{word}") for holds, word in _over(live, segment)]
     if message and not step.repeats():
         refusals.append((_received_before(), "suppressed:already_received"))
-    late = NOW > micros(col(Touch.allowed_at)) + span_micros(segment.spec.max_late.roughly)
-    refusals.append((late, "expired:late"))
+    if message:
+        late = NOW > micros(col(Touch.allowed_at)) + span_micros(segment.spec.max_late.roughly)
+        refusals.append((late, "expired:late"))
     deferrals: list[tuple[ColumnElement[bool], str, ColumnElement[Any]]] = []
     if windowed(step):
         zone, country = lead_zone(live.house.program.zone), lead_country(live.house.program.country)
         window = segment.window(live.house)
         opens = func.coalesce(next_open(window, NOW, zone, country), NOW)
         deferrals.append((opens > NOW, "planned:window", opens))
-        wanted = _wanted_by_higher(higher)
-        if wanted is not None:
+        if wanting:
             tomorrow = day_begins(NOW, zone, 1)
-            deferrals.append((wanted, "planned:priority", _opening(window, tomorrow, zone, country)))
+            deferrals.append((_wanted(wanting), "planned:priority", _opening(window, tomorrow, zone, country)))
         full, free = _cap(live)
         deferrals.append((full, "planned:cap", _opening(window, free, zone, country)))
     said = case(
@@ -172,19 +198,21 @@ def _over(live: Live, segment: Segment) -> list[tuple[ColumnElement[bool], str]]
     found: list[tuple[ColumnElement[bool], str]] = []
     spec = segment.spec
     if spec.objective:
-        reached = (
-            select(1)
-            .where(
-                col(Milestone.lead_id) == col(Lead.id),
-                col(Milestone.name) == spec.objective,
-                col(Milestone.reached_at) >= col(Enrolment.started_at),
-            )
-            .correlate(Lead, Enrolment)
-        )
-        found.append((reached.exists(), "objective"))
+        found.append((objective_reached(spec.objective), "objective"))
+        found.append((_unsettled(live, spec.objective), "objective"))
     if spec.leave is not None:
         found.append((compile_condition(spec.leave, live.scope(segment)), "left"))
     return found
+
+
+def _unsettled(live: Live, objective: str) -> ColumnElement[bool]:
+    """The objective is reached by an event that nobody has settled yet."""
+    rule = live.house.lifecycle.milestones.get(objective)
+    deeds = [part for part in walk(rule.when) if isinstance(part, Did) and not part.negated] if rule else []
+    if rule is None or not deeds:
+        return false()
+    news = and_(col(Event.lead_id) == col(Lead.id), FRESH, or_(*(event_matches(deed) for deed in deeds)))
+    return and_(select(1).where(news).correlate(Lead).exists(), compile_condition(rule.when, live.scope()))
 
 
 def _received_before() -> ColumnElement[bool]:
@@ -198,19 +226,31 @@ def _received_before() -> ColumnElement[bool]:
     return select(1).select_from(other).where(same).correlate(Touch).exists()
 
 
-def _wanted_by_higher(higher: Sequence[str]) -> ColumnElement[bool] | None:
-    """A sequence of higher priority wants this lead: it stands due there on a step that sends."""
-    if not higher:
-        return None
-    other = aliased(Touch)
+def _wanted(wanting: dict[str, set[str]]) -> ColumnElement[bool]:
+    """A sequence of higher priority wants this lead: it stands due there on a step that writes."""
+    other, standing, theirs = aliased(Touch), aliased(Enrolment), aliased(Touch)
     waiting = and_(
         col(other.lead_id) == col(Touch.lead_id),
-        col(other.sequence).in_(higher),
+        col(other.sequence).in_(wanting),
         col(other.kind) != "audience",
         col(other.state).in_(("planned", "claimed", "retry_wait", "sending")),
         col(other.due_at) <= NOW_AT,
     )
-    return select(1).select_from(other).where(waiting).correlate(Touch).exists()
+    planned = and_(
+        col(theirs.enrolment_id) == col(standing.id),
+        col(theirs.step) == col(standing.step),
+        col(theirs.occurrence) == col(standing.occurrence),
+    )
+    unplanned = and_(
+        col(standing.lead_id) == col(Touch.lead_id),
+        col(standing.due_at) <= NOW_AT,
+        or_(*(and_(col(standing.sequence) == slug, col(standing.step).in_(steps)) for slug, steps in wanting.items())),
+        ~select(1).select_from(theirs).where(planned).correlate(standing).exists(),
+    )
+    return or_(
+        select(1).select_from(other).where(waiting).correlate(Touch).exists(),
+        select(1).select_from(standing).where(unplanned).correlate(Touch).exists(),
+    )
 
 
 def _cap(live: Live) -> tuple[ColumnElement[bool], ColumnElement[Any]]:

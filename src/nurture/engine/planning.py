@@ -41,9 +41,10 @@ def here_on(live: Live, segment: Segment, step: Step) -> Here:
 def plan_touches(run: Run, segment: Segment, step: Sending) -> int:
     """Plan a touch for each of the claimed cohort that has none yet; how many. No content left: none (exhausted)."""
     pairs, insert = run.plan(("touches", segment.id, step.id), lambda: _planning(run.live, segment, step))
-    found = [(zone, country) for zone, country in run(pairs)]
+    rows = run(pairs).all()
+    found = [(zone, country) for zone, country, _ in rows]
     know_zones(run.link, {zone for zone, _ in found})
-    know_openings(run.link, segment.window(run.live.house), found, run.now)
+    know_openings(run.link, segment.window(run.live.house), found, run.now, min((since for *_, since in rows), default=None))
     return max(int(run(insert).rowcount), 0)
 
 
@@ -52,16 +53,16 @@ def _planning(live: Live, segment: Segment, step: Sending) -> tuple[Any, Any]:
     here, program = here_on(live, segment, step), live.house.program
     zone, country = lead_zone(program.zone), lead_country(program.country)
     pairs = (
-        select(zone, country)
+        select(zone, country, func.min(col(Enrolment.due_at)))
         .join_from(Enrolment, Lead, col(Lead.id) == col(Enrolment.lead_id))
         .where(here.cohort)
-        .distinct()
+        .group_by(zone, country)
     )
-    allowed: ColumnElement[Any] = greatest(here.due, NOW)
+    present = greatest(here.due, NOW)
+    allowed, tried = here.due, present  # a tick that comes late does not make the message any younger
     if windowed(step):
-        opens = next_open(segment.window(live.house), greatest(here.due, NOW), zone, country)
-        of_lead = select(opens).where(col(Lead.id) == col(Enrolment.lead_id)).correlate_except(Lead)
-        allowed = func.coalesce(of_lead.scalar_subquery(), allowed)
+        window = segment.window(live.house)
+        allowed, tried = (_opens(at, next_open(window, at, zone, country)) for at in (here.due, present))
     existing = (
         select(1)
         .where(
@@ -76,15 +77,16 @@ def _planning(live: Live, segment: Segment, step: Sending) -> tuple[Any, Any]:
         select(
             col(Enrolment.lead_id), col(Enrolment.id).label("enrolment_id"), col(Enrolment.occurrence),
             step.content(here).label("content"), here.due.label("due"), allowed.label("allowed"),
+            tried.label("tried"),
         )
         .where(here.cohort, ~existing)
         .subquery()
     )  # fmt: skip
-    reason = case((cohort.c.allowed > NOW, literal("window")), else_=null())
+    reason = case((cohort.c.tried > NOW, literal("window")), else_=null())
     rows = select(
         cohort.c.lead_id, cohort.c.enrolment_id, literal(segment.slug), literal(segment.id), literal(step.id),
         cohort.c.occurrence, literal(step.kind_word), literal(step.purpose()), cohort.c.content, literal("planned"),
-        reason, instant(cohort.c.due), instant(cohort.c.allowed), instant(cohort.c.allowed), literal(0), literal(0),
+        reason, instant(cohort.c.due), instant(cohort.c.allowed), instant(cohort.c.tried), literal(0), literal(0),
         literal(False), NOW_AT, CLAIM,
     ).where(cohort.c.content.is_not(None))  # fmt: skip
     columns = [
@@ -92,3 +94,9 @@ def _planning(live: Live, segment: Segment, step: Sending) -> tuple[Any, Any]:
         "reason", "due_at", "allowed_at", "next_at", "attempt", "lease_token", "tracked", "planned_at", "run_id",
     ]  # fmt: skip
     return pairs, new_rows(Touch, columns, rows)
+
+
+def _opens(at: ColumnElement[Any], opens: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The first instant from `at` on at which an enrolment's lead may be written to."""
+    of_lead = select(opens).where(col(Lead.id) == col(Enrolment.lead_id)).correlate_except(Lead)
+    return func.coalesce(of_lead.scalar_subquery(), at)

@@ -9,11 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, func, select, update
 from sqlmodel import col
 
-from nurture.engine import scoring
+from nurture import clock
+from nurture.engine import lifecycle, scoring, settle
 from nurture.engine.enrolling import belongs, holding_rule
 from nurture.engine.lifecycle import hold, release
 from nurture.engine.live import Library, Live
 from nurture.engine.running import Run
+from nurture.errors import NotPublished
 from nurture.language.compiler import turning
 from nurture.program.load import House, Loaded, Segment, content_hash
 from nurture.records import Enrolment, Holding, Lead, ProgramVersion, SequenceVersion, Touch
@@ -59,18 +61,39 @@ def publish(link: Connection, library: Library, loaded: Loaded, slugs: list[str]
     """Store and make live the program version and the versions of `slugs`; nothing when nothing changed."""
     house = loaded.require().house
     assert house is not None
+    _settle_before(link, library, now)
     result = _publish_house(link, house, now)
+    if result.program_changed:
+        _rescore(link, library, result, now)
     for slug in slugs:
         result.effects.append(_publish_segment(link, library, loaded.segments[slug], now))
     if result.program_changed:
         live = library.live(link)
-        if result.program_number > 1:
-            scoring.rescore_everybody(Run(link, live, now))
-            result.rescored = link.execute(select(func.count()).select_from(Lead)).scalar_one()
-        else:
-            put_work(link, select(col(Lead.id)), now)
+        for slug, segment in live.segments.items():
+            effect = Effect(slug, segment.number, False, existing=segment.spec.enrol.existing)
+            _mark_existing(link, live, segment, effect, now)
         _wake_exhausted(link, now)
     return result
+
+
+def _settle_before(link: Connection, library: Library, now: datetime) -> None:
+    """What happened before the publication is settled by the rules of then."""
+    try:
+        live = library.live(link)
+    except NotPublished:
+        return
+    run = Run(link, live, now, f"publish:{clock.unguessable()}")
+    while settle.claim_due(run):
+        settle.settle(run)
+
+
+def _rescore(link: Connection, library: Library, result: Published, now: datetime) -> None:
+    """Scores, fit and MQL by the new rules, before anybody is asked who matches: other points are no transition."""
+    run = Run(link, library.live(link), now)
+    scoring.rescore_everybody(run)
+    lifecycle.become_mql(run, everybody=True)
+    if result.program_number > 1:
+        result.rescored = link.execute(select(func.count()).select_from(Lead)).scalar_one()
 
 
 def _publish_house(link: Connection, house: House, now: datetime) -> Published:

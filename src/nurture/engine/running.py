@@ -35,7 +35,9 @@ class Run:
 
     def __call__(self, statement: Any, **more: Any) -> Any:
         """Run `statement` with NOW, CLAIM and `more` as its parameters."""
-        return self.link.execute(statement, {"at_now": to_micros(self.now), "at_claim": self.claim, **more})
+        at = {"at_now": to_micros(self.now), "at_claim": self.claim, **more}
+        # psycopg tells how many rows an INSERT wrote only while its cursor is open
+        return self.link.execute(statement, at, execution_options={"preserve_rowcount": True})
 
     def plan(self, name: tuple[Any, ...], build: Callable[[], P]) -> P:
         """What `build` makes, made once; `name` says all that it depends on besides the house's version."""

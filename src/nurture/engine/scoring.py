@@ -45,7 +45,7 @@ def rescore_everybody(run: Run) -> None:
     know_zones(run.link, run(select(lead_zone(house.program.zone)).distinct()).scalars())
     run(delete(ScoreEntry))
     run(delete(ScoreSum))
-    taken = col(Event.settled_at).is_not(None)
+    taken = col(Event.ripe_at) <= NOW_AT
     _enter(run, "everybody", _EVERYBODY, taken, set(run(_names(_EVERYBODY, taken)).scalars()))
     _run_all(run, _grade(house, _EVERYBODY))
     run(work_for(_EVERYBODY))

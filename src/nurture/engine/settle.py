@@ -6,24 +6,27 @@ The tick calls it for whatever work is due, a door for its one lead, in the tran
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Integer, and_, bindparam, case, delete, func, null, select, update
+from sqlalchemy import Connection, Integer, and_, bindparam, case, delete, func, null, select, update
 from sqlmodel import col
 
+from nurture.dialects import greatest
 from nurture.engine import handoffs, lifecycle, scoring
 from nurture.engine.ending import Ending, end, ending
-from nurture.engine.enrolling import enrol, suppressed
+from nurture.engine.enrolling import enrol, objective_reached, suppressed
 from nurture.engine.live import Live
 from nurture.engine.running import CLAIMED, Run
 from nurture.engine.scoring import FRESH
 from nurture.language.compiler import compile_condition, turn, turning
 from nurture.language.conditions import Condition
 from nurture.program.load import Segment
-from nurture.records import Enrolment, Event, Lead, Milestone, Work
-from nurture.records.types import CLAIM, NOW_AT, instant, micros
+from nurture.records import Enrolment, Event, Lead, Work
+from nurture.records.types import CLAIM, NOW, NOW_AT, instant, micros
+from nurture.steps.base import zone_of_enrolment
 from nurture.zones import know_zones, lead_zone
 
 #: Leads that one transaction settles.
@@ -62,21 +65,43 @@ _DUE = (
 _TAKE = update(Work).where(col(Work.lead_id).in_(_DUE)).values(claim=CLAIM)
 _COUNT = select(func.count()).select_from(CLAIMED.subquery())
 _LOCK = select(col(Lead.id)).where(col(Lead.id).in_(CLAIMED)).order_by(col(Lead.id)).with_for_update(key_share=True)
+#: When the latest of what is settled now happened to an enrolment's lead: steps that listen look again as of then,
+#: however late this tick is.
+_LATEST = (
+    select(func.max(greatest(micros(col(Event.ripe_at)), micros(col(Event.recorded_at)))))
+    .where(col(Event.lead_id) == col(Enrolment.lead_id), FRESH)
+    .correlate(Enrolment)
+    .scalar_subquery()
+)
+_MOMENT = greatest(func.coalesce(_LATEST, NOW), micros(col(Enrolment.entered_at)))
 _WAKE = (
     update(Enrolment)
     .where(
         col(Enrolment.lead_id).in_(CLAIMED),
         col(Enrolment.listening),
         col(Enrolment.ended_at).is_(None),
-        col(Enrolment.due_at) > NOW_AT,
+        micros(col(Enrolment.due_at)) > _MOMENT,
     )
-    .values(due_at=NOW_AT)
+    .values(due_at=instant(_MOMENT))
 )
+_WAITING = and_(
+    col(Enrolment.lead_id).in_(CLAIMED),
+    col(Enrolment.ended_at).is_(None),
+    col(Enrolment.due_at) > NOW_AT,
+    ~col(Enrolment.listening),
+)
+_STANDING = select(col(Enrolment.version_id), col(Enrolment.step)).where(_WAITING).distinct()
 _TAKEN_IN = update(Event).where(col(Event.lead_id).in_(CLAIMED), FRESH).values(settled_at=NOW_AT)
 _MINE = col(Work.claim) == CLAIM
 _UNPLANNED = update(Work).where(_MINE).values(due_at=_NEVER)
 _DROP = delete(Work).where(_MINE, col(Work.due_at) >= _NEVER)
 _GIVE_BACK = update(Work).where(_MINE).values(claim=None)
+
+
+def anybody_due(link: Connection, now: datetime) -> bool:
+    """Whether any lead's time to be looked at has come."""
+    due = select(col(Work.lead_id)).where(col(Work.due_at) <= now, col(Work.claim).is_(None)).limit(1)
+    return link.execute(due).first() is not None
 
 
 def claim_due(run: Run, limit: int = BATCH) -> int:
@@ -105,6 +130,7 @@ def settle(run: Run) -> SettleReport:
     report.handoffs = handoffs.decide(run, "claimed", CLAIMED)
     report.left = _leave(run)
     run(_WAKE)
+    _remeasure(run)
     for segment in live.segments.values():
         entered = enrol(run, segment)
         if entered:
@@ -130,12 +156,7 @@ def _endings(live: Live, segment: Segment) -> list[Ending]:
     lead = select(1).where(col(Lead.id) == col(Enrolment.lead_id))
     found = []
     if segment.spec.objective:
-        reached = select(1).where(
-            col(Milestone.lead_id) == col(Enrolment.lead_id),
-            col(Milestone.name) == segment.spec.objective,
-            col(Milestone.reached_at) >= col(Enrolment.started_at),
-        )
-        found.append(ending(and_(here, reached.correlate(Enrolment).exists()), "objective"))
+        found.append(ending(and_(here, objective_reached(segment.spec.objective)), "objective"))
     found.append(ending(and_(here, lead.where(suppressed()).correlate(Enrolment).exists()), "suppressed"))
     if segment.spec.leave is not None:
         leaving = lead.where(compile_condition(segment.spec.leave, live.scope(segment)))
@@ -143,17 +164,31 @@ def _endings(live: Live, segment: Segment) -> list[Ending]:
     return found
 
 
+def _remeasure(run: Run) -> None:
+    """Waits count from their beginning on the clock of where the lead is now; over in the past: over now."""
+    for version, name in run(_STANDING).all():
+        run(run.plan(("remeasure", version, name), lambda version=version, name=name: _measured(run, version, name)))  # type: ignore[misc]
+
+
+def _measured(run: Run, version: int, name: str) -> Any:
+    step = run.live.library.segment(run.link, version).spec.step(name)
+    due = step.due_on_entry(micros(col(Enrolment.entered_at)), zone_of_enrolment(run.live.house.program.zone))
+    here = and_(_WAITING, col(Enrolment.version_id) == version, col(Enrolment.step) == name)
+    return update(Enrolment).where(here, micros(col(Enrolment.due_at)) != due).values(due_at=instant(greatest(due, NOW)))
+
+
 def _recheck(run: Run) -> None:
     """Plan the next look at each lead: when an event ripens, or when time alone turns a condition."""
     run(_UNPLANNED)
-    versions = tuple(sorted(segment.id for segment in run.live.segments.values()))
-    for look in run.plan(("recheck", versions), lambda: _looks(run.live)):
+    versions = run.live.versions(run.link)
+    key = tuple(sorted(segment.id for segment in versions))
+    for look in run.plan(("recheck", key), lambda: _looks(run.live, versions)):
         run(look)
     run(_DROP)
     run(_GIVE_BACK)
 
 
-def _looks(live: Live) -> list[Any]:
+def _looks(live: Live, versions: Sequence[Segment]) -> list[Any]:
     """One statement for each reason to look again: SQLite's parser has a small stack."""
     ripening = (
         select(func.min(micros(col(Event.ripe_at))))
@@ -164,18 +199,18 @@ def _looks(live: Live) -> list[Any]:
     rested = case((col(Lead.rests_until) > NOW_AT, micros(col(Lead.rests_until))), else_=null())
     scope = live.scope()
     found = []
-    for look in (ripening, rested, *(turn(part, scope) for part in sorted(_turning(live), key=repr))):
+    for look in (ripening, rested, *(turn(part, scope) for part in sorted(_turning(live, versions), key=repr))):
         at = select(look).where(col(Lead.id) == col(Work.lead_id)).correlate(Work).scalar_subquery()
         found.append(update(Work).where(_MINE, micros(col(Work.due_at)) > at).values(due_at=instant(at)))
     return found
 
 
-def _turning(live: Live) -> set[Condition]:
-    """Every part of every live rule that time alone may turn."""
+def _turning(live: Live, versions: Sequence[Segment]) -> set[Condition]:
+    """Every part of every rule that time alone may turn: of the house, and of each version that leads are in."""
     lifecycle = live.house.lifecycle
     rules: list[Any] = [rule.when for rule in lifecycle.milestones.values()]
     rules += [lifecycle.mql.when] if lifecycle.mql is not None else []
-    for segment in live.segments.values():
+    for segment in versions:
         spec = segment.spec
         rules += [spec.segment, spec.enrol.when, *([spec.leave] if spec.leave is not None else [])]
     return set().union(*(turning(rule) for rule in rules)) if rules else set()

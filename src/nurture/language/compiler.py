@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
+from nurture.dialects import flag_in, number_in, text_in
 from nurture.durations import Duration
 from nurture.folding import fold
 from nurture.language import conditions as c
@@ -90,28 +91,35 @@ def _known(comparison: ColumnElement[bool]) -> ColumnElement[bool]:
 def _compare(test: c.Field, scope: Scope) -> ColumnElement[bool]:
     name, value = test.name, test.value
     if name == "score":
-        return _OPERATORS[test.operator](score(), value)
+        return _OPERATORS[test.operator](score(), _numbers(value))
+    if name == "fit" and test.operator == "known":
+        return col(Lead.fit).is_not(None) if value else col(Lead.fit).is_(None)
     if name == "fit":
         grades = tuple(c.GRADE_OF[v] for v in value) if isinstance(value, tuple) else c.GRADE_OF.get(value, value)
         return _OPERATORS[test.operator](col(Lead.fit), grades)
     kind = scope.fields.get(name, "text")
     if test.operator == "known":
         column: Any = getattr(Lead, name) if name in (*c.BUILT_IN, *c.STATE) else None
-        stored = col(column) if column is not None else col(Lead.fields)[name].as_string()
+        stored = col(column) if column is not None else text_in(col(Lead.fields), name)
         return stored.is_not(None) if value else stored.is_(None)
     if name in c.STATE:
         return _OPERATORS[test.operator](col(getattr(Lead, name)), value)
     if kind == "number":
-        return _OPERATORS[test.operator](col(Lead.fields)[name].as_float(), value)
+        return _OPERATORS[test.operator](number_in(col(Lead.fields), name), _numbers(value))
     if kind == "flag":
-        return _OPERATORS[test.operator](col(Lead.fields)[name].as_boolean(), value)
+        return _OPERATORS[test.operator](flag_in(col(Lead.fields), name), value)
     if kind == "date":
-        return _OPERATORS[test.operator](col(Lead.fields)[name].as_string(), _text(value))
-    return _OPERATORS[test.operator](col(Lead.folded)[name].as_string(), _folded(value))
+        return _OPERATORS[test.operator](text_in(col(Lead.fields), name), _text(value))
+    return _OPERATORS[test.operator](text_in(col(Lead.folded), name), _folded(value))
 
 
 def _folded(value: Any) -> Any:
     return tuple(fold(str(v)) for v in value) if isinstance(value, tuple) else fold(str(value))
+
+
+def _numbers(value: Any) -> Any:
+    """All of one type: PostgreSQL takes a list's type from its first number."""
+    return tuple(float(v) for v in value) if isinstance(value, tuple) else float(value)
 
 
 def _text(value: Any) -> Any:
@@ -137,7 +145,7 @@ def event_matches(did: c.Did) -> ColumnElement[bool]:
     """The rows of `event` that `did` speaks of, whoever's and whenever; machines never count."""
     tests = [col(Event.name) == did.name, col(Event.actor) != "machine"]
     for key, pattern in did.where:
-        value = col(Event.data)[key].as_string()
+        value = text_in(col(Event.data), key)
         if "*" in pattern:
             escaped = pattern.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_").replace("*", "%")
             tests.append(_known(value.like(escaped, escape="\\")))
@@ -154,9 +162,9 @@ def _events(did: c.Did, scope: Scope) -> Select[Any]:
     if isinstance(did.since, Duration):
         rows = rows.where(micros(col(Event.occurred_at)) > NOW - span_micros(did.since.roughly))
     elif did.since == "step":
-        rows = rows.where(col(Event.recorded_at) >= col(Enrolment.entered_at))
+        rows = rows.where(col(Event.recorded_at) > col(Enrolment.entered_at))  # not what led here
     elif did.since == "enrolment":
-        rows = rows.where(col(Event.recorded_at) >= col(Enrolment.started_at))
+        rows = rows.where(col(Event.recorded_at) > col(Enrolment.started_at))
     if scope.recorded_by is not None:
         rows = rows.where(col(Event.recorded_at) <= scope.recorded_by)
     return rows.correlate(Lead, Enrolment)

@@ -171,8 +171,13 @@ def _parse_did(own: dict[str, Any], path: Path, complaints: Complaints) -> Condi
         since = _duration(own, "since", path, complaints)
     if len(complaints) > before:
         return None
-    matches = tuple((str(field), str(pattern)) for field, pattern in where.items())
+    matches = tuple((str(field), _as_json(pattern)) for field, pattern in where.items())
     return Did(str(name), matches, times, within, since, negated)
+
+
+def _as_json(pattern: Any) -> str:
+    """A pattern as the data of events spell it."""
+    return str(pattern).lower() if isinstance(pattern, bool) else str(pattern)
 
 
 def _duration(own: dict[str, Any], key: str, path: Path, complaints: Complaints) -> Duration | None:

@@ -61,19 +61,18 @@ def _standing(link: Connection, segment: str, now: datetime) -> dict[str, tuple[
 
 def _touches(link: Connection, segment: str) -> dict[str, tuple[Counter[str], datetime | None]]:
     """Step to (touches by what became of them, the next instant at which one is tried)."""
+    held_up = func.sum(case((col(Touch.reason).in_(DEFERRED), 1), else_=0))
     query = (
-        select(
-            col(Touch.step), col(Touch.state), col(Touch.reason).in_(DEFERRED), func.count(),
-            func.min(col(Touch.next_at)),
-        )
+        select(col(Touch.step), col(Touch.state), func.count(), held_up, func.min(col(Touch.next_at)))
         .where(col(Touch.sequence) == segment)
-        .group_by(col(Touch.step), col(Touch.state), col(Touch.reason).in_(DEFERRED))
-    )  # fmt: skip
+        .group_by(col(Touch.step), col(Touch.state))
+    )
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     soonest: dict[str, list[datetime]] = defaultdict(list)
-    for step, state, deferred, count, next_at in link.execute(query):
-        word = ("deferred" if deferred and state == "planned" else "planned") if state in WAITING else state
-        counts[step][word] += count
+    for step, state, count, late, next_at in link.execute(query):
+        deferred = int(late) if state == "planned" else 0
+        counts[step]["deferred"] += deferred
+        counts[step]["planned" if state in WAITING else state] += count - deferred
         if next_at is not None:
             soonest[step].append(next_at)
     return {step: (counted, min(soonest[step], default=None)) for step, counted in counts.items()}

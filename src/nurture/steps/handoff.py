@@ -11,6 +11,7 @@ from nurture.dialects import new_rows
 from nurture.records import Enrolment, Milestone
 from nurture.records.types import NOW_AT
 from nurture.steps.base import Exit, Here, Step
+from nurture.worklist import work_for
 
 
 class HandOff(Step):
@@ -31,7 +32,11 @@ class HandOff(Step):
 
     def writes(self, here: Here) -> list[Any]:
         rows = select(col(Enrolment.lead_id), literal(self.handoff), NOW_AT, -col(Enrolment.id)).where(here.cohort)
-        return [new_rows(Milestone, ["lead_id", "name", "reached_at", "event_id"], rows)]
+        cohort = select(col(Enrolment.lead_id)).where(here.cohort)
+        return [
+            new_rows(Milestone, ["lead_id", "name", "reached_at", "event_id"], rows),
+            work_for(cohort),  # its new stage may end other sequences
+        ]
 
     def exits(self, here: Here) -> list[Exit]:
         return [

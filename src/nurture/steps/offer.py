@@ -8,6 +8,7 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, and_, case, func, literal, null, or_, select, true
 from sqlmodel import col
 
+from nurture.dialects import text_in
 from nurture.folding import fold
 from nurture.language.source import Written
 from nurture.records import Enrolment, Lead, Touch
@@ -47,7 +48,7 @@ class Offer(Sending):
         topics = [fold(topic) for topic in piece["topics"]]
         on_topic: ColumnElement[bool] = true()
         if isinstance(self.offer.topic, Topic) and topics:
-            on_topic = func.coalesce(col(Lead.folded)[self.offer.topic.field].as_string().in_(topics), literal(False))
+            on_topic = func.coalesce(text_in(col(Lead.folded), self.offer.topic.field).in_(topics), literal(False))
         elif isinstance(self.offer.topic, str) and topics:
             on_topic = literal(fold(self.offer.topic) in topics)
         spoken = func.coalesce(col(Lead.language), literal(here.language))

@@ -58,7 +58,9 @@ class Update(Step):
             values["status"] = self.update.status
         if self.update.fields:
             values["fields"] = merged(col(Lead.fields), self.update.fields)
-            words = {name: fold(value) for name, value in self.update.fields.items() if isinstance(value, str)}
+            words = {
+                name: fold(value) if isinstance(value, str) else None for name, value in self.update.fields.items()
+            }  # None takes the shadow of an emptied field away
             values["folded"] = merged(col(Lead.folded), words)
         statements.append(update(Lead).where(col(Lead.id).in_(cohort)).values(values))
         statements.append(work_for(cohort))
