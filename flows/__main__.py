@@ -1,4 +1,4 @@
-"""`python -m flows`: tick, deploy, server, worker."""
+"""`python -m flows`: tick, deploy, ring, server, worker."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def main() -> int:
     if asked.command == "worker":
         become("worker", "start", "--pool", "nurture", "--type", "process", "--limit", asked.limit)
     try:
-        return tick(asked.segments, asked.at) if asked.command == "tick" else deploy()
+        return tick(asked.segments, asked.at) if asked.command == "tick" else told(asked.command)
     except Exception as problem:
-        if (told := way_out(problem)) is None:
+        if (way := way_out(problem)) is None:
             raise
-        say(told, sys.stderr)
+        say(way, sys.stderr)
         return 1
 
 
@@ -57,6 +57,7 @@ def arguments() -> argparse.ArgumentParser:
     ticks.add_argument("segments", nargs="+", metavar="SEGMENT", help="a segment's name, or `routing`")
     ticks.add_argument("--at", metavar="INSTANT", help="pretend it is 2026-03-02T09:05:00Z")
     commands.add_parser("deploy", help="make a deployment of each live segment, the pool and the automation")
+    commands.add_parser("ring", help="have the routing flow look at once, through its deployment")
     servers = commands.add_parser(
         "server", help="start the Prefect server with the settings of flows/server.env"
     )
@@ -82,11 +83,11 @@ def tick(segments: list[str], at: str | None) -> int:
     return 0 if completed else 1
 
 
-def deploy() -> int:
-    """Print what was deployed and what was paused."""
-    from flows import deploy as deployments
+def told(command: str) -> int:
+    """`deploy` prints what was deployed and what was paused; `ring` rings for the routing flow."""
+    from flows import deploy, events
 
-    say(json.dumps(deployments.deploy()))
+    say(json.dumps(deploy.deploy() if command == "deploy" else events.ring()))
     return 0
 
 

@@ -56,11 +56,10 @@ def segment_entry(pattern: dict[str, Any], slug: str) -> dict[str, Any]:
 
 
 def linked(entry: dict[str, Any]) -> dict[str, Any]:
-    """A segment's description leads to its pages, since the menu has no entry for artifacts."""
-    if "segment" not in entry["tags"]:
-        return entry
-    pages = {"The sequence now": f"sequence-{entry['name']}", "Cohorts": f"cohorts-{entry['name']}",
-             "Uncertain": "uncertain", "Funnel": "funnel"}  # fmt: skip
+    """A description leads to the pages, since the menu has no entry for artifacts."""
+    own = {"The sequence now": f"sequence-{entry['name']}", "Cohorts": f"cohorts-{entry['name']}"}
+    first = own if "segment" in entry["tags"] else {"Hand-offs": "handoffs"}
+    pages = {**first, "Uncertain": "uncertain", "Funnel": "funnel"}
     links = [f"- [{title}](/v2/artifacts/key/{key(name)})" for title, name in pages.items()]
     return {**entry, "description": "\n".join([entry["description"], "", *links])}
 

@@ -31,4 +31,4 @@ def nurture_routing(at: str | None = None) -> State[Any]:
         if settled.handoffs:
             events.emit("routing", "nurture.handoff.opened", {"handoffs": settled.handoffs})
         counts: dict[str, Any] = {"opened": settled.handoffs, "told": told.result(), "waiting": waiting}
-        return Completed(message=in_words(counts), data=counts)
+        return Completed(message=in_words(counts) or "nothing waits", data=counts)

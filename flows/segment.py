@@ -42,8 +42,8 @@ def nurture_segment(segment: str, at: str | None = None) -> State[Any]:
                 settled.add(machine.settle(now))
         except SegmentBusy as busy:
             return Cancelled(message=f"busy: {busy}")
-        machine.drain(now)
-        tick = tallies.Tick(segment, settled, {step: run.state for step, run in runs.items()})
+        notices = machine.drain(now)
+        tick = tallies.Tick(segment, settled, {step: run.state for step, run in runs.items()}, notices)
         if runs:
             artifacts.publish_segment(machine, segment)
         events.announce(tick)
@@ -54,12 +54,19 @@ def carry(machine: Machine, segment: str, now: datetime) -> dict[str, PrefectFut
     """One task run for each step that has somebody due when its turn comes; parents make the edges."""
     runs: dict[str, PrefectFuture[Any]] = {}
     nearest: dict[str, set[str]] = {}  # step: itself if it runs, else the running steps just before it
+    above: dict[str, set[str]] = {}  # running step: every running step before it
+    waiting = machine.waiting(segment, now)
     for step in machine.steps(segment):
         before = set().union(*(nearest.get(parent, set()) for parent in step.parents))
-        wait([runs[name] for name in before])
-        if due := machine.due(segment, step.id, now):
+        if before:
+            wait([runs[name] for name in before])
+            waiting = machine.waiting(segment, now)
+        around = set().union(*(above[name] for name in before))
+        before -= around - set(step.parents)  # past folded steps, no edge beside a longer way
+        if due := waiting.get(step.id, 0):
             parents = [runs[name] for name in sorted(before)]
             runs[step.id] = tasks.start(machine, segment, step, due, now, parents)
+            above[step.id] = before | around
         nearest[step.id] = {step.id} if due else before
     wait(list(runs.values()))
     return runs

@@ -56,11 +56,10 @@ def in_safe_words(problem: Exception) -> Shown:
     if isinstance(problem, NurtureError):
         return Shown(str(problem))
     frames = traceback.extract_tb(problem.__traceback__)
-    first_line, *_ = str(getattr(problem, "orig", None) or problem).splitlines() or [
-        ""
-    ]  # no row, no parameters
-    local.error("%s: %s\n%s", type(problem).__name__, first_line, "".join(frames.format()))
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
+    lines = str(getattr(problem, "orig", None) or problem).splitlines()
+    local.error("%s: %s\n%s", type(problem).__name__, "".join(lines[:1]), "".join(frames.format()))
+    ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    place = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
     return Shown(f"{type(problem).__name__} at {place}; the worker's own log says more")
 
 

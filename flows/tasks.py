@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.utilities.annotations import quote
 
-from flows.artifacts import Progress
+from flows.progress import Progress
 from flows.shown import Shown, database_is_away, safely
 from flows.tallies import sentence
 from nurture.engine.machine import Machine
@@ -47,7 +47,7 @@ def carry_step(
     report.due = max(report.due, due)  # the engine's own count leaves out touches that were planned before
     said = sentence(report)
     if report.channel_down:
-        why = f"{report.channel_down}; {said}; the rest waits for the next tick"
+        why = f"no way out ({report.channel_down}); {said}; the rest waits for the next tick"
         return Failed(message=why, data=Shown(why, report))
     return Completed(message=said, data=report)
 

@@ -79,7 +79,7 @@ def _instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
     if utc.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
         return utc
     before = (utc - timedelta(days=1)).astimezone(zone).utcoffset() or timedelta()
-    for begins, _ends, *_rest in spans_of(str(zone)):
+    for begins, *_rest in spans_of(str(zone))[1:]:  # the first has no beginning
         change = EPOCH + timedelta(microseconds=begins)
         if utc - timedelta(days=1) < change <= utc + timedelta(days=1) and change + before <= local.replace(tzinfo=UTC):
             return change
@@ -160,5 +160,11 @@ def next_open(
     time_of_day = to_local(at, zone) % literal(DAY)
     opened = to_local(first, zone)
     kept = to_utc(opened - opened % literal(DAY) + time_of_day, zone)
+    past_midnight = to_utc(opened - opened % literal(DAY) + literal(DAY) + time_of_day, zone)
     closes = soonest(lambda here: micros(col(here.closes)))
-    return case((first == at, at), ((kept >= first) & (kept < closes), kept), else_=first)
+    return case(
+        (first == at, at),
+        ((kept >= first) & (kept < closes), kept),
+        (past_midnight < closes, past_midnight),
+        else_=first,
+    )

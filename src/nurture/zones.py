@@ -68,6 +68,7 @@ def know_zones(link: Connection, zones: Iterable[str]) -> None:
     wanted = {zone for zone in zones if valid_zone(zone)}
     known = link.execute(select(col(Meta.value)).where(col(Meta.key) == "tzdata")).scalar()
     if known != stamp:
+        wanted |= set(link.execute(select(col(ZoneSpan.zone)).distinct()).scalars())
         link.execute(delete(ZoneSpan))
         statement = upsert(link)(Meta).values(key="tzdata", value=stamp)
         link.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": stamp}))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from nurture.cli import main
+from nurture.clock import SystemClock
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 
@@ -19,7 +20,7 @@ sender: {name: Lena at Brightdesk, address: lena@brightdesk.example}
 address: Brightdesk SRL, Strada Lungă 12, 500123 Brașov, Romania
 zone: Europe/Bucharest
 country: RO
-fields: {industry: text, employees: number}
+fields: {industry: text, employees: number, role: text, use_case: text, last_purchase: date}
 sales:
   - {name: Mihai Ionescu, email: mihai@brightdesk.example, hours: "09:00-18:00", countries: [RO]}
 """
@@ -44,7 +45,11 @@ LETTER = """\
 {% block subject %}Hello{% endblock %}
 {% block body %}<p>Hello {{ lead.first_name or "there" }}</p>{% endblock %}
 """
-LEADS = "email,first_name,industry,employees,consent\nana@acme.example,Ana,saas,10,yes\nben@acme.example,Ben,saas,0,yes\n"
+LEADS = (
+    "email,first_name,industry,employees,consent\n"
+    "ana@acme.example,Ana,saas,10,yes\n"
+    "ben@acme.example,Ben,saas,0,yes\n"
+)
 EVENTS = (
     "email,event,occurred_at\n"
     "ana@acme.example,whitepaper_downloaded,2026-03-02T07:00:00Z\n"
@@ -66,6 +71,8 @@ class Desk:
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder, self._capsys = folder, capsys
+        #: What the wall clock shows.
+        self.now = datetime(2026, 3, 2, 7, 5, tzinfo=UTC)
 
     def nurture(self, *words: str) -> Said:
         self._capsys.readouterr()
@@ -102,8 +109,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """An empty folder with the small program, and nothing else of anybody's."""
     monkeypatch.chdir(tmp_path)
     made = Desk(tmp_path, capsys)
+    monkeypatch.setattr(SystemClock, "now", lambda _: made.now)
     made.program()
     return made
-
-
-Fault = Callable[[Desk], Said]

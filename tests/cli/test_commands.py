@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -52,7 +56,7 @@ def test_the_table_of_commands_is_true(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_help_is_there_at_once() -> None:
     """Nothing heavy is imported before a command needs it."""
-    heavy = "sqlalchemy pydantic prefect fastapi jinja2 babel rich.table"
+    heavy = "sqlalchemy pydantic prefect fastapi jinja2 babel asyncio"
     program = f"""
 import sys
 from nurture.cli import main
@@ -96,17 +100,25 @@ def test_check_prints_clickable_lines(desk: Desk) -> None:
     ] == told.out.splitlines()
 
 
-def test_from_publish_to_hand_off(desk: Desk) -> None:
-    """Two leads, a letter each, a demo request, an answer: everything from the terminal."""
-    desk.open_for_business()
-    assert desk.nurture("publish").out.splitlines()[-1] == "evaluators: unchanged (version 1)"
+@pytest.fixture(params=["sqlite", "postgres"])
+def either(request: pytest.FixtureRequest, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The desk, once on each database."""
+    url = str(request.getfixturevalue(f"{request.param}_url"))
+    monkeypatch.setenv("NURTURE_DATABASE_URL", url.replace("postgresql+psycopg", "postgresql"))
+    return desk
 
+
+def test_from_publish_to_hand_off(either: Desk) -> None:
+    """Two leads, a letter each, a demo request, an answer: everything from the terminal."""
+    desk = either
+    desk.open_for_business()
     ticked = desk.nurture("tick", "--now", NOON)
     assert ticked.code == 0
     assert "NURTURE_SMTP_URL is not set" in ticked.err
     assert "2 leads entered evaluators." in ticked.out
     assert len(list((desk.folder / ".nurture" / "mail").glob("*.eml"))) == 2
 
+    desk.now = datetime(2026, 3, 3, 9, tzinfo=UTC)
     desk.write("more.csv", "email,event,occurred_at\nana@acme.example,demo_requested,2026-03-03T09:00:00Z\n")
     assert desk.nurture("import", "events", "more.csv").code == 0
     later = json.loads(
@@ -136,10 +148,12 @@ def test_from_publish_to_hand_off(desk: Desk) -> None:
         ("bye", 0, 1),
     ]
     assert "left<br/>completed: 1<br/>objective: 1" in desk.nurture("diagram", "evaluators", "--live").out
+    assert desk.nurture("publish").out.splitlines()[-1] == "evaluators: unchanged (version 1)"
 
 
-def test_explain_adds_up(desk: Desk) -> None:
+def test_explain_adds_up(either: Desk) -> None:
     """The lines sum to the number, today and on any day before; who is not enrolled is told why."""
+    desk = either
     desk.write(
         "templates/scoring.yaml",
         "engagement:\n  - {rule: read, when: {did: whitepaper_downloaded}, points: 15}\n",
@@ -218,3 +232,31 @@ def test_flows_are_elsewhere(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert desk.nurture("run").code == 1
     assert calls == [[sys.executable, "-m", "flows", "tick", "evaluators"]]
+
+
+def test_serve_answers(desk: Desk, tmp_path: Path) -> None:
+    """The public app, until somebody says stop."""
+    desk.open_for_business()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (tmp_path / "log").open("wb")
+    words = [sys.executable, "-c", "from nurture.cli import main; main()", "serve", "--port", str(port)]
+    with log, subprocess.Popen(words, stdout=log, stderr=log) as served:
+        try:
+            assert _answers(port)
+        finally:
+            served.send_signal(signal.SIGINT)
+
+    assert f"http://127.0.0.1:{port}" in (tmp_path / "log").read_text()
+
+
+def _answers(port: int) -> bool:
+    for _ in range(200):
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1) as link:
+                link.sendall(b"GET /nothing-here HTTP/1.0\r\n\r\n")
+                return link.recv(12).startswith(b"HTTP/1.")
+        except OSError:
+            time.sleep(0.1)
+    return False

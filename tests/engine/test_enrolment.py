@@ -274,6 +274,36 @@ def test_conditions_that_time_alone_turns_are_looked_at_when_they_turn(make: Mak
     assert left == {"ana": ("left", 20 * DAY), "bob": ("left", 20 * DAY + 7 * HOUR)}
 
 
+SCORES = """
+half_life: 10 days
+engagement: [{rule: good, when: {did: good}, points: 60}, {rule: bad, when: {did: bad}, points: -40, half_life: 5 days}]"""
+FADING: dict[str, float | None] = {
+    # the condition: the day on which time alone has made it true (60 fades by half in ten days, -40 in five)
+    "{score: {at_least: 50}}": None,
+    "{score: {under: 45}}": 5,
+    "{all: [{did: bad}, {score: {at_least: 21}}]}": 1,
+    "{all: [{did: bad}, {score: {at_least: 22}}]}": 1.4,
+}
+
+
+@pytest.mark.parametrize("when", FADING)
+def test_a_fading_score_is_looked_at_daily(make: Make, when: str) -> None:
+    """Points that fade may bring a lead in, from above or from below: within a day of the instant, nobody doing anything."""
+    world = make(program({"scoring.yaml": SCORES}, drip=sequence(REST, when=when)))
+    world.lead("ana")
+    world.event("ana", "good")
+    if "bad" in when:
+        world.event("ana", "bad")
+    world.tick()
+    at_once = "ana" in world.passages()
+    world.run(12 * DAY)
+
+    day = FADING[when]
+    assert at_once == (day is None)
+    if day is not None:
+        assert day * DAY <= world.passages()["ana"].started_at - world.start <= (day + 1) * DAY
+
+
 def test_a_pinned_version_keeps_its_own_clock(make: Make) -> None:
     """Leads of an older version leave when *its* rule turns by time, whatever the newest version says."""
     def files(leave: str) -> dict[str, str]:

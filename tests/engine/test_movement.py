@@ -170,6 +170,26 @@ def test_what_wakes_one_wait_does_not_end_the_next(make: Make) -> None:
     assert world.stands() == {"through the door": "second", "by the tick": "second"}
 
 
+def test_a_wait_for_silence_ends_by_time_alone(make: Make) -> None:
+    """`wait_until` with a condition that time turns goes `then` at that very instant, without anything happening."""
+    world = make(program(drip=sequence("""
+  - {id: quiet, wait_until: {did_not: seen, within: 3 days}, at_most: 30 days, then: good, else: bad}
+  - {id: good, exit: good}
+  - {id: bad, exit: bad}""")))  # fmt: skip
+    enrolled(world, "ana", "bob")
+    for name, hours in (("ana", 0), ("bob", 5)):
+        world.at(hours * HOUR)
+        world.event(name, "seen", settle=True)
+        world.event(name, "seen", occurred=world.now - HOUR, settle=True)
+    world.run(DAY)
+    before = world.stands()
+    world.run(5 * DAY)
+
+    ends = {name: (row.outcome, row.ended_at - MONDAY) for name, row in world.passages().items()}
+    assert before == {"ana": "quiet", "bob": "quiet"}
+    assert ends == {"ana": ("good", 3 * DAY), "bob": ("good", 3 * DAY + 5 * HOUR)}
+
+
 FORK = """
   - id: fork
     branch:

@@ -7,11 +7,13 @@ programs as a marketer writes them.
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import Executable, select, text
 from sqlmodel import SQLModel, col
 
@@ -21,6 +23,7 @@ from nurture.engine.machine import Machine
 from nurture.engine.story import Story, tell
 from nurture.engine.publishing import Published, publish
 from nurture.intake import write
+from nurture.intake.write import NewEvent
 from nurture.program.load import load
 from nurture.records import Enrolment, Handoff, Lead, Milestone, Refusal, Touch
 from nurture.rehearse.stage import Stage, set_stage
@@ -101,6 +104,24 @@ class World:
         )  # fmt: skip
         self.ids[name] = number
         return number
+
+    def crowd(self, names: Iterable[str], **values: Any) -> None:
+        """Many leads that differ by their names alone, in one transaction."""
+        columns = {**values, **({"zone": values["timezone"]} if "timezone" in values else {})}
+
+        def put(link: Any) -> None:
+            for name in names:
+                row = columns | {"email": f"{name}@lead.example"}
+                self.ids[name], _ = write.put_lead(link, row, now=self.now, source="test", consent="contract")
+
+        self.do(put)
+
+    def event_of(self, names: Iterable[str], event: str) -> None:
+        """The same event of many leads, in one transaction."""
+        rows = [
+            NewEvent(self.ids[name], event, self.now, self.now, self.now, {}, "test", f"event-{next(_serial)}") for name in names
+        ]
+        self.do(lambda link: write.put_events(link, rows))
 
     def event(
         self, who: str, name: str, *, occurred: datetime | None = None, settle: bool = False, **data: Any
@@ -230,6 +251,15 @@ def world(url: str, files: Mapping[str, str] | None = None, start: datetime = MO
         made.close()
 
 
+def new_database(request: pytest.FixtureRequest) -> str:
+    """The URL of a database of the kind `request.param`, for a fixture that several tests share."""
+    if request.param == "sqlite":
+        folder = request.getfixturevalue("tmp_path_factory").mktemp("shared")
+        return f"sqlite:///{shutil.copyfile(request.getfixturevalue('migrated_sqlite'), folder / 'nurture.db')}"
+    server = request.getfixturevalue("postgres")
+    return str(server.url(server.create(template=request.getfixturevalue("migrated_postgres"))))
+
+
 def second_machine(first: World) -> World:
     """Another process on the same database and clock."""
     made = object.__new__(World)
@@ -240,4 +270,15 @@ def second_machine(first: World) -> World:
     return made
 
 
-__all__ = ["DAY", "HOUR", "MONDAY", "PROGRAM", "World", "program", "second_machine", "sequence", "world"]
+__all__ = [
+    "DAY",
+    "HOUR",
+    "MONDAY",
+    "PROGRAM",
+    "World",
+    "new_database",
+    "program",
+    "second_machine",
+    "sequence",
+    "world",
+]

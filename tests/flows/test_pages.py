@@ -1,24 +1,23 @@
-"""What the flows leave in the UI besides boxes: pages, deployments, settings."""
+"""What a tick leaves in the UI besides boxes: pages, with counts and numbers and never a lead's data."""
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 import time
-from typing import Any
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from prefect.artifacts import Artifact
-from prefect.client.orchestration import get_client
-from prefect.settings import Settings
-from prefect.settings.legacy import _get_settings_fields
+from prefect.logging.handlers import APILogHandler
+from prefect.settings import PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-from flows import artifacts
-from flows.__main__ import shipped
-from flows.deploy import deploy, pause_others, with_segments
-from flows.routing import nurture_routing
-from flows.segment import nurture_segment
-from tests.flows.conftest import Stage
-from tests.flows.fake_machine import FakeMachine
+from flows import progress
+from nurture.records import Handoff, Touch
+from tests.channels.relay import Relay
+from tests.flows.house import CANARY, House, break_table, hung_up, messages, page
 
 pytestmark = [
     pytest.mark.xdist_group("prefect"),  # one worker, so one server
@@ -26,32 +25,87 @@ pytestmark = [
 ]
 
 
-def page(name: str) -> str:
-    found: Any = Artifact.get(name)
-    return str(found.data)
+def test_a_tick_leaves_the_sequence_and_its_cohorts(house: House) -> None:
+    house.arrive(5)
 
+    house.flow()
 
-def test_a_tick_leaves_the_sequence_and_its_cohorts(stage: Stage) -> None:
-    stage(due={"welcome": 1200})
-
-    nurture_segment("saas-evaluators", at="2026-03-02T09:05:00Z")
-
-    assert "```mermaid\nflowchart" in page("sequence-saas-evaluators")
-    assert "| Welcome |  | 1,200 | 1,183 |" in page("sequence-saas-evaluators")
-    assert "1183" in page("cohorts-saas-evaluators")
-    assert "4711" in page("uncertain")
-    assert "mql" in page("funnel")
-
-
-def test_routing_tells_and_lists_by_number(stage: Stage) -> None:
-    machine = stage(handoffs=3)
-
-    state: Any = nurture_routing(at="2026-03-02T09:05:00Z", return_state=True)
-
-    assert state.message == "opened 3, told 3, waiting 1"
-    assert machine.drained == 3
-    assert "demo_requested" in page("handoffs")
+    drawn = page("sequence-evaluators")
+    assert "```mermaid\nflowchart" in drawn
+    assert "Case study<br/>e-mail: case.j2<br/>5 sent" in drawn
+    assert "| Decide | 5 |" in drawn
+    assert '"step": "Case study"' in page("cohorts-evaluators")
+    assert '"segment": "evaluators", "leads": 5' in page("funnel")
     assert "nothing to show" in page("uncertain")
+
+
+def test_routing_sends_the_notice_that_is_left_and_lists_it_by_number(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay was down when the hand-off was opened; started twice, routing tells once."""
+    house.lead("ana", first_name="Quillonde")
+    house.event("ana", "demo_requested")
+    with monkeypatch.context() as patch:
+        patch.setenv("NURTURE_SMTP_URL", hung_up())
+        assert house.flow("routing").message == "opened 1, waiting 1"
+
+    later = timedelta(minutes=30)
+    said = [house.flow("routing", at=later).message, house.flow("routing").message]
+
+    assert said == ["told 1, waiting 1", "waiting 1"]
+    assert house.addressed("mihai@acme.example") == 1
+    assert f'"id": {house.rows(Handoff)[0].id}' in page("handoffs")
+    assert "demo_requested" in page("handoffs")
+
+
+def test_what_may_have_left_is_listed_by_number(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relay hangs up after the message, before its receipt."""
+    house.lead("cut-end")
+    house.event("cut-end", "signed_up")
+    with Relay() as relay, monkeypatch.context() as patch:
+        patch.setenv("NURTURE_SMTP_URL", relay.url)
+        state = house.flow()
+
+    touch, _ = house.rows(Touch)
+    assert touch.state == "uncertain"
+    assert "uncertain 2" in state.message
+    assert f'"touch": {touch.id}' in page("uncertain")
+    assert "cut-end" not in page("uncertain")
+
+
+def test_no_data_of_a_lead_reaches_prefect(house: House, prefect_home: Path) -> None:
+    """All that the server has kept in its database: runs, states, logs, artifacts, events."""
+    house.canary()
+    break_table(house, "handoff")
+    with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True, PREFECT_LOGGING_LEVEL: "DEBUG"}):
+        state = house.flow()
+        house.at(timedelta(days=1)).event("canary", "asked")
+        broken = house.flow(at=timedelta(days=3))
+        house.sql("DROP TRIGGER broken")
+        house.flow()
+        house.flow("routing")
+        asyncio.run(APILogHandler.aflush())
+
+    assert state.result()["sent"] == 2
+    assert broken.is_failed()
+    assert house.addressed(CANARY["email"]) == 2  # we look for somebody whose data did pass through here
+    assert house.addressed("mihai@acme.example") == 1
+    messages(broken, 2)
+    kept = kept_by_server(prefect_home / "prefect.db", "nurture.handoff.opened")
+    assert "evaluators 2026-03-05 08:00" in kept  # and the search finds what there is
+    assert "IntegrityError at" in kept
+    assert [word for word in [*CANARY.values(), "ostrich"] if word in kept] == []
+
+
+def kept_by_server(file: Path, awaited: str) -> str:
+    """The server's whole database as text, once it has written down what we wait for."""
+    deadline = time.monotonic() + 15
+    while True:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as link:
+            kept = "\n".join(link.iterdump())
+        if awaited in kept or time.monotonic() > deadline:
+            return kept
+        time.sleep(0.5)
 
 
 def test_progress_is_shown_every_two_seconds_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,80 +120,12 @@ def test_progress_is_shown_every_two_seconds_at_most(monkeypatch: pytest.MonkeyP
         shown.append(percent)
         raise OSError("no server")
 
-    monkeypatch.setattr(artifacts, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(artifacts, "create_progress_artifact", made)
-    monkeypatch.setattr(artifacts, "update_progress_artifact", moved)
-    progress = artifacts.Progress("Welcome")
+    monkeypatch.setattr(progress, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(progress, "create_progress_artifact", made)
+    monkeypatch.setattr(progress, "update_progress_artifact", moved)
+    shows = progress.Progress("Welcome")
     for second in range(1, 11):
         clock[0] = second / 2
-        progress(second * 10, 100)
+        shows(second * 10, 100)
 
     assert shown == [40, 80, 100]
-
-
-@pytest.fixture(scope="module")
-def deployed(server: str) -> dict[str, list[str]]:
-    """Three live segments, of which prefect.yaml does not name the last."""
-    machine = FakeMachine()
-    machine.live = ["saas-evaluators", "win-back", "trade-fair"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flows.deploy.open_machine", lambda: machine)
-        return deploy()
-
-
-def test_deploy_makes_one_deployment_per_live_segment(deployed: dict[str, list[str]]) -> None:
-    with get_client(sync_client=True) as client:
-        one = client.read_deployment_by_name("nurture-segment/trade-fair")
-        lost = client.read_automations_by_name("nurture: lost run")
-        pool = client.read_work_pool("nurture")
-
-    assert deployed == {"deployed": ["saas-evaluators", "win-back", "routing", "trade-fair"], "paused": []}
-    assert (one.parameters, one.schedules[0].slug) == ({"segment": "trade-fair"}, "trade-fair")
-    assert one.global_concurrency_limit is not None
-    assert one.global_concurrency_limit.limit == 1
-    assert one.concurrency_options is not None
-    assert one.concurrency_options.collision_strategy == "CANCEL_NEW"
-    assert len(lost) == 1
-    assert pool.type == "process"
-
-
-def test_a_schedule_makes_runs(deployed: dict[str, list[str]]) -> None:
-    """Prefect's own scheduler, which fails on SQLAlchemy 2.1 unless `flows.server` mends it."""
-    deadline = time.monotonic() + 30
-    with get_client(sync_client=True) as client:
-        while time.monotonic() < deadline:
-            planned = [run for run in client.read_flow_runs() if run.auto_scheduled]
-            if planned:
-                break
-            time.sleep(0.2)
-
-    assert planned
-
-
-def test_a_segment_that_is_no_longer_live_is_paused(deployed: dict[str, list[str]]) -> None:
-    with get_client(sync_client=True) as client:
-        gone = pause_others(client, ["saas-evaluators", "win-back", "routing"])
-
-        assert gone == ["trade-fair"]
-        assert client.read_deployment_by_name("nurture-segment/trade-fair").paused
-
-
-def test_a_new_segment_is_built_like_the_others() -> None:
-    pattern = {
-        "entrypoint": "flows/segment.py:nurture_segment",
-        "tags": ["segment"],
-        "description": "A tick.",
-    }
-    plan = {"definitions": {"segment": pattern}, "deployments": []}
-
-    (made,) = with_segments(plan, ["trade-fair"])["deployments"]
-
-    assert (made["name"], made["parameters"]) == ("trade-fair", {"segment": "trade-fair"})
-    assert "/v2/artifacts/key/sequence-trade-fair" in made["description"]
-
-
-def test_the_servers_settings_exist() -> None:
-    """Prefect passes over a variable that it does not know in silence."""
-    names = {name for name in shipped() if name.startswith("PREFECT_")}
-
-    assert names <= {field.upper() for field in _get_settings_fields(Settings)}

@@ -1,168 +1,212 @@
-"""What an operator sees of a tick: which boxes, in what order, in what colour."""
+"""What an operator sees of a tick: which boxes, in what order, in what colour; and what it did in fact."""
 
 from __future__ import annotations
 
-import time
+import re
+import sqlite3
+from contextlib import closing
 from typing import Any
-from uuid import UUID
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from flows import tasks
 from flows.segment import nurture_segment
-from nurture.engine.reports import StepView
-from nurture.errors import DatabaseGone
-from tests.flows.conftest import Stage
+from nurture import db
+from nurture.engine.machine import Machine
+from nurture.engine.reports import StepReport
+from nurture.records import Handoff
+from tests.engine.world import DAY, HOUR, program, sequence
+from tests.flows.house import House, boxes, break_table, hung_up, messages
 
 pytestmark = [
     pytest.mark.xdist_group("prefect"),  # one worker, so one server
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-AT = "2026-03-02T09:05:00Z"
 
 
-def run(segment: str = "saas-evaluators", at: str | None = AT) -> Any:
-    return nurture_segment(segment, at=at, return_state=True)
-
-
-def boxes(state: Any, expected: int) -> dict[str, tuple[str, list[str]]]:
-    """Label: (colour, labels of parents), as the server has recorded them."""
-    this = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-    deadline = time.monotonic() + 20
-    with get_client(sync_client=True) as client:
-        while True:
-            runs = client.read_task_runs(flow_run_filter=this)
-            final = [one for one in runs if one.state and one.state.is_final()]
-            if len(final) >= expected or time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
-    names: dict[UUID, str] = {one.id: one.name for one in runs}
-    return {
-        one.name: (
-            str(one.state and one.state.name),
-            sorted(names[parent.id] for parent in one.task_inputs["upstream"] if hasattr(parent, "id")),
-        )
-        for one in runs
-    }
-
-
-def test_the_graph_is_the_sequence(stage: Stage) -> None:
+def test_the_graph_is_the_sequence(house: House) -> None:
     """Leads due at the start, and those they become on the way, are boxes; the branch forks and joins."""
-    stage(due={"interested": 300, "demo": 80})
+    house.arrive(4, "saas")
+    house.arrive(2, "retail")
 
-    state = run()
+    state = house.flow()
 
-    assert boxes(state, 7) == {
-        "Interested?: 300": ("Completed", []),
-        "Case study: 100": ("Completed", ["Interested?: 300"]),
-        "Retarget: social ads: 200": ("Completed", ["Interested?: 300"]),
-        "ROI guide: 200": ("Completed", ["Retarget: social ads: 200"]),
-        "Demo requested?: 80": ("Completed", ["Case study: 100", "ROI guide: 200"]),
-        "Hand to sales: 10": ("Completed", ["Demo requested?: 80"]),
-        "Demo invitation: 70": ("Completed", ["Demo requested?: 80"]),
-        "Sequence complete: 80": ("Completed", ["Demo invitation: 70", "Hand to sales: 10"]),
+    assert boxes(state, 5) == {
+        "Welcome: 6": ("Completed", []),
+        "Interested?: 6": ("Completed", ["Welcome: 6"]),
+        "Case study: 4": ("Completed", ["Interested?: 6"]),
+        "Guide: 2": ("Completed", ["Interested?: 6"]),
+        "Decide: 6": ("Completed", ["Case study: 4", "Guide: 2"]),
     }
-    assert state.message.startswith("steps 8, due 1,040")
+    assert state.message == "entered 6, sent 12, moved 18, waiting 6"
+    assert len(house.mail.messages) == 12
 
 
-def test_steps_without_anybody_are_folded_away(stage: Stage) -> None:
-    """The edge goes on to the nearest step that runs."""
-    stage(due={"welcome": 50, "demo": 8})
+def test_counts_are_those_of_the_ledger(house: House) -> None:
+    house.arrive(3)
+    house.arrive(1, consent=None)
 
-    state = run()
+    state = house.flow()
 
-    assert boxes(state, 5)["Demo requested?: 8"] == ("Completed", ["Welcome: 50"])
+    counts = state.result()
+    assert {word: counts[word] for word in ("sent", "suppressed")} == house.ledger(state)
+    assert (counts["sent"], len(house.mail.messages)) == (6, 6)
 
 
-def test_a_failed_step_is_red_and_the_others_serve_their_cohorts(stage: Stage) -> None:
-    machine = stage(due={"welcome": 50, "demo": 8}, breaks={"welcome": "row of ana@example.com"})
+def test_a_box_says_what_was_done(house: House) -> None:
+    """Who has come to a step to wait there has arrived, which is not a failure to move on."""
+    house.arrive(3)
+    house.arrive(1, consent=None)
 
-    state = run()
+    said = messages(house.flow(), 4)
 
-    seen = boxes(state, 4)
-    assert seen["Welcome: 50"][0] == "Failed"
-    assert seen["Demo requested?: 8"] == ("Completed", ["Welcome: 50"])
+    assert said["Welcome: 4"] == "due 4: sent 3, suppressed 1 (no_consent 1), moved on 4"
+    assert said["Decide: 4"] == "due 4: waiting 4"
+
+
+def test_a_run_started_again_sends_nothing_twice(house: House) -> None:
+    house.arrive(5)
+    house.flow()
+
+    again = house.flow()
+
+    assert (again.name, again.message) == ("Completed", "nobody due")
+    assert boxes(again, 0) == {}
+    assert len(house.mail.messages) == 10
+
+
+def test_a_relay_that_is_down_is_red_and_the_others_serve_their_cohorts(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The edge of a step goes past those without anybody to the nearest one that runs."""
+    house.arrive(2)
+    house.flow()
+    house.at(2 * DAY).event("p0", "asked")
+    house.event("p1", "asked")
+    house.arrive(3)
+    with monkeypatch.context() as patch:
+        patch.setenv("NURTURE_SMTP_URL", hung_up())
+
+        state = house.flow()
+
+    assert boxes(state, 4) == {
+        "Welcome: 3": ("Failed", []),
+        "Decide: 2": ("Completed", ["Welcome: 3"]),
+        "Rep: 2": ("Completed", ["Decide: 2"]),
+        "Over: 2": ("Completed", ["Rep: 2"]),
+    }
     assert state.is_failed()
-    assert state.message.startswith("failed: welcome; the other steps")
-    assert sorted(machine.attempts) == ["demo", "done", "invite", "to_sales", "welcome"]
+    assert state.message.startswith(
+        "failed: welcome; the other steps served their cohorts (entered 3, handoffs 2, moved 6, waiting 3)"
+    )
+    assert messages(state, 4)["Welcome: 3"].endswith("due 3: waiting 3; the rest waits for the next tick")
+    assert len(house.mail.messages) == 4
+
+    mended = house.flow(at=2 * DAY + HOUR)  # the relay is back
+
+    assert (mended.name, mended.result()["sent"]) == ("Completed", 6)
+    assert mended.result()["notices"] == 2
+    assert house.addressed("mihai@acme.example") == 2
 
 
-def test_no_data_of_a_lead_reaches_prefect(stage: Stage) -> None:
-    """What a driver says may quote a row; only its kind and place are shown."""
-    stage(due={"welcome": 50}, breaks={"welcome": "row of ana@example.com"})
-    this = run().state_details.flow_run_id
+def test_a_defect_is_red_in_its_step_alone_and_quotes_nobody(house: House) -> None:
+    """What a database says may quote a row; only the kind of failure and its place are shown."""
+    house.arrive(2, "saas")
+    house.arrive(1, "retail")
+    house.flow()
+    house.at(2 * DAY).event("p0", "asked")
+    house.at(3 * DAY)
+    break_table(house, "handoff")
 
-    with get_client(sync_client=True) as client:
-        boxes_of = FlowRunFilter(id=FlowRunFilterId(any_=[this]))
-        run_now = client.read_flow_run(this)
-        shown = f"{run_now.state} {run_now.parameters} {client.read_task_runs(flow_run_filter=boxes_of)}"
+    state = house.flow()
 
-    assert "ana@" not in shown
-    assert run_now.name == "saas-evaluators 2026-03-02 09:05"
+    assert {label: colour for label, (colour, _) in boxes(state, 4).items()} == {
+        "Decide: 3": "Completed", "Rep: 1": "Failed", "Last: 2": "Completed", "Over: 2": "Completed",
+    }  # fmt: skip
+    said = messages(state, 4)["Rep: 1"]
+    assert re.fullmatch(r"IntegrityError at handoffs.py:\d+; the worker's own log says more", said)
+    assert house.rows(Handoff) == []
 
+    house.sql("DROP TRIGGER broken")
 
-def test_a_channel_that_is_down_is_red_and_still_counted(stage: Stage) -> None:
-    stage(due={"welcome": 50}, down={"welcome": "SMTP relay 127.0.0.1:25 refuses connections"})
-
-    state = run()
-
-    assert state.is_failed()
-    assert "retrying 50" in state.message
+    assert house.flow().result()["handoffs"] == 1
 
 
-def test_nobody_due_makes_no_box(stage: Stage) -> None:
-    machine = stage(handoffs=2)
+def test_nobody_due_makes_no_box(house: House) -> None:
+    """Settling may open hand-offs all the same: their notices leave."""
+    house.lead("ana")
+    house.event("ana", "demo_requested")
 
-    state = run()
+    state = house.flow()
 
-    assert (state.name, state.message) == ("Completed", "nobody due")
+    assert (state.name, state.message) == ("Completed", "nobody due, handoffs 1, notices 1")
     assert boxes(state, 0) == {}
-    assert machine.drained == 2  # settling opened hand-offs: their notices leave all the same
+    assert house.addressed("mihai@acme.example") == 1
 
 
-def test_a_busy_segment_is_cancelled_not_failed(stage: Stage) -> None:
-    machine = stage(due={"welcome": 50}, busy=True)
+def test_a_busy_segment_is_cancelled_not_failed(house: House) -> None:
+    house.arrive(2)
 
-    state = run()
+    with house.machine.lease("evaluators", "somebody else"):
+        state = house.flow()
 
     assert state.name == "Cancelled"
-    assert "another run carries it" in state.message
-    assert machine.attempts == []
+    assert state.message.startswith("busy: segment 'evaluators' is carried by another run")
+    assert house.mail.messages == []
 
 
 @pytest.mark.parametrize(
     ("segment", "at", "says"),
-    [("nobody", AT, "Nothing is live under 'nobody'"),
-     ("win-back", "2026-03-02T09:05", "has no zone"),
-     ("win-back", "noon", "is not an instant")],
+    [("nobody", "2026-03-02T09:05:00Z", "segment 'nobody' is not published (live: evaluators)"),
+     ("evaluators", "2026-03-02T09:05", "has no zone"),
+     ("evaluators", "noon", "is not an instant")],
 )  # fmt: skip
-def test_wrong_parameters_say_what_is_wrong(stage: Stage, segment: str, at: str, says: str) -> None:
-    stage(due={"welcome": 50})
-
-    state = run(segment, at)
+def test_wrong_parameters_say_what_is_wrong(house: House, segment: str, at: str, says: str) -> None:
+    state: Any = nurture_segment(segment, at=at, return_state=True)
 
     assert state.is_failed()
     assert says in state.message
 
 
-def test_a_database_that_was_away_is_asked_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other failures are not tried again: the next tick does that."""
+def test_a_locked_database_is_asked_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program holds the file while a step writes; when it lets go, a second try does the work."""
     monkeypatch.setattr(tasks.carry_step, "retry_delay_seconds", [0.05])
-    machine = stage(due={"welcome": 50, "invite": 8})
-    machine.errors = {"welcome": [DatabaseGone("it does not answer")], "invite": [ValueError("a defect")]}
+    prepare, run_step, tries = db._prepare_sqlite, Machine.run_step, list[str]()
 
-    state = run()
+    def impatient(dbapi: Any, record: Any) -> None:
+        prepare(dbapi, record)
+        dbapi.execute("PRAGMA busy_timeout=50")
 
-    assert machine.attempts.count("welcome") == 2
-    assert machine.attempts.count("invite") == 1
-    assert state.message.startswith("failed: invite;")
+    def held_up(machine: Machine, segment: str, step: str, *more: Any) -> StepReport:
+        tries.append(step)
+        if tries != ["welcome"]:
+            return run_step(machine, segment, step, *more)
+        with closing(sqlite3.connect(str(machine.db.url.database))) as other:
+            other.execute("BEGIN IMMEDIATE")
+            return run_step(machine, segment, step, *more)
+
+    monkeypatch.setattr(db, "_prepare_sqlite", impatient)
+    monkeypatch.setattr(Machine, "run_step", held_up)
+    house.arrive(2)
+
+    state = house.flow()
+
+    assert tries == ["welcome", "welcome", "fork", "case", "decide"]
+    assert state.name == "Completed"
+    assert len(house.mail.messages) == 4
 
 
-def test_a_loop_back_waits_for_the_next_tick(stage: Stage) -> None:
-    """A parent that comes later in the graph is no edge of this run."""
-    ring = [StepView("welcome", "Welcome", "email", ["done"]), StepView("done", "Again", "exit", ["welcome"])]
-    stage(due={"welcome": 5, "done": 3}, sequence=ring)
+def test_a_way_back_waits_for_the_next_tick(house: House) -> None:
+    """Two versions may have their steps in opposite order: a parent that comes later is no edge."""
+    a, b, end = "  - {id: a, wait: 1 hours}\n", "  - {id: b, wait: 1 hours}\n", "  - {id: c, wait: 9 days}"
+    first, second = sequence(a + b + end), sequence(b + a + end)
+    house.publish(program(turning=first))
+    house.arrive(2)
+    house.tick("turning")
+    house.publish(program(turning=second))
+    house.arrive(1)
+    house.tick("turning")
 
-    assert boxes(run(), 2) == {"Welcome: 5": ("Completed", []), "Again: 3": ("Completed", ["Welcome: 5"])}
+    state = house.flow("turning", at=HOUR)
+
+    assert boxes(state, 2) == {"B: 1": ("Completed", []), "A: 2": ("Completed", ["B: 1"])}

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, literal, not_, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, delete, false, func, literal, not_, or_, select, true, update
 from sqlmodel import col
 
 from nurture.dialects import new_rows
 from nurture.engine.running import CLAIMED, Run
 from nurture.engine.scoring import FRESH
 from nurture.language import conditions as c
-from nurture.language.compiler import Scope, compile_condition
+from nurture.language.compiler import Scope, compile_condition, event_matches
 from nurture.language.scores import score
 from nurture.program.load import House
+from nurture.program.models import Mql
 from nurture.records import Event, Holding, Lead, Milestone, StageTransition
 from nurture.records.types import NOW, NOW_AT, micros
 
@@ -80,7 +81,8 @@ def _mql(house: House, among: ColumnElement[bool]) -> _Mql:
     rule = house.lifecycle.mql
     assert rule is not None
     holds = compile_condition(rule.when, Scope(house.fields))
-    low = score() < rule.rearm_below if rule.rearm_below is not None else not_(holds)
+    level = rearm_level(rule)
+    low = score() < level if level is not None else not_(holds)
     rearmed = select(col(Lead.id)).where(among, or_(low, col(Lead.stage) == "recycled"), not_(holds))
     fresh = and_(among, holds, ~_held("mql"), col(Lead.stage).in_(("subscriber", "lead", "recycled")))
     return _Mql(
@@ -88,6 +90,18 @@ def _mql(house: House, among: ColumnElement[bool]) -> _Mql:
         stage_moves(fresh, "mql", cause="the MQL definition holds", author="rule", version=house.id),
         hold("mql", select(col(Lead.id)).where(among, holds)),
     )
+
+
+def rearm_level(rule: Mql) -> float | None:
+    """The score below which a lead may become MQL anew: as said, else ten below the rule's own; None: it asks no score."""
+    if rule.rearm_below is not None:
+        return rule.rearm_below
+    bounds = [
+        part.value
+        for part in c.walk(rule.when)
+        if isinstance(part, c.Field) and part.name == "score" and part.operator in ("at_least", "above")
+    ]
+    return min(bounds) - 10 if bounds else None
 
 
 def hold(rule: str, leads: Select[Any]) -> Any:
@@ -125,10 +139,8 @@ def reach_milestones(run: Run) -> dict[str, int]:
 def _milestone(name: str, when: Any, scope: Scope) -> tuple[Any, Any, Any]:
     holds = compile_condition(when, scope)
     rule = f"milestone:{name}"
-    names = [part.name for part in c.walk(when) if isinstance(part, c.Did) and not part.negated]
-    fresh = and_(
-        col(Event.lead_id) == col(Lead.id), col(Event.name).in_(names), col(Event.actor) != "machine", FRESH
-    )
+    deeds = [event_matches(part) for part in c.walk(when) if isinstance(part, c.Did) and not part.negated]
+    fresh = and_(col(Event.lead_id) == col(Lead.id), FRESH, or_(false(), *deeds))
     latest = select(func.max(col(Event.id))).where(fresh).correlate(Lead).scalar_subquery()
     when_it_was = select(func.max(micros(col(Event.occurred_at)))).where(fresh).correlate(Lead).scalar_subquery()
     rows = select(

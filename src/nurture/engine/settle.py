@@ -22,7 +22,7 @@ from nurture.engine.live import Live
 from nurture.engine.running import CLAIMED, Run
 from nurture.engine.scoring import FRESH
 from nurture.language.compiler import compile_condition, turn, turning
-from nurture.language.conditions import Condition
+from nurture.language.conditions import Condition, Field
 from nurture.program.load import Segment
 from nurture.records import Enrolment, Event, Lead, Work
 from nurture.records.types import CLAIM, NOW, NOW_AT, instant, micros
@@ -207,10 +207,13 @@ def _looks(live: Live, versions: Sequence[Segment]) -> list[Any]:
 
 def _turning(live: Live, versions: Sequence[Segment]) -> set[Condition]:
     """Every part of every rule that time alone may turn: of the house, and of each version that leads are in."""
-    lifecycle = live.house.lifecycle
-    rules: list[Any] = [rule.when for rule in lifecycle.milestones.values()]
-    rules += [lifecycle.mql.when] if lifecycle.mql is not None else []
+    house = live.house.lifecycle
+    rules: list[Any] = [rule.when for rule in house.milestones.values()]
+    if house.mql is not None:
+        level = lifecycle.rearm_level(house.mql)
+        rules += [house.mql.when, *([Field("score", "at_least", level)] if level is not None else [])]
     for segment in versions:
         spec = segment.spec
         rules += [spec.segment, spec.enrol.when, *([spec.leave] if spec.leave is not None else [])]
+        rules += [awaited for step in spec.steps if step.listens for _, awaited in step.conditions()]
     return set().union(*(turning(rule) for rule in rules)) if rules else set()

@@ -30,8 +30,8 @@ from nurture.dialects import flag_in, number_in, text_in
 from nurture.durations import Duration
 from nurture.folding import fold
 from nurture.language import conditions as c
-from nurture.language.scores import score
-from nurture.records import Enrolment, Event, Lead, LeadTag, Touch
+from nurture.language.scores import fading, score
+from nurture.records import Enrolment, Event, Lead, LeadTag, ScoreSum, Touch
 from nurture.records.types import NOW, NOW_AT, micros, span_micros
 
 CLICKS = ("email_clicked", "offer_viewed")
@@ -216,10 +216,12 @@ def turning(condition: c.Condition) -> set[c.Condition]:
 def turn(part: c.Condition, scope: Scope) -> ColumnElement[int]:
     """The next instant after now (microseconds) at which `part`, one of `turning`, may change its answer; NULL: none.
 
-    An event leaves its `within`; a fading score is looked at once a day while it stands above its bound.
+    An event leaves its `within`; a fading score is looked at once a day while it stands above its bound, or while
+    points below zero fade so that it rises.
     """
     if isinstance(part, c.Did) and part.within is not None:
         leaving = func.min(micros(col(Event.occurred_at))) + literal(span_micros(part.within.roughly))
         return _events(part, scope).with_only_columns(leaving).correlate(Lead).scalar_subquery()
     assert isinstance(part, c.Field)
-    return case((score() >= part.value, NOW + span_micros(timedelta(days=1))), else_=None)
+    rising = exists(select(1).where(col(ScoreSum.lead_id) == col(Lead.id), fading() < -0.5).correlate(Lead))
+    return case((or_(score() >= part.value, rising), NOW + span_micros(timedelta(days=1))), else_=None)

@@ -25,10 +25,14 @@ def faded(
     return case((half_life_hours <= 0, points), else_=points * func.power(literal(2.0), -bounded))
 
 
+def fading(at: ColumnElement[int] = NOW) -> ColumnElement[float]:
+    """What is left at `at` of a row of `score_sum`."""
+    return faded(col(ScoreSum.total), micros(col(ScoreSum.as_of)), at, col(ScoreSum.half_life_hours))
+
+
 def engagement(at: ColumnElement[int] = NOW) -> ColumnElement[float]:
     """The sum of a lead's engagement points faded to `at`, unrounded."""
-    here = faded(col(ScoreSum.total), micros(col(ScoreSum.as_of)), at, col(ScoreSum.half_life_hours))
-    total = select(func.coalesce(func.sum(here), 0.0)).where(col(ScoreSum.lead_id) == col(Lead.id))
+    total = select(func.coalesce(func.sum(fading(at)), 0.0)).where(col(ScoreSum.lead_id) == col(Lead.id))
     return total.correlate(Lead).scalar_subquery()
 
 

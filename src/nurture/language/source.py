@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from nurture.language.problems import Misread, Path, Problem, ProgramError, nearest, suggest
 
@@ -102,7 +101,7 @@ class Source:
                 return None if self.problems else value
         return None
 
-    def _correct(self, errors: Sequence[ErrorDetails]) -> bool:
+    def _correct(self, errors: Sequence[Mapping[str, Any]]) -> bool:
         """Read on as if unknown keys had been spelled right, or left out; whether there were any."""
         corrected = False
         for error in errors:
@@ -131,7 +130,7 @@ class Source:
                 return None
         return value
 
-    def _explain(self, error: ErrorDetails) -> None:
+    def _explain(self, error: Mapping[str, Any]) -> None:
         path = self._real(error["loc"])
         cause = error.get("ctx", {}).get("error")
         if isinstance(cause, Misread):
@@ -177,7 +176,7 @@ class _Strange:
     meant: str | None
 
 
-def _strange_keys(error: ErrorDetails) -> list[_Strange]:
+def _strange_keys(error: Mapping[str, Any]) -> list[_Strange]:
     cause = error.get("ctx", {}).get("error")
     complaints = cause.complaints if isinstance(cause, Misread) else []
     return [

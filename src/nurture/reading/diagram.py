@@ -18,7 +18,7 @@ _SHAPES: dict[type[Step], tuple[str, str]] = {
     WaitUntil: ("{{", "}}"),
     Branch: ("{", "}"),
     HandOff: ("[[", "]]"),
-    Leave: ("((", "))"),
+    Leave: ("([", "])"),
     Audience: ("[/", "/]"),
 }
 _LONGEST = 60

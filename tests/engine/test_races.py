@@ -1,0 +1,174 @@
+"""Several at once: a goodbye against a send, two machines on one segment, two settlers on one list."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+
+from nurture.engine import doors
+from nurture.errors import SegmentBusy
+from nurture.records import Enrolment, Handoff, Milestone, Touch
+from tests.engine.channels import Scripted
+from tests.engine.conftest import Make
+from tests.engine.world import HOUR, PROGRAM, World, program, second_machine, sequence
+
+STEPS = "  - {id: hello, email: hello.j2}\n  - {id: rest, wait: 9 days}\n  - {id: over, exit: done}"
+#: Goodbyes in each database; five batches of messages.
+GOODBYES = 1000
+
+
+def crowd(world: World, number: int, event: str = "signed_up") -> World:
+    """So many leads with an event each, brought in as an import would."""
+    world.crowd(f"lead{n}" for n in range(number))
+    world.event_of(world.ids, event)
+    return world
+
+
+def at_once(*actions: Callable[[], None]) -> None:
+    """Each in a thread of its own, begun together; what one of them raises is raised here."""
+    begin, broken = threading.Barrier(len(actions)), []
+
+    def run(action: Callable[[], None]) -> None:
+        begin.wait()
+        try:
+            action()
+        except BaseException as problem:
+            broken.append(problem)
+
+    threads = [threading.Thread(target=run, args=(action,)) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if broken:
+        raise broken[0]
+
+
+def test_no_message_begins_after_the_goodbye(make: Make) -> None:
+    """Whoever's goodbye was committed before its message was promised is not written to; a thousand tries."""
+    world = crowd(make(program(drip=sequence(STEPS))), GOODBYES)
+    live = world.machine.live()
+    leads = list(world.ids.values())
+    parts: list[Sequence[int]] = [leads[0::2], leads[1::2]]
+    seen: dict[int, str] = {}
+    world.machine.settle(world.now)
+
+    def leave(part: Sequence[int]) -> Callable[[], None]:
+        def one(link: Any, lead: int) -> str:
+            doors.unsubscribe_lead(link, live, lead, world.now, source="test")
+            state = select(col(Touch.state)).where(col(Touch.lead_id) == lead)
+            return link.execute(state).scalar() or "none"
+
+        def all_of_it() -> None:
+            for lead in part:
+                seen[lead] = world.machine.db.transact(lambda link, lead=lead: one(link, lead), door=True)
+
+        return all_of_it
+
+    at_once(lambda: world.tick() and None, *(leave(part) for part in parts))
+    world.tick()
+
+    went = {row.lead_id for row in world.rows(Touch, col(Touch.sending_at).is_not(None))}
+    gone_first = {lead for lead, state in seen.items() if state not in ("sending", "sent")}
+    assert len(seen) == GOODBYES
+    assert went & gone_first == set()
+    assert Counter(row.outcome for row in world.rows(Enrolment)) <= Counter({"unsubscribed": GOODBYES, "suppressed": GOODBYES})
+    assert {"claimed", "sending"} & {row.state for row in world.rows(Touch)} == set()
+
+
+def test_two_machines_tick_one_segment(make: Make) -> None:
+    """One carries it and the other is told so, or they take turns: everything is sent, nothing twice."""
+    world = crowd(make(program(drip=sequence(STEPS))), 300)
+    other = second_machine(world)
+    other.machine.email = Scripted()
+    busy = []
+
+    def tick(which: World) -> Callable[[], None]:
+        def once() -> None:
+            try:
+                which.tick("drip")
+            except SegmentBusy:
+                busy.append(which)
+
+        return once
+
+    at_once(tick(world), tick(other))
+
+    keys = [key for _, key in world.sent] + [parcel.key for parcel in other.machine.email.parcels]  # type: ignore[attr-defined]
+    assert len(busy) <= 1
+    assert len(keys) == len(set(keys)) == 300
+    assert set(world.stands().values()) == {"rest"}
+    other.close()
+
+
+def test_two_workers_without_the_lease_send_nothing_twice(make: Make) -> None:
+    """The lease keeps order; that nobody is written to twice does not depend on it."""
+    world = crowd(make(program(drip=sequence(STEPS))), 600)
+    other = second_machine(world)
+    other.machine.email = Scripted()
+    world.machine.settle(world.now)
+
+    at_once(*(lambda which=which: which.machine.run_step("drip", "hello", world.now, f"run {id(which)}") and None  # type: ignore[misc]
+              for which in (world, other)))  # fmt: skip
+    world.tick()
+
+    keys = [key for _, key in world.sent] + [parcel.key for parcel in other.machine.email.parcels]  # type: ignore[attr-defined]
+    assert len(keys) == len(set(keys)) == 600
+    assert {row.state for row in world.rows(Touch)} == {"sent"}
+    assert set(world.stands().values()) == {"rest"}
+    other.close()
+
+
+FILES = {
+    "program.yaml": PROGRAM.replace(
+        "sales: [{name: Mihai, email: mihai@acme.example, country: RO}]",
+        "sales: [{name: A, email: a@acme.example}, {name: B, email: b@acme.example, weight: 2}]",
+    ),
+    "lifecycle.yaml": "milestones: {demo: {when: {did: demo}, handoff: true}}",
+    "scoring.yaml": "engagement: [{rule: asked, when: {did: demo}, points: 30}]",
+}
+
+
+@pytest.mark.parametrize("workers", [3])
+def test_settlers_at_once_share_the_work(make: Make, workers: int) -> None:
+    """Every lead is settled by one of them: one milestone, one hand-off, one enrolment, its points once."""
+    world = crowd(make(program(FILES, drip=sequence(STEPS, when="{did: demo}"))), 600, "demo")
+    others = [second_machine(world) for _ in range(workers - 1)]
+
+    at_once(*(lambda which=which: which.machine.settle(world.now) and None for which in (world, *others)))  # type: ignore[misc]
+
+    for table in (Milestone, Handoff, Enrolment):
+        assert Counter(Counter(row.lead_id for row in world.rows(table)).values()) == {1: 600}, table
+    assert {world.story(name).score for name in ("lead0", "lead299", "lead599")} == {30}
+    assert world.rows(Handoff)[0].deadline_at > world.now
+    for other in others:
+        other.close()
+
+
+def test_doors_and_a_tick_share_a_lead(make: Make) -> None:
+    """Demo requests through the door while their leads are ticked: each is handed over once, whoever was first."""
+    world = crowd(make(program(FILES, drip=sequence(STEPS, objective="demo"))), 200)
+    live = world.machine.live()
+
+    def ask() -> None:
+        for lead in world.ids.values():
+            def one(link: Any, lead: int = lead) -> None:
+                doors.lock_lead(link, lead, world.now)
+                doors.add_event(link, lead, "demo", world.now, source="form", key=f"demo-{lead}")
+                doors.settle_one(link, live, lead, world.now)
+
+            world.machine.db.transact(one, door=True)
+
+    at_once(ask, lambda: world.tick() and None)
+    world.at(HOUR).tick()
+
+    assert Counter(Counter(row.lead_id for row in world.rows(Handoff)).values()) == {1: 200}
+    assert {row.outcome for row in world.rows(Milestone)} == {"handed_off"}
+    assert set(world.stands().values()) <= {"objective"}
+    assert {row.state for row in world.rows(Touch)} <= {"sent", "cancelled"}
