@@ -58,9 +58,7 @@ def arguments() -> argparse.ArgumentParser:
     ticks.add_argument("--at", metavar="INSTANT", help="pretend it is 2026-03-02T09:05:00Z")
     commands.add_parser("deploy", help="make a deployment of each live segment, the pool and the automation")
     commands.add_parser("ring", help="have the routing flow look at once, through its deployment")
-    servers = commands.add_parser(
-        "server", help="start the Prefect server with the settings of flows/server.env"
-    )
+    servers = commands.add_parser("server", help="start the Prefect server with the settings of flows/server.env")
     servers.add_argument("--port", type=int, help="instead of 4200")
     workers = commands.add_parser("worker", help="start a worker of the pool `nurture`")
     workers.add_argument("--limit", default="4", metavar="N", help="runs at a time")

@@ -24,9 +24,7 @@ LOST_RUN = AutomationCore(
         within=timedelta(seconds=90),
     ),
     actions=[
-        ChangeFlowRunState(
-            state=StateType.CRASHED, name="Crashed", message="No sign of life for 90 s.", force=False
-        )
+        ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message="No sign of life for 90 s.", force=False)
     ],
 )
 

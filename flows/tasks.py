@@ -70,9 +70,13 @@ def tell_sales(machine: Machine, now: datetime) -> State[Any]:
     return Completed(message=f"told {told:,}", data=told)
 
 
-def untouched(machine: Machine) -> Any:
-    """As a parameter: Prefect would look into its fields for futures and copy what it finds."""
-    return quote(machine)
+def untouched(value: Any) -> Any:
+    """As a parameter that Prefect leaves alone.
+
+    It would look into the machine for futures and copy what it finds, and draw an edge from every step whose
+    report holds the very string that is the segment's name.
+    """
+    return quote(value)
 
 
 def start(
@@ -86,7 +90,7 @@ def start(
     """Submit a step. Its parents are a parameter, so they are edges; a failed one does not stop it."""
     return carry_step.with_options(tags=[f"segment:{segment}", f"kind:{step.kind}"]).submit(
         machine=untouched(machine),
-        segment=segment,
+        segment=untouched(segment),
         step=step.id,
         label=step.label,
         due=due,

@@ -46,9 +46,7 @@ LETTER = """\
 {% block body %}<p>Hello {{ lead.first_name or "there" }}</p>{% endblock %}
 """
 LEADS = (
-    "email,first_name,industry,employees,consent\n"
-    "ana@acme.example,Ana,saas,10,yes\n"
-    "ben@acme.example,Ben,saas,0,yes\n"
+    "email,first_name,industry,employees,consent\nana@acme.example,Ana,saas,10,yes\nben@acme.example,Ben,saas,0,yes\n"
 )
 EVENTS = (
     "email,event,occurred_at\n"

@@ -192,10 +192,7 @@ def test_unsubscribing_by_hand(desk: Desk) -> None:
 
     desk.nurture("tick", "--now", NOON)
     assert len(list((desk.folder / ".nurture" / "mail").glob("*.eml"))) == 1
-    assert (
-        "Never written to: address suppressed (unsubscribed"
-        in desk.nurture("explain", "ana@acme.example").out
-    )
+    assert "Never written to: address suppressed (unsubscribed" in desk.nurture("explain", "ana@acme.example").out
 
 
 def test_definitions_are_sentences(desk: Desk) -> None:

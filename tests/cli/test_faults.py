@@ -91,9 +91,7 @@ def unknown_encoding(desk: Desk, _: Any) -> Said:
 
 
 def wrong_encoding(desk: Desk, _: Any) -> Said:
-    return leads(
-        desk, "email,first_name,consent\nana@acme.example,Zoë,yes\n".encode("cp1252"), "--encoding", "ascii"
-    )
+    return leads(desk, "email,first_name,consent\nana@acme.example,Zoë,yes\n".encode("cp1252"), "--encoding", "ascii")
 
 
 def spreadsheet(desk: Desk, _: Any) -> Said:

@@ -37,17 +37,33 @@ def answers(**said: list[str]) -> dict[str, list[str]]:
 def test_each_answer_of_the_relay_has_its_end(make: Make) -> None:
     """One bad address fails alone, what is in doubt is said so, and every lead moves on when its touch has ended."""
     world = make(program(drip=sequence(STEPS)))
-    relay = world.machine.email = Scripted(answers(bad=["refused"], doubt=["unknown"], busy=["try_later"], down=["not_started"]))
+    relay = world.machine.email = Scripted(
+        answers(bad=["refused"], doubt=["unknown"], busy=["try_later"], down=["not_started"])
+    )
     enrolled(world, "fine", "bad", "doubt", "busy", "down", "also-fine").tick()
 
     states = {name: (row.state, row.ended_at == world.now, row.next_at) for name, row in latest(world).items()}
     assert {name: state for name, (state, *_) in states.items()} == {
-        "fine": "sent", "also-fine": "sent", "bad": "failed", "doubt": "uncertain", "busy": "retry_wait", "down": "planned",
-    }  # fmt: skip
+        "fine": "sent",
+        "also-fine": "sent",
+        "bad": "failed",
+        "doubt": "uncertain",
+        "busy": "retry_wait",
+        "down": "planned",
+    }
     assert {name: ended for name, (_, ended, _) in states.items()} == {
-        "fine": True, "also-fine": True, "bad": True, "doubt": True, "busy": False, "down": False,
-    }  # fmt: skip
-    assert world.stands() == {**dict.fromkeys(("fine", "also-fine", "bad", "doubt"), "rest"), "busy": "hello", "down": "hello"}
+        "fine": True,
+        "also-fine": True,
+        "bad": True,
+        "doubt": True,
+        "busy": False,
+        "down": False,
+    }
+    assert world.stands() == {
+        **dict.fromkeys(("fine", "also-fine", "bad", "doubt"), "rest"),
+        "busy": "hello",
+        "down": "hello",
+    }
     assert states["down"][2] == world.now + MINUTE
     assert len(relay.parcels) == 5
     events = {world.names()[row.lead_id] for row in world.rows(Event, col(Event.name) == "email_sent")}
@@ -84,7 +100,11 @@ def test_what_never_gets_through_expires(make: Make) -> None:
     world.machine.email = Scripted(answers(ana=["try_later"] * 50))
     enrolled(world, "ana").run(3 * DAY)
 
-    assert (latest(world)["ana"].state, latest(world)["ana"].reason, world.stands()) == ("expired", "late", {"ana": "rest"})
+    assert (latest(world)["ana"].state, latest(world)["ana"].reason, world.stands()) == (
+        "expired",
+        "late",
+        {"ana": "rest"},
+    )
 
 
 def test_a_channel_that_is_down_is_asked_once_and_again_later(make: Make) -> None:
@@ -105,7 +125,7 @@ def test_a_channel_that_is_down_is_asked_once_and_again_later(make: Make) -> Non
 
 def test_a_fault_of_a_template_fails_its_lead_alone(make: Make) -> None:
     """A letter that cannot be written for one lead says where; the others of the batch get theirs."""
-    letter = "<html>{% block subject %}Hi{% endblock %}\n{{ 100 // lead.employees }} <a href=\"{{ unsubscribe_url }}\">x</a></html>"
+    letter = '<html>{% block subject %}Hi{% endblock %}\n{{ 100 // lead.employees }} <a href="{{ unsubscribe_url }}">x</a></html>'
     world = make(program({"drip/hello.j2": letter}, drip=sequence(STEPS)))
     enrolled(world, "fine", employees=7)
     enrolled(world, "nobody", employees=0)
@@ -125,8 +145,9 @@ def test_what_was_sent_names_what_it_was(make: Make) -> None:
 
     found = latest(world)
     assert {name: (row.address, row.variant, row.tracked) for name, row in found.items()} == {
-        "ana": ("ana@lead.example", "drip/hello.j2", True), "amal": ("amal@lead.example", "drip/hello.ar.j2", False),
-    }  # fmt: skip
+        "ana": ("ana@lead.example", "drip/hello.j2", True),
+        "amal": ("amal@lead.example", "drip/hello.ar.j2", False),
+    }
     assert sorted(world.sent) == sorted((row.address, row.message_id) for row in found.values())
     assert all(len(row.payload_sha256) == 64 and row.sending_at == row.ended_at == world.now for row in found.values())
 
@@ -134,8 +155,15 @@ def test_what_was_sent_names_what_it_was(make: Make) -> None:
 def test_an_audience_follows_the_sequence(make: Make) -> None:
     """Membership is told when the step is taken, and taken back when the lead leaves the sequence, whichever way."""
     files = {"lifecycle.yaml": "milestones: {demo: {when: {did: demo}}}"}
-    world = make(program(files, drip=sequence(
-        "  - {id: ads, audience: {add: readers}}\n  - {id: rest, wait: 2 days}\n  - {id: over, exit: done}", objective="demo")))  # fmt: skip
+    world = make(
+        program(
+            files,
+            drip=sequence(
+                "  - {id: ads, audience: {add: readers}}\n  - {id: rest, wait: 2 days}\n  - {id: over, exit: done}",
+                objective="demo",
+            ),
+        )
+    )
     enrolled(world, "ends", "reaches", "goes").tick()
     inside = members(world)
     world.at(HOUR)
@@ -193,6 +221,7 @@ def test_a_worker_that_died_before_sending_gives_all_back(
     journalled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was only claimed is planned again when the lease is over, not before, and sent once."""
+
     def die(*_: object) -> None:
         raise Killed
 
@@ -306,7 +335,9 @@ def test_stop_ends_a_send_run_between_two_bodies(make: Make) -> None:
     enrolled(world, *names)
 
     def stop(_: object) -> None:
-        thread = threading.Thread(target=lambda: world.do(lambda link: control.hold(link, "all", "operator", world.now)))
+        thread = threading.Thread(
+            target=lambda: world.do(lambda link: control.hold(link, "all", "operator", world.now))
+        )
         thread.start()
         thread.join()
         time.sleep(0.6)  # what the machine was told is looked at twice a second

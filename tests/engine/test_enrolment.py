@@ -28,7 +28,9 @@ def test_whoever_matched_before_the_first_publish_is_asked_for(make: Make, exist
     world = make()
     world.lead("before", industry="saas")
     world.lead("after")
-    effect = world.publish(program(drip=sequence(REST, when="{industry: saas}", enrol=f"existing: {existing}"))).effects[0]
+    effect = world.publish(
+        program(drip=sequence(REST, when="{industry: saas}", enrol=f"existing: {existing}"))
+    ).effects[0]
     world.tick()
     world.lead("after", industry="saas")
     world.tick().at(DAY).tick()
@@ -80,6 +82,7 @@ def test_a_changed_rule_makes_newly_matching_leads_existing(make: Make) -> None:
 
 def test_a_changed_scoring_makes_newly_matching_leads_existing(make: Make) -> None:
     """More points for the same deed are no deed: nobody enters a live sequence because the rules were edited."""
+
     def files(points: int) -> dict[str, str]:
         scoring = f"engagement: [{{rule: paid, when: {{did: paid}}, points: {points}}}]"
         return program({"scoring.yaml": scoring}, drip=sequence(REST, when="{score: {at_least: 30}}"))
@@ -138,7 +141,9 @@ def test_the_reasons_of_a_refusal(make: Make) -> None:
     world = make(files)
     names = ("fine", "address", "domain", "lead", "demo", "old demo", "gone", "gone and address", "outside")
     for name in names:
-        world.lead(name.replace(" ", "-"), industry="retail" if name == "outside" else "saas", tags=["gone"] * ("gone" in name))
+        world.lead(
+            name.replace(" ", "-"), industry="retail" if name == "outside" else "saas", tags=["gone"] * ("gone" in name)
+        )
     world.ids = {name.replace("-", " "): number for name, number in world.ids.items()}
     suppress(world, "address", "address@lead.example")
     suppress(world, "address", "gone-and-address@lead.example")
@@ -154,22 +159,29 @@ def test_the_reasons_of_a_refusal(make: Make) -> None:
     world.tick()
 
     assert world.refusals() == {
-        "address": "suppressed", "lead": "suppressed", "at domain": "suppressed", "gone and address": "suppressed",
-        "demo": "objective_reached", "gone": "leave_holds",
-    }  # fmt: skip
+        "address": "suppressed",
+        "lead": "suppressed",
+        "at domain": "suppressed",
+        "gone and address": "suppressed",
+        "demo": "objective_reached",
+        "gone": "leave_holds",
+    }
     assert set(world.passages()) == {"fine", "domain", "old demo", "below domain"}
 
 
 def suppress(world: World, kind: str, value: str) -> None:
     world.sql(
         "INSERT INTO suppression (kind, value, reason, source, at) VALUES (:kind, :value, 'test', 'test', 0)",
-        kind=kind, value=value,
-    )  # fmt: skip
+        kind=kind,
+        value=value,
+    )
 
 
 def test_whoever_left_by_objective_may_come_again(make: Make) -> None:
     """The milestone that ended a passage does not bar the next one: objectives count since that end."""
-    world = make(program(DEMO, drip=sequence(REST, when="{tags: hot}", objective="demo", enrol="again: {after: 10 days}")))
+    world = make(
+        program(DEMO, drip=sequence(REST, when="{tags: hot}", objective="demo", enrol="again: {after: 10 days}"))
+    )
     world.lead("door", tags=["hot"])
     world.lead("tick", tags=["hot"])
     world.tick().at(HOUR)
@@ -185,8 +197,9 @@ def test_whoever_left_by_objective_may_come_again(make: Make) -> None:
     world.tick()
 
     assert {name: passages(world, name) for name in world.ids} == {
-        "door": [(0, "objective"), (20, None)], "tick": [(0, "objective"), (20, None)],
-    }  # fmt: skip
+        "door": [(0, "objective"), (20, None)],
+        "tick": [(0, "objective"), (20, None)],
+    }
     assert world.refusals() == {}
 
 
@@ -211,7 +224,9 @@ def test_a_premature_lead_rests_and_then_enters(make: Make) -> None:
     world.event("ana", "demo", settle=True)
     handoff = world.handoffs("ana")[0].id
     live = world.machine.live()
-    world.do(lambda link: doors.answer_handoff(link, live, handoff, "rejected", "premature", "mihai@acme.example", world.now))
+    world.do(
+        lambda link: doors.answer_handoff(link, live, handoff, "rejected", "premature", "mihai@acme.example", world.now)
+    )
     world.run(5 * DAY)
     world.event("ana", "signed_up")
     world.tick()
@@ -258,8 +273,15 @@ def test_being_in_another_sequence_leaves_or_bars(make: Make) -> None:
 def test_conditions_that_time_alone_turns_are_looked_at_when_they_turn(make: Make) -> None:
     """A lead that has been quiet for ten days enters on the tenth day to the instant, without anything happening."""
     quiet = "{all: [{did: seen}, {did_not: seen, within: 10 days}]}"
-    world = make(program(drip=sequence("  - {id: rest, wait: 30 days}\n  - {id: over, exit: done}", when=quiet,
-                                       leave="{did_not: seen, within: 20 days}")))  # fmt: skip
+    world = make(
+        program(
+            drip=sequence(
+                "  - {id: rest, wait: 30 days}\n  - {id: over, exit: done}",
+                when=quiet,
+                leave="{did_not: seen, within: 20 days}",
+            )
+        )
+    )
     for name, hours in (("ana", 0), ("bob", 7)):
         world.at(hours * HOUR)
         world.lead(name)
@@ -306,6 +328,7 @@ def test_a_fading_score_is_looked_at_daily(make: Make, when: str) -> None:
 
 def test_a_pinned_version_keeps_its_own_clock(make: Make) -> None:
     """Leads of an older version leave when *its* rule turns by time, whatever the newest version says."""
+
     def files(leave: str) -> dict[str, str]:
         return program(drip=sequence("  - {id: rest, wait: 90 days}\n  - {id: over, exit: done}", leave=leave))
 
@@ -322,6 +345,7 @@ def test_a_pinned_version_keeps_its_own_clock(make: Make) -> None:
 
 def test_pinned_leads_keep_their_steps_and_newcomers_get_the_new_ones(make: Make) -> None:
     """A published version is what its leads walk to their end; both versions are carried by the same tick."""
+
     def files(days: int, last: str) -> dict[str, str]:
         return program(drip=sequence(f"  - {{id: rest, wait: {days} days}}\n  - {{id: over, exit: {last}}}"))
 
@@ -351,16 +375,25 @@ def test_publishing_the_same_again_does_nothing(make: Make) -> None:
     after = world.rows(Enrolment), world.rows(SequenceVersion)
     other = world.publish(files | {"drip/sequence.yaml": files["drip/sequence.yaml"] + "\n"})
 
-    assert (same.program_changed, [effect.changed for effect in same.effects], before == after) == (False, [False], True)
+    assert (same.program_changed, [effect.changed for effect in same.effects], before == after) == (
+        False,
+        [False],
+        True,
+    )
     assert [(effect.number, effect.changed, effect.inside) for effect in other.effects] == [(2, True, 1)]
 
 
 def test_new_content_wakes_those_who_had_had_everything(make: Make) -> None:
     """A lead for whom nothing is left idles on the offer, and goes on when a piece is added, once."""
+
     def files(*keys: str) -> dict[str, str]:
-        pieces = "".join(f"\n  - {{key: {key}, title: T, stage: decision, url: 'https://acme.example/{key}'}}" for key in keys)
+        pieces = "".join(
+            f"\n  - {{key: {key}, title: T, stage: decision, url: 'https://acme.example/{key}'}}" for key in keys
+        )
         steps = "".join(f"  - {{id: offer{n}, offer: {{}}}}\n" for n in (1, 2, 3)) + "  - {id: over, exit: done}"
-        return program({"offers.yaml": f"offers: [{'' if keys else ']'}" if not keys else f"offers:{pieces}"}, drip=sequence(steps))
+        return program(
+            {"offers.yaml": f"offers: [{'' if keys else ']'}" if not keys else f"offers:{pieces}"}, drip=sequence(steps)
+        )
 
     world = make(files("a", "b"))
     world.lead("ana")

@@ -38,7 +38,11 @@ def files(**more: str) -> dict[str, str]:
 
 def answer(world: World, name: str, verdict: str, reason: str | None = None) -> bool:
     handoff, live = world.handoffs(name)[-1].id, world.machine.live()
-    return bool(world.do(lambda link: doors.answer_handoff(link, live, handoff, verdict, reason, "mihai@acme.example", world.now)))
+    return bool(
+        world.do(
+            lambda link: doors.answer_handoff(link, live, handoff, verdict, reason, "mihai@acme.example", world.now)
+        )
+    )
 
 
 GATE: dict[str, tuple[dict[str, Any], str, str | None, str, str]] = {
@@ -50,7 +54,13 @@ GATE: dict[str, tuple[dict[str, Any], str, str | None, str, str]] = {
     "a student": ({"role": "Student"}, "refused", "student", "lead", "new"),
     "a competitor": ({"company": "RIVAL"}, "refused", "competitor", "disqualified", "new"),
     "too small": ({"employees": 4}, "refused", "not_persona", "lead", "new"),
-    "the first reason counts": ({"employees": 4, "role": "student", "company": "Foe"}, "refused", "student", "lead", "new"),
+    "the first reason counts": (
+        {"employees": 4, "role": "student", "company": "Foe"},
+        "refused",
+        "student",
+        "lead",
+        "new",
+    ),
     "five are enough": ({"employees": 5}, "handed_off", None, "sal", "new"),
     "a customer asks again": ({"stage": "customer"}, "handed_off", None, "sal", "new"),
 }
@@ -93,7 +103,11 @@ def test_a_further_milestone_is_evidence(make: Make) -> None:
 
     first = {name: [row.cycle for row in world.handoffs(name)] for name in world.ids}
     assert first == {"open": [1], "accepted": [1], "rejected": [1, 2]}
-    assert world.milestones("open") == world.milestones("accepted") == [("demo", "handed_off", None), ("demo", "evidence", None)]
+    assert (
+        world.milestones("open")
+        == world.milestones("accepted")
+        == [("demo", "handed_off", None), ("demo", "evidence", None)]
+    )
     assert world.milestones("rejected") == [("demo", "handed_off", None)] * 2
     evidence = world.rows(Milestone, col(Milestone.outcome) == "evidence")
     assert {row.handoff_id for row in evidence} == {world.handoffs(name)[0].id for name in ("open", "accepted")}
@@ -117,8 +131,16 @@ def test_only_what_a_milestone_speaks_of_reaches_it(make: Make) -> None:
     world = make(files())
     world.lead("ana")
     seen = []
-    for path, actor in (("/pricing", "person"), ("/pricing/a", "person"), ("/careers", "person"), ("/pricing", "machine"),
-                        ("/pricing", "person"), ("/careers", "person"), ("/careers", "person"), ("/pricing", "person")):  # fmt: skip
+    for path, actor in (
+        ("/pricing", "person"),
+        ("/pricing/a", "person"),
+        ("/careers", "person"),
+        ("/pricing", "machine"),
+        ("/pricing", "person"),
+        ("/careers", "person"),
+        ("/careers", "person"),
+        ("/pricing", "person"),
+    ):
         world.at(world.now + HOUR)
         world.event("ana", "seen", path=path, actor=actor)
         world.tick()
@@ -179,8 +201,14 @@ sales:
 def test_owners_are_dealt_by_weight_and_territory(make: Make) -> None:
     """A thousand leads: each salesperson gets what the weights say, to the lead; territory and language come first."""
     world = make(program({"program.yaml": TEAM, "lifecycle.yaml": LIFECYCLE}, drip=CALM))
-    kinds: dict[str, dict[str, Any]] = {"any": {}, "ae": {"country": "AE"}, "sa": {"country": "SA"}, "fr": {"language": "fr"},
-                                        "c": {"owner": "c@acme.example", "country": "AE"}, "gone": {"owner": "x@acme.example"}}  # fmt: skip
+    kinds: dict[str, dict[str, Any]] = {
+        "any": {},
+        "ae": {"country": "AE"},
+        "sa": {"country": "SA"},
+        "fr": {"language": "fr"},
+        "c": {"owner": "c@acme.example", "country": "AE"},
+        "gone": {"owner": "x@acme.example"},
+    }
     sizes = {"any": 700, "ae": 200, "sa": 40, "fr": 20, "c": 30, "gone": 10}
     for kind, size in sizes.items():
         world.crowd([f"{kind}{n}" for n in range(size)], **kinds[kind])
@@ -273,7 +301,9 @@ def test_acceptance_by_sales_makes_the_sal(make: Make) -> None:
     assert (before, world.who("ana").stage) == ("lead", "sal")
 
 
-@pytest.mark.parametrize("verdicts", [["try_later"] * 3, ["refused"], ["unknown", "unknown"], ["not_started"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "verdicts", [["try_later"] * 3, ["refused"], ["unknown", "unknown"], ["not_started"]], ids=" ".join
+)
 def test_one_notice_with_one_message_id(make: Make, verdicts: list[str]) -> None:
     """A channel that fails first is asked again, with the same Message-ID, until it takes the notice; then never."""
     world = make(files())

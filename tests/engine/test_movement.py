@@ -16,9 +16,15 @@ from tests.engine.world import DAY, HOUR, MONDAY, World, program, sequence
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 ZONES = (
-    "Europe/Bucharest", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Cairo",
-    "Asia/Gaza", "America/Sao_Paulo",
-)  # fmt: skip
+    "Europe/Bucharest",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "Africa/Cairo",
+    "Asia/Gaza",
+    "America/Sao_Paulo",
+)
 
 
 def enrolled(world: World, *names: str, **values: object) -> World:
@@ -31,11 +37,15 @@ def enrolled(world: World, *names: str, **values: object) -> World:
 
 def test_waits_do_not_drift_when_ticks_are_late(make: Make) -> None:
     """Each wait is measured from the instant at which the one before it was over, not from the tick."""
-    world = make(program(drip=sequence("""
+    world = make(
+        program(
+            drip=sequence("""
   - {id: two-days, wait: 2 days}
   - {id: half, wait: 36 hours}
   - {id: short, wait: 90 minutes}
-  - {id: over, exit: done}""")))  # fmt: skip
+  - {id: over, exit: done}""")
+        )
+    )
     enrolled(world, "ana").tick()
 
     seen = []
@@ -133,12 +143,16 @@ RESTING = {
 
 def test_a_click_rests_before_it_decides(make: Make) -> None:
     """A click in time decides when it has rested; one that turns out a scanner's leaves `else` at the deadline."""
-    world = make(program(drip=sequence("""
+    world = make(
+        program(
+            drip=sequence("""
   - {id: hello, email: hello.j2}
   - {id: engaged, wait_until: {clicked: hello}, at_most: 48 hours, then: good, else: bad}
   - {id: good, wait: 30 days, next: over}
   - {id: bad, wait: 30 days}
-  - {id: over, exit: done}""")))  # fmt: skip
+  - {id: over, exit: done}""")
+        )
+    )
     enrolled(world, *RESTING).tick()
     deadline = world.now + 48 * HOUR
     clicks: dict[datetime, list[tuple[str, str | None]]] = {}
@@ -157,10 +171,14 @@ def test_a_click_rests_before_it_decides(make: Make) -> None:
 
 def test_what_wakes_one_wait_does_not_end_the_next(make: Make) -> None:
     """An event counts for the wait it ended, not again for the one that is entered by it."""
-    world = make(program(drip=sequence("""
+    world = make(
+        program(
+            drip=sequence("""
   - {id: first, wait_until: {did: seen}, at_most: 2 days, then: second, else: over}
   - {id: second, wait_until: {did: seen}, at_most: 2 days, then: over, else: over}
-  - {id: over, exit: done}""")))  # fmt: skip
+  - {id: over, exit: done}""")
+        )
+    )
     enrolled(world, "through the door", "by the tick").tick()
     world.at(HOUR)
     world.event("through the door", "seen", settle=True)
@@ -172,10 +190,14 @@ def test_what_wakes_one_wait_does_not_end_the_next(make: Make) -> None:
 
 def test_a_wait_for_silence_ends_by_time_alone(make: Make) -> None:
     """`wait_until` with a condition that time turns goes `then` at that very instant, without anything happening."""
-    world = make(program(drip=sequence("""
-  - {id: quiet, wait_until: {did_not: seen, within: 3 days}, at_most: 30 days, then: good, else: bad}
+    world = make(
+        program(
+            drip=sequence("""
+  - {id: quiet, wait_until: {did_not: seen, within: 3 days, since: 90 days}, at_most: 30 days, then: good, else: bad}
   - {id: good, exit: good}
-  - {id: bad, exit: bad}""")))  # fmt: skip
+  - {id: bad, exit: bad}""")
+        )
+    )
     enrolled(world, "ana", "bob")
     for name, hours in (("ana", 0), ("bob", 5)):
         world.at(hours * HOUR)
@@ -213,8 +235,11 @@ def test_a_branch_takes_the_first_case_that_holds(make: Make) -> None:
     expected = {}
     for number in range(300):
         name, calls = f"lead{number}", chance.choice([0, 0, 1, 2])
-        values = {"industry": chance.choice(["saas", "SaaS", "fintech", "retail", None]),
-                  "employees": chance.choice([None, 49, 50, 500]), "role": chance.choice([None, "founder"])}  # fmt: skip
+        values = {
+            "industry": chance.choice(["saas", "SaaS", "fintech", "retail", None]),
+            "employees": chance.choice([None, 49, 50, 500]),
+            "role": chance.choice([None, "founder"]),
+        }
         tags = chance.choice([[], [], ["VIP"], ["cold"]])
         enrolled(world, name, tags=tags, **{k: v for k, v in values.items() if v is not None})
         for _ in range(calls):
@@ -235,12 +260,16 @@ def test_a_branch_takes_the_first_case_that_holds(make: Make) -> None:
 
 def test_targets_and_the_list_say_where_steps_lead(make: Make) -> None:
     """`next` goes over steps, a step without a target goes on to the next of the list, an exit names the end."""
-    world = make(program(drip=sequence("""
+    world = make(
+        program(
+            drip=sequence("""
   - {id: one, wait: 1 days, next: three}
   - {id: two, exit: never}
   - {id: three, branch: [{if: {role: chief}, then: five}]}
   - {id: four, exit: plain}
-  - {id: five, exit: chiefly}""")))  # fmt: skip
+  - {id: five, exit: chiefly}""")
+        )
+    )
     enrolled(world, "ana")
     enrolled(world, "chief", role="chief").tick()
     world.at(DAY).tick()
@@ -250,14 +279,16 @@ def test_targets_and_the_list_say_where_steps_lead(make: Make) -> None:
 
 def test_an_update_changes_the_lead_and_what_follows_from_it(make: Make) -> None:
     """Tags, status and fields are written for the cohort alone, and conditions see them at once."""
-    world = make(program(
-        drip=sequence("""
+    world = make(
+        program(
+            drip=sequence("""
   - {id: mark, update: {tags: {add: [Evaluated, "ü"], remove: cold}, status: open, fields: {industry: SaaS, role: null, employees: 7, paid: true}}}
   - {id: fork, branch: [{if: {all: [{industry: saas}, {employees: 7}, {paid: true}, {status: open}, {tags: evaluated}, {not: {role: {known: true}}}, {not: {tags: cold}}, {not: {role: chief}}]}, then: right}], else: wrong}
   - {id: right, exit: right}
   - {id: wrong, exit: wrong}"""),
-        other=sequence("  - {id: rest, wait: 1 days}\n  - {id: over, exit: done}", when="{tags: evaluated}"),
-    ))  # fmt: skip
+            other=sequence("  - {id: rest, wait: 1 days}\n  - {id: over, exit: done}", when="{tags: evaluated}"),
+        )
+    )
     enrolled(world, "ana", "bob", role="chief", industry="retail", tags=["cold"])
     world.lead("eve", role="chief", industry="retail", tags=["cold"])
     world.tick()
@@ -270,12 +301,17 @@ def test_an_update_changes_the_lead_and_what_follows_from_it(make: Make) -> None
 
 def test_whoever_leaves_does_so_at_once_and_objective_comes_first(make: Make) -> None:
     """A wait does not keep a lead whose objective is reached, whose stage or segment has changed, who is suppressed."""
-    world = make(program(
-        {"lifecycle.yaml": "milestones: {demo: {when: {did: demo}}}"},
-        drip=sequence(
-            "  - {id: rest, wait: 30 days}\n  - {id: over, exit: done}", segment="{industry: saas}", objective="demo",
-            leave="{any: [{tags: gone}, segment_left, {did: demo}]}"),
-    ))  # fmt: skip
+    world = make(
+        program(
+            {"lifecycle.yaml": "milestones: {demo: {when: {did: demo}}}"},
+            drip=sequence(
+                "  - {id: rest, wait: 30 days}\n  - {id: over, exit: done}",
+                segment="{industry: saas}",
+                objective="demo",
+                leave="{any: [{tags: gone}, segment_left, {did: demo}]}",
+            ),
+        )
+    )
     names = ("demo", "tag", "segment", "unsubscribed", "stays")
     enrolled(world, *names, industry="saas").tick()
 
@@ -288,23 +324,35 @@ def test_whoever_leaves_does_so_at_once_and_objective_comes_first(make: Make) ->
 
     ends = {name: (row.outcome, row.ended_at) for name, row in world.passages().items()}
     assert ends == {
-        "demo": ("objective", world.now), "tag": ("left", world.now), "segment": ("left", world.now),
-        "unsubscribed": ("suppressed", world.now), "stays": (None, None),
-    }  # fmt: skip
+        "demo": ("objective", world.now),
+        "tag": ("left", world.now),
+        "segment": ("left", world.now),
+        "unsubscribed": ("suppressed", world.now),
+        "stays": (None, None),
+    }
 
 
 def test_a_handoff_step_interrupts_other_sequences_at_once(make: Make) -> None:
     """A lead that a step hands to sales leaves what its new stage forbids, in the same tick."""
     calm = "  - {id: rest, wait: 30 days}\n  - {id: over, exit: done}"
-    world = make(program(
-        {"lifecycle.yaml": "milestones: {engaged: {when: by_step, handoff: true}}"},
-        drip=sequence("  - {id: rep, handoff: engaged}\n  - {id: rest, wait: 30 days}\n  - {id: over, exit: done}",
-                      leave="{stage: sal}", priority="10"),
-        calm=sequence(calm, leave="{stage: sal}"),
-    ))  # fmt: skip
+    world = make(
+        program(
+            {"lifecycle.yaml": "milestones: {engaged: {when: by_step, handoff: true}}"},
+            drip=sequence(
+                "  - {id: rep, handoff: engaged}\n  - {id: rest, wait: 30 days}\n  - {id: over, exit: done}",
+                leave="{stage: sal}",
+                priority="10",
+            ),
+            calm=sequence(calm, leave="{stage: sal}"),
+        )
+    )
     enrolled(world, "ana").tick()
 
-    assert (world.who("ana").stage, world.stands("drip"), world.stands("calm")) == ("sal", {"ana": "left"}, {"ana": "left"})
+    assert (world.who("ana").stage, world.stands("drip"), world.stands("calm")) == (
+        "sal",
+        {"ana": "left"},
+        {"ana": "left"},
+    )
 
 
 def test_a_lead_that_moves_waits_on_its_new_clock(make: Make) -> None:
@@ -325,11 +373,13 @@ def test_a_lead_that_moves_waits_on_its_new_clock(make: Make) -> None:
 
 @pytest.mark.parametrize(
     "steps",
-    ["  - {id: one, wait: 1 days}\n  - {id: two, wait: 1 days, next: one}",
-     "  - {id: one, wait: 1 days, next: one}",
-     "  - {id: one, branch: [{if: {role: a}, then: one}]}\n  - {id: two, exit: done}"],
+    [
+        "  - {id: one, wait: 1 days}\n  - {id: two, wait: 1 days, next: one}",
+        "  - {id: one, wait: 1 days, next: one}",
+        "  - {id: one, branch: [{if: {role: a}, then: one}]}\n  - {id: two, exit: done}",
+    ],
     ids=["back", "to itself", "a branch to itself"],
-)  # fmt: skip
+)
 def test_loops_are_refused(steps: str) -> None:
     """A way that leads back is found before anybody is enrolled."""
     said = [str(problem) for problem in check(program(drip=sequence(steps)))]

@@ -36,7 +36,19 @@ def consent(world: World, name: str, change: str) -> None:
 def test_each_refusal_by_its_name(make: Make) -> None:
     """Whatever came up between planning and sending is seen by the permit, for that lead alone."""
     world = make(program(DEMO, drip=sequence(LATER, segment=ANYBODY, objective="demo", leave="{tags: gone}")))
-    names = ("fine", "address", "domain", "lead", "withdrawn", "expired", "expires-now", "objective", "left", "held", "ended")
+    names = (
+        "fine",
+        "address",
+        "domain",
+        "lead",
+        "withdrawn",
+        "expired",
+        "expires-now",
+        "objective",
+        "left",
+        "held",
+        "ended",
+    )
     enrolled(world, *names)
     enrolled(world, "other-domain", email="x@sub.blocked.example")
     world.lead("blocked", email="x@blocked.example")
@@ -60,27 +72,44 @@ def test_each_refusal_by_its_name(make: Make) -> None:
 
     found = {name: touches[-1][1:] for name, touches in world.touches().items()}
     assert found == {
-        "fine": ("sent", None), "domain": ("sent", None), "other-domain": ("sent", None), "ended": ("sent", None),
-        "address": ("suppressed", "suppressed"), "blocked": ("suppressed", "suppressed"),
-        "lead": ("suppressed", "suppressed"), "no-address": ("suppressed", "no_address"),
-        "no-consent": ("suppressed", "no_consent"), "operational": ("suppressed", "no_consent"),
-        "withdrawn": ("suppressed", "no_consent"), "expired": ("suppressed", "no_consent"),
-        "expires-now": ("suppressed", "no_consent"), "objective": ("cancelled", "objective"), "left": ("cancelled", "left"),
+        "fine": ("sent", None),
+        "domain": ("sent", None),
+        "other-domain": ("sent", None),
+        "ended": ("sent", None),
+        "address": ("suppressed", "suppressed"),
+        "blocked": ("suppressed", "suppressed"),
+        "lead": ("suppressed", "suppressed"),
+        "no-address": ("suppressed", "no_address"),
+        "no-consent": ("suppressed", "no_consent"),
+        "operational": ("suppressed", "no_consent"),
+        "withdrawn": ("suppressed", "no_consent"),
+        "expired": ("suppressed", "no_consent"),
+        "expires-now": ("suppressed", "no_consent"),
+        "objective": ("cancelled", "objective"),
+        "left": ("cancelled", "left"),
         "held": ("planned", "paused"),
-    }  # fmt: skip
+    }
     stands = world.stands()
     assert (stands["held"], stands["objective"], stands["left"], stands["fine"], stands["no-consent"]) == (
-        "hello", "objective", "left", "done", "done",
-    )  # fmt: skip
+        "hello",
+        "objective",
+        "left",
+        "done",
+        "done",
+    )
     assert len(world.sent) == 4
 
 
 def test_operational_mail_needs_no_consent_but_obeys_suppression(make: Make) -> None:
     """What was asked for is sent at once, outside of windows and caps, and never to whoever is suppressed."""
     steps = LATER.replace("hello.j2}", "hello.j2, kind: operational}")
-    world = make(program({"program.yaml": PROGRAM + "caps: {per_day: 1}\n"},
-                         drip=sequence(steps, send='{hours: "20:00-21:00"}'),
-                         also=sequence(steps, send='{hours: "20:00-21:00"}')))  # fmt: skip
+    world = make(
+        program(
+            {"program.yaml": PROGRAM + "caps: {per_day: 1}\n"},
+            drip=sequence(steps, send='{hours: "20:00-21:00"}'),
+            also=sequence(steps, send='{hours: "20:00-21:00"}'),
+        )
+    )
     enrolled(world, "ana", "bob", consent=None)
     world.tick().at(HOUR)
     suppress(world, "address", "bob@lead.example")
@@ -103,8 +132,10 @@ def test_nobody_gets_the_same_twice(make: Make) -> None:
     enrolled(world, "ana").tick()
 
     assert world.touches()["ana"] == [
-        ("one", "sent", None), ("two", "suppressed", "already_received"), ("three", "sent", None),
-    ]  # fmt: skip
+        ("one", "sent", None),
+        ("two", "suppressed", "already_received"),
+        ("three", "sent", None),
+    ]
     assert world.stands() == {"ana": "done"}
 
 
@@ -211,9 +242,14 @@ def test_caps_defer_to_the_exact_instant(make: Make) -> None:
         "in New York, two since midnight": ((1, 2), "2026-03-03T14:00"),
     }
     zones = {name: "America/New_York" for name in sends if "New York" in name}
-    world = make(program({"program.yaml": PROGRAM + CAPS},
-                         drip=sequence(LATER, send='{days: workdays, hours: "09:00-17:00"}'),
-                         past=sequence("  - {id: old, wait: 90 days}", when="{did: was}")), now - HOUR)  # fmt: skip
+    world = make(
+        program(
+            {"program.yaml": PROGRAM + CAPS},
+            drip=sequence(LATER, send='{days: workdays, hours: "09:00-17:00"}'),
+            past=sequence("  - {id: old, wait: 90 days}", when="{did: was}"),
+        ),
+        now - HOUR,
+    )
     for name in sends:
         world.lead(name.replace(" ", "-").replace(",", ""), **({"timezone": zones[name]} if name in zones else {}))
     world.ids = dict(zip(sends, world.ids.values(), strict=True))
@@ -232,9 +268,7 @@ def test_caps_defer_to_the_exact_instant(make: Make) -> None:
     world.tick().run(now + 2 * HOUR)
     rows = {world.names()[row.lead_id]: row for row in world.rows(Touch, col(Touch.step) == "hello")}
 
-    found = {
-        name: None if row.state == "sent" else f"{row.next_at:%Y-%m-%dT%H:%M}" for name, row in rows.items()
-    }
+    found = {name: None if row.state == "sent" else f"{row.next_at:%Y-%m-%dT%H:%M}" for name, row in rows.items()}
     expected = {name: until for name, (_, until) in sends.items()}
     expected["three this week, the third 167 hours ago"] = None  # an hour later it went
     assert found == expected
@@ -248,22 +282,38 @@ def earlier_send(world: World, name: str, step: str, at: datetime, purpose: str 
         "INSERT INTO touch (lead_id, enrolment_id, sequence, version_id, step, occurrence, kind, purpose, state, due_at,"
         " allowed_at, attempt, lease_token, tracked, planned_at) SELECT lead_id, id, sequence, version_id, :step, 1, 'email',"
         " :purpose, 'planned', :at, :at, 0, 0, false, :at FROM enrolment WHERE lead_id = :lead AND sequence = 'past'",
-        step=step, purpose=purpose, at=micros, lead=world.ids[name],
-    )  # fmt: skip
+        step=step,
+        purpose=purpose,
+        at=micros,
+        lead=world.ids[name],
+    )
     for state in ("claimed", "sending", "sent"):
-        world.sql(f"UPDATE touch SET state = '{state}', sending_at = :at, ended_at = :at WHERE lead_id = :lead AND step = :step",
-                  at=micros, lead=world.ids[name], step=step)  # fmt: skip
+        world.sql(
+            f"UPDATE touch SET state = '{state}', sending_at = :at, ended_at = :at WHERE lead_id = :lead AND step = :step",
+            at=micros,
+            lead=world.ids[name],
+            step=step,
+        )
 
 
 def test_a_cap_holds_over_everything_that_is_sent(make: Make) -> None:
     """Three sequences that all want their leads for two weeks: nobody ever gets more than the caps allow."""
     letters = "\n".join(f"  - {{id: l{n}, email: l{n}.j2}}" for n in range(4)) + "\n  - {id: over, exit: done}"
-    world = make(program({"program.yaml": PROGRAM + "caps: {per_day: 1, per_7_days: 3}\n"},
-                         one=sequence(letters), two=sequence(letters), three=sequence(letters)))  # fmt: skip
+    world = make(
+        program(
+            {"program.yaml": PROGRAM + "caps: {per_day: 1, per_7_days: 3}\n"},
+            one=sequence(letters),
+            two=sequence(letters),
+            three=sequence(letters),
+        )
+    )
     enrolled(world, "ana", "bob", "eve", timezone="Asia/Kolkata").run(40 * DAY)
 
     for name in world.ids:
-        times = sorted(row.sending_at for row in world.rows(Touch, col(Touch.lead_id) == world.ids[name], col(Touch.state) == "sent"))
+        times = sorted(
+            row.sending_at
+            for row in world.rows(Touch, col(Touch.lead_id) == world.ids[name], col(Touch.state) == "sent")
+        )
         days = [(at + 5.5 * HOUR).date() for at in times]
         assert len(times) == 12
         assert len(set(days)) == len(days)
@@ -274,8 +324,13 @@ def test_a_cap_holds_over_everything_that_is_sent(make: Make) -> None:
 def test_the_higher_priority_sends_whoever_ticks_first(make: Make, order: tuple[str, str]) -> None:
     """Two sequences want one lead in the same minute and one message a day may go: it is the higher one's."""
     steps = "  - {id: hello, email: hello.j2}\n  - {id: over, exit: done}"
-    world = make(program({"program.yaml": PROGRAM + "caps: {per_day: 1}\n"},
-                         high=sequence(steps, priority="80"), low=sequence(steps, priority="20")))  # fmt: skip
+    world = make(
+        program(
+            {"program.yaml": PROGRAM + "caps: {per_day: 1}\n"},
+            high=sequence(steps, priority="80"),
+            low=sequence(steps, priority="20"),
+        )
+    )
     enrolled(world, "ana", "bob")
     world.tick(*order)
     first = {slug: [row.state for row in world.rows(Touch, col(Touch.sequence) == slug)] for slug in order}
@@ -306,7 +361,10 @@ def test_on_resume_a_lead_gets_one_late_message(make: Make) -> None:
 def test_a_lead_that_moves_is_written_to_in_its_new_window(make: Make) -> None:
     """A message that waits for Monday in Bucharest does not go out at night in the zone the lead has moved to."""
     friday = datetime(2026, 3, 6, 18, 0, tzinfo=UTC)
-    world = make(program(drip=sequence("  - {id: hello, email: hello.j2}", send='{days: workdays, hours: "09:00-17:00"}')), friday)
+    world = make(
+        program(drip=sequence("  - {id: hello, email: hello.j2}", send='{days: workdays, hours: "09:00-17:00"}')),
+        friday,
+    )
     enrolled(world, "ana", "bob").tick()
     world.lead("ana", timezone="America/Los_Angeles", country="US")
     world.run(friday + 3 * DAY + 12 * HOUR)

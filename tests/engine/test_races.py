@@ -78,7 +78,9 @@ def test_no_message_begins_after_the_goodbye(make: Make) -> None:
     gone_first = {lead for lead, state in seen.items() if state not in ("sending", "sent")}
     assert len(seen) == GOODBYES
     assert went & gone_first == set()
-    assert Counter(row.outcome for row in world.rows(Enrolment)) <= Counter({"unsubscribed": GOODBYES, "suppressed": GOODBYES})
+    assert Counter(row.outcome for row in world.rows(Enrolment)) <= Counter(
+        {"unsubscribed": GOODBYES, "suppressed": GOODBYES}
+    )
     assert {"claimed", "sending"} & {row.state for row in world.rows(Touch)} == set()
 
 
@@ -114,8 +116,12 @@ def test_two_workers_without_the_lease_send_nothing_twice(make: Make) -> None:
     other.machine.email = Scripted()
     world.machine.settle(world.now)
 
-    at_once(*(lambda which=which: which.machine.run_step("drip", "hello", world.now, f"run {id(which)}") and None  # type: ignore[misc]
-              for which in (world, other)))  # fmt: skip
+    at_once(
+        *(
+            lambda which=which: which.machine.run_step("drip", "hello", world.now, f"run {id(which)}") and None  # type: ignore[misc]
+            for which in (world, other)
+        )
+    )
     world.tick()
 
     keys = [key for _, key in world.sent] + [parcel.key for parcel in other.machine.email.parcels]  # type: ignore[attr-defined]
@@ -158,6 +164,7 @@ def test_doors_and_a_tick_share_a_lead(make: Make) -> None:
 
     def ask() -> None:
         for lead in world.ids.values():
+
             def one(link: Any, lead: int = lead) -> None:
                 doors.lock_lead(link, lead, world.now)
                 doors.add_event(link, lead, "demo", world.now, source="form", key=f"demo-{lead}")

@@ -34,9 +34,12 @@ engagement:
 """
 #: The same, for the plain reader: event, path, points, cap, half-life in days.
 RULES: list[tuple[str, str, float, int | None, float]] = [
-    ("asked", "", 40, None, 30), ("seen", "/pricing", 10, 2, 30), ("seen", "", 2.5, 3, 14), ("seen", "/careers", -15, 1, 30),
+    ("asked", "", 40, None, 30),
+    ("seen", "/pricing", 10, 2, 30),
+    ("seen", "", 2.5, 3, 14),
+    ("seen", "/careers", -15, 1, 30),
     ("asked", "", 7, None, 0.25),
-]  # fmt: skip
+]
 ZONES = ["Europe/Bucharest", "America/Los_Angeles", "Asia/Kathmandu", "Pacific/Apia"]
 _names = itertools.count(1)
 
@@ -57,10 +60,18 @@ def deeds() -> st.SearchStrategy[list[Deed]]:
     ago = st.one_of(
         st.sampled_from([timedelta(), HOUR, 23 * HOUR, DAY, 90 * DAY, 4000 * DAY]), st.timedeltas(timedelta(), 3 * DAY)
     ).map(lambda span: span // HOUR * HOUR if span > DAY else span)
-    return st.lists(st.builds(
-        Deed, st.sampled_from(["asked", "seen", "seen", "seen", "else"]), st.sampled_from(["/pricing", "/pricing/a", "/careers", "/"]),
-        ago, st.integers(0, 2), st.sampled_from(["person", "person", "system", "machine"]), st.booleans(),
-    ), max_size=14)  # fmt: skip
+    return st.lists(
+        st.builds(
+            Deed,
+            st.sampled_from(["asked", "seen", "seen", "seen", "else"]),
+            st.sampled_from(["/pricing", "/pricing/a", "/careers", "/"]),
+            ago,
+            st.integers(0, 2),
+            st.sampled_from(["person", "person", "system", "machine"]),
+            st.booleans(),
+        ),
+        max_size=14,
+    )
 
 
 def plain_raw(rows: list[Any], zone: str, now: datetime) -> float:
@@ -102,11 +113,21 @@ def bring(world: World, histories: list[list[Deed]]) -> list[str]:
     for batch in range(3):
         world.at(end - (2 - batch) * DAY)
         rows = [
-            NewEvent(world.ids[who], d.name, min(end - d.ago, world.now), world.now, world.now, {"path": d.path}, "test",
-                     f"{who}-{number}", d.actor)
-            for who, history in zip(names, histories, strict=True) for number, d in enumerate(history)
+            NewEvent(
+                world.ids[who],
+                d.name,
+                min(end - d.ago, world.now),
+                world.now,
+                world.now,
+                {"path": d.path},
+                "test",
+                f"{who}-{number}",
+                d.actor,
+            )
+            for who, history in zip(names, histories, strict=True)
+            for number, d in enumerate(history)
             if d.batch == batch or (d.replayed and d.batch < batch)
-        ]  # fmt: skip
+        ]
         world.do(lambda link, rows=rows: write.put_events(link, rows))
         world.machine.settle(world.now)
     return names
@@ -136,7 +157,9 @@ def test_a_rebuild_gives_the_same(scored: World) -> None:
     names = bring(scored, [history] * 4)
     before = {name: scored.story(name) for name in names}
     entries = [(row.event_id, row.rule, row.counted, row.day) for row in ledger(scored)]
-    published = scored.publish(program({"scoring.yaml": SCORING, "program.yaml": PROGRAM + "caps: {per_day: 3}\n"}, calm=CALM))
+    published = scored.publish(
+        program({"scoring.yaml": SCORING, "program.yaml": PROGRAM + "caps: {per_day: 3}\n"}, calm=CALM)
+    )
     after = {name: scored.story(name) for name in names}
 
     assert published.program_changed
@@ -189,6 +212,7 @@ def test_fit_is_a_letter(make: Make) -> None:
 
 def test_fit_goes_with_its_rules(make: Make) -> None:
     """Rules that give only points give no letter, and rules that are taken away take letter and points along."""
+
     def files(rules: str) -> dict[str, str]:
         return program({"scoring.yaml": f"fit: [{rules}]"}, calm=CALM)
 
@@ -254,7 +278,9 @@ def test_nobody_becomes_mql_twice_by_jitter(make: Make, name: str) -> None:
         world.event("ana", "big")
     world.tick()
     handoff, live = world.handoffs("ana")[0].id, world.machine.live()
-    world.do(lambda link: doors.answer_handoff(link, live, handoff, "rejected", reason, "mihai@acme.example", world.now))
+    world.do(
+        lambda link: doors.answer_handoff(link, live, handoff, "rejected", reason, "mihai@acme.example", world.now)
+    )
     for day, event in later:
         world.run(MONDAY + day * DAY)
         world.event("ana", event)

@@ -16,8 +16,12 @@ LEGAL = {
     "sending": {"sent", "retry_wait", "failed", "uncertain", "planned"},
     "retry_wait": {"claimed", "planned", "expired", "suppressed", "cancelled"},
     "uncertain": {"sent", "planned"},
-    "sent": set(), "failed": set(), "suppressed": set(), "cancelled": set(), "expired": set(),
-}  # fmt: skip
+    "sent": set(),
+    "failed": set(),
+    "suppressed": set(),
+    "cancelled": set(),
+    "expired": set(),
+}
 
 
 def planned(make: Make) -> World:

@@ -27,18 +27,34 @@ CASES = {
     "as it closes": ("RO", "Europe/Bucharest", WORK, "2026-11-27T17:00", "2026-12-02T09:00"),
     "the same without a country": (None, "Europe/Bucharest", WORK, "2026-11-27T17:00", "2026-11-30T09:00"),
     "the same elsewhere": ("DE", "Europe/Berlin", WORK, "2026-11-27T17:00", "2026-11-30T09:00"),
-    "holidays that are not asked for": ("RO", "Europe/Bucharest", '{days: workdays, hours: "09:00-17:00", holidays: none}',
-                                        "2026-11-30T12:00", "2026-11-30T12:00"),
+    "holidays that are not asked for": (
+        "RO",
+        "Europe/Bucharest",
+        '{days: workdays, hours: "09:00-17:00", holidays: none}',
+        "2026-11-30T12:00",
+        "2026-11-30T12:00",
+    ),
     "holidays of the Emirates": ("AE", "Asia/Dubai", WORK, "2026-12-01T18:00", "2026-12-04T09:00"),
     "Friday in Dubai": ("AE", "Asia/Dubai", WORK, "2026-11-27T10:00", "2026-11-27T10:00"),
     "Friday in Riyadh": ("SA", "Asia/Riyadh", WORK, "2026-11-27T10:00", "2026-11-29T09:00"),
     "Sunday in Riyadh": ("SA", "Asia/Riyadh", WORK, "2026-11-29T10:00", "2026-11-29T10:00"),
     "Thanksgiving": ("US", "America/New_York", WORK, "2026-11-26T10:00", "2026-11-27T09:00"),
     "the company's day, Christmas, a weekend": ("US", "America/Chicago", WORK, "2026-12-23T17:30", "2026-12-28T09:00"),
-    "weekdays by name": ("RO", "Europe/Bucharest", '{days: [tue], hours: "10:00-11:00", holidays: none}',
-                         "2026-12-01T11:00", "2026-12-08T10:00"),
+    "weekdays by name": (
+        "RO",
+        "Europe/Bucharest",
+        '{days: [tue], hours: "10:00-11:00", holidays: none}',
+        "2026-12-01T11:00",
+        "2026-12-08T10:00",
+    ),
     "all day": ("RO", "Europe/Bucharest", "{days: workdays}", "2026-11-28T10:00", "2026-12-02T00:00"),
-    "until midnight": ("RO", "Europe/Bucharest", '{hours: "18:00-24:00", holidays: none}', "2026-11-28T23:59", "2026-11-28T23:59"),
+    "until midnight": (
+        "RO",
+        "Europe/Bucharest",
+        '{hours: "18:00-24:00", holidays: none}',
+        "2026-11-28T23:59",
+        "2026-11-28T23:59",
+    ),
     # a window over midnight is its first day's
     "Saturday past midnight is Friday's": (None, "Europe/Bucharest", NIGHT, "2026-11-28T01:00", "2026-11-28T01:00"),
     "Sunday past midnight is Saturday's": (None, "Europe/Bucharest", NIGHT, "2026-11-29T01:59", "2026-11-29T01:59"),
@@ -51,40 +67,80 @@ CASES = {
     "keep: out of hours on an open day": ("DE", "Europe/Berlin", KEEP, "2026-11-27T20:00", "2026-11-30T09:00"),
     "keep: too early on an open day": ("DE", "Europe/Berlin", KEEP, "2026-11-27T06:00", "2026-11-27T09:00"),
     "keep: out of hours on a Saturday": ("DE", "Europe/Berlin", KEEP, "2026-11-28T20:00", "2026-11-30T09:00"),
-    "keep: past midnight": (None, "Europe/Bucharest", NIGHT.replace("}", ", outside: keep_time}"), "2026-11-25T01:00", "2026-11-28T01:00"),
+    "keep: past midnight": (
+        None,
+        "Europe/Bucharest",
+        NIGHT.replace("}", ", outside: keep_time}"),
+        "2026-11-25T01:00",
+        "2026-11-28T01:00",
+    ),
     # clocks that change in the night
     "opens in the gap": (None, "Europe/Bucharest", '{hours: "03:30-06:00"}', "2026-03-28T12:00", "2026-03-29T04:00"),
     "opens in the repeat": (None, "Europe/Bucharest", '{hours: "03:30-06:00"}', "2026-10-24T12:00", "2026-10-25T03:30"),
-    "no midnight in Cairo": ("EG", "Africa/Cairo", '{days: [fri], holidays: none}', "2026-04-22T12:00", "2026-04-24T01:00"),
-}  # fmt: skip
+    "no midnight in Cairo": (
+        "EG",
+        "Africa/Cairo",
+        "{days: [fri], holidays: none}",
+        "2026-04-22T12:00",
+        "2026-04-24T01:00",
+    ),
+}
 
 
 def test_when_a_message_goes_out(make: Make) -> None:
     """Each row of the table in a sequence of its own, planned at the very instant it falls due."""
-    sequences = {f"s{n}": sequence(HELLO, when=f"{{tags: s{n}}}", send=send) for n, (_, _, send, *_) in enumerate(CASES.values())}
+    sequences = {
+        f"s{n}": sequence(HELLO, when=f"{{tags: s{n}}}", send=send) for n, (_, _, send, *_) in enumerate(CASES.values())
+    }
     world = make(program({"program.yaml": CLOSED}, **sequences), datetime(2026, 3, 1, tzinfo=UTC))
     due = {name: plain.to_utc(datetime.fromisoformat(case[3]), case[1]) for name, case in CASES.items()}
     for slug, name in sorted(zip(sequences, CASES, strict=True), key=lambda pair: due[pair[1]]):
         country, zone, *_ = CASES[name]
         world.at(due[name])
-        world.lead(name, email=f"{slug}@lead.example", timezone=zone, tags=[slug], **({"country": country} if country else {}))
+        world.lead(
+            name, email=f"{slug}@lead.example", timezone=zone, tags=[slug], **({"country": country} if country else {})
+        )
         world.tick(slug)
 
     rows = {world.names()[row.lead_id]: row for row in world.rows(Touch)}
     found = {name: plain.to_local(rows[name].sending_at or rows[name].next_at, CASES[name][1]) for name in CASES}
-    assert {name: f"{at:%Y-%m-%dT%H:%M}" for name, at in found.items()} == {name: case[4] for name, case in CASES.items()}
-    assert {name for name, row in rows.items() if row.state == "sent"} == {name for name, case in CASES.items() if case[3] == case[4]}
+    assert {name: f"{at:%Y-%m-%dT%H:%M}" for name, at in found.items()} == {
+        name: case[4] for name, case in CASES.items()
+    }
+    assert {name for name, row in rows.items() if row.state == "sent"} == {
+        name for name, case in CASES.items() if case[3] == case[4]
+    }
 
 
-ZONES = ("Europe/Bucharest", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Cairo", "Pacific/Apia")
-HOURS = {"09:00-17:00": (time(9), time(17)), "20:00-04:00": (time(20), time(4)), "23:30-00:30": (time(23, 30), time(0, 30))}
+ZONES = (
+    "Europe/Bucharest",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Asia/Kathmandu",
+    "Africa/Cairo",
+    "Pacific/Apia",
+)
+HOURS = {
+    "09:00-17:00": (time(9), time(17)),
+    "20:00-04:00": (time(20), time(4)),
+    "23:30-00:30": (time(23, 30), time(0, 30)),
+}
 
 
-@pytest.mark.parametrize("around", [datetime(2026, 3, 6, 5, 45, tzinfo=UTC), datetime(2026, 10, 31, 21, 15, tzinfo=UTC)], ids=str)
+@pytest.mark.parametrize(
+    "around", [datetime(2026, 3, 6, 5, 45, tzinfo=UTC), datetime(2026, 10, 31, 21, 15, tzinfo=UTC)], ids=str
+)
 def test_a_cohort_of_many_zones_each_in_its_own_window(make: Make, around: datetime) -> None:
     """Leads of six zones and three windows due at one instant: each goes at the first quarter hour that is open."""
-    world = make(program(**{f"s{n}": sequence(HELLO, when=f"{{tags: s{n}}}", send=f'{{days: [mon, wed, sat], hours: "{hours}"}}')
-                            for n, hours in enumerate(HOURS)}), around)  # fmt: skip
+    world = make(
+        program(
+            **{
+                f"s{n}": sequence(HELLO, when=f"{{tags: s{n}}}", send=f'{{days: [mon, wed, sat], hours: "{hours}"}}')
+                for n, hours in enumerate(HOURS)
+            }
+        ),
+        around,
+    )
     expected = {}
     weekdays = {0, 2, 5}
     days = {around.date() + timedelta(days=n) for n in range(-3, 12)}

@@ -18,13 +18,44 @@ from tests.engine import plain
 from tests.engine.world import new_database
 
 ZONES = (
-    "Europe/Bucharest", "Europe/London", "Europe/Dublin", "America/New_York", "America/Sao_Paulo", "America/Santiago",
-    "America/St_Johns", "America/Havana", "America/Caracas", "Africa/Cairo", "Africa/Casablanca", "Africa/El_Aaiun", "Asia/Gaza",
-    "Asia/Hebron", "Asia/Tehran", "Asia/Riyadh", "Asia/Kolkata", "Asia/Kathmandu", "Asia/Pyongyang", "Asia/Amman",
-    "Asia/Beirut", "Asia/Bangkok", "Asia/Chita", "Europe/Istanbul", "Europe/Volgograd", "Australia/Lord_Howe",
-    "Australia/Adelaide", "Antarctica/Troll", "Antarctica/Casey", "Pacific/Apia", "Pacific/Fakaofo", "Pacific/Chatham",
-    "Pacific/Norfolk", "Pacific/Kiritimati", "Pacific/Easter", "UTC", "Etc/GMT+12",
-)  # fmt: skip
+    "Europe/Bucharest",
+    "Europe/London",
+    "Europe/Dublin",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "America/Santiago",
+    "America/St_Johns",
+    "America/Havana",
+    "America/Caracas",
+    "Africa/Cairo",
+    "Africa/Casablanca",
+    "Africa/El_Aaiun",
+    "Asia/Gaza",
+    "Asia/Hebron",
+    "Asia/Tehran",
+    "Asia/Riyadh",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "Asia/Pyongyang",
+    "Asia/Amman",
+    "Asia/Beirut",
+    "Asia/Bangkok",
+    "Asia/Chita",
+    "Europe/Istanbul",
+    "Europe/Volgograd",
+    "Australia/Lord_Howe",
+    "Australia/Adelaide",
+    "Antarctica/Troll",
+    "Antarctica/Casey",
+    "Pacific/Apia",
+    "Pacific/Fakaofo",
+    "Pacific/Chatham",
+    "Pacific/Norfolk",
+    "Pacific/Kiritimati",
+    "Pacific/Easter",
+    "UTC",
+    "Etc/GMT+12",
+)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
@@ -50,12 +81,17 @@ def moments(draw: st.DrawFn) -> tuple[str, datetime]:
     """A zone and an instant: anywhere from 2001 to 2059, or within hours of a change of that zone's clocks."""
     zone = draw(st.sampled_from(ZONES))
     changes = [span[0] for span in spans_of(zone)[1:] if 2001 < from_micros(span[0]).year < 2059]
-    anywhere = st.datetimes(datetime(2001, 1, 1), datetime(2059, 1, 1)).map(lambda at: at.replace(tzinfo=UTC, microsecond=0))
+    anywhere = st.datetimes(datetime(2001, 1, 1), datetime(2059, 1, 1)).map(
+        lambda at: at.replace(tzinfo=UTC, microsecond=0)
+    )
     if not changes or draw(st.integers(0, 3)) == 0:
         return zone, draw(anywhere)
     near = draw(st.sampled_from(changes))
     return zone, EPOCH + timedelta(microseconds=near) + draw(
-        st.one_of(st.timedeltas(timedelta(hours=-50), timedelta(hours=50)), st.sampled_from([timedelta(0), timedelta(seconds=-1)]))
+        st.one_of(
+            st.timedeltas(timedelta(hours=-50), timedelta(hours=50)),
+            st.sampled_from([timedelta(0), timedelta(seconds=-1)]),
+        )
     )
 
 
@@ -63,22 +99,35 @@ def moments(draw: st.DrawFn) -> tuple[str, datetime]:
 @settings(max_examples=300)
 @example(moment=("Europe/Bucharest", datetime(2026, 10, 25, 0, 50, tzinfo=UTC)), days=2, shift=0)
 @example(moment=("Pacific/Apia", datetime(2011, 12, 29, 23, 30, tzinfo=UTC)), days=1, shift=1)
-def test_sql_reads_the_clock_as_zoneinfo_does(database: Database, moment: tuple[str, datetime], days: int, shift: int) -> None:
+def test_sql_reads_the_clock_as_zoneinfo_does(
+    database: Database, moment: tuple[str, datetime], days: int, shift: int
+) -> None:
     """Local time, days later, the day and its beginning are what plain Python says of the same zone and instant."""
     zone, at = moment
     here, where = number(to_micros(at)), literal(zone, String)
     local = plain.to_local(at, zone)
     with database.read() as link:
-        row = link.execute(select(
-            to_local(here, where), to_utc(number(micros(local)), where), after(here, parse_duration(f"{days} days"), where),
-            after(here, parse_duration("48 hours"), where), local_day(here, where), day_begins(here, where), day_begins(here, where, shift),
-        )).one()  # fmt: skip
+        row = link.execute(
+            select(
+                to_local(here, where),
+                to_utc(number(micros(local)), where),
+                after(here, parse_duration(f"{days} days"), where),
+                after(here, parse_duration("48 hours"), where),
+                local_day(here, where),
+                day_begins(here, where),
+                day_begins(here, where, shift),
+            )
+        ).one()
 
     assert tuple(row) == (
-        micros(local), to_micros(plain.to_utc(local, zone)), to_micros(plain.days_after(at, days, zone)),
-        to_micros(at + timedelta(hours=48)), (local.date() - EPOCH.date()).days, to_micros(plain.day_begins(at, zone)),
+        micros(local),
+        to_micros(plain.to_utc(local, zone)),
+        to_micros(plain.days_after(at, days, zone)),
+        to_micros(at + timedelta(hours=48)),
+        (local.date() - EPOCH.date()).days,
+        to_micros(plain.day_begins(at, zone)),
         to_micros(plain.day_begins(at, zone, shift)),
-    )  # fmt: skip
+    )
 
 
 @given(moment=moments(), minutes=st.integers(-1500, 1500))
@@ -123,12 +172,13 @@ def test_clock_changes_by_name(database: Database, name: str) -> None:
 
 def test_a_new_tz_database_loses_no_zone(database: Database) -> None:
     """When the tz database has changed, all zones that were known are known again, whoever asks first."""
+
     def forget(link: object) -> None:
         link.exec_driver_sql("UPDATE meta SET value = '1999a' WHERE key = 'tzdata'")  # type: ignore[attr-defined]
         know_zones(link, ["Asia/Kolkata"])  # type: ignore[arg-type]
 
     database.transact(forget)
     with database.read() as link:
-        known = {zone for zone, in link.exec_driver_sql("SELECT DISTINCT zone FROM zone_span")}
+        known = {zone for (zone,) in link.exec_driver_sql("SELECT DISTINCT zone FROM zone_span")}
 
     assert known == set(ZONES)

@@ -20,8 +20,8 @@ from sqlmodel import SQLModel, col
 from nurture.channels.recording import RecordingChannel
 from nurture.engine import doors
 from nurture.engine.machine import Machine
-from nurture.engine.story import Story, tell
 from nurture.engine.publishing import Published, publish
+from nurture.engine.story import Story, tell
 from nurture.intake import write
 from nurture.intake.write import NewEvent
 from nurture.program.load import load
@@ -50,7 +50,9 @@ SHARED = {"program.yaml": PROGRAM, "_shared/notice.j2": NOTICE, "_shared/offer.j
 _serial = itertools.count(1)
 
 
-def sequence(steps: str, *, when: str = "{did: signed_up}", segment: str = "{email: {known: true}}", **more: str) -> str:
+def sequence(
+    steps: str, *, when: str = "{did: signed_up}", segment: str = "{email: {known: true}}", **more: str
+) -> str:
     """The text of a sequence.yaml; `more`: further keys of it, as YAML; `enrol` says more of enrolment."""
     enrol = f"{{when: {when}, {more.pop('enrol')}}}" if "enrol" in more else f"{{when: {when}}}"
     keys = "".join(f"{key}: {value}\n" for key, value in more.items())
@@ -98,10 +100,16 @@ class World:
         columns = {**values, **({"zone": zone} if zone else {}), **({"email": email} if email else {})}
         number = self.do(
             lambda link: write.put_lead(
-                link, columns, now=self.now, source="test", source_id=None if email else name, tags=tags,
-                consent=consent, tracking=tracking,
+                link,
+                columns,
+                now=self.now,
+                source="test",
+                source_id=None if email else name,
+                tags=tags,
+                consent=consent,
+                tracking=tracking,
             )[0]
-        )  # fmt: skip
+        )
         self.ids[name] = number
         return number
 
@@ -119,7 +127,8 @@ class World:
     def event_of(self, names: Iterable[str], event: str) -> None:
         """The same event of many leads, in one transaction."""
         rows = [
-            NewEvent(self.ids[name], event, self.now, self.now, self.now, {}, "test", f"event-{next(_serial)}") for name in names
+            NewEvent(self.ids[name], event, self.now, self.now, self.now, {}, "test", f"event-{next(_serial)}")
+            for name in names
         ]
         self.do(lambda link: write.put_events(link, rows))
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
@@ -46,9 +45,7 @@ FILES = program({"lifecycle.yaml": LIFECYCLE}, evaluators=EVALUATORS)
 class House(World):
     """A world whose flows run as an operator's do: settings from the environment, mail by SMTP."""
 
-    def __init__(
-        self, url: str, mail: KeptMail, files: Mapping[str, str] = FILES, start: datetime = MONDAY
-    ) -> None:
+    def __init__(self, url: str, mail: KeptMail, files: Mapping[str, str] = FILES, start: datetime = MONDAY) -> None:
         super().__init__(url, files, start)
         self.mail = mail
 
@@ -111,16 +108,17 @@ def recorded(state: Any, expected: int) -> list[TaskRun]:
 
 
 def boxes(state: Any, expected: int) -> dict[str, tuple[str, list[str]]]:
-    """Label: (colour, labels of parents) of a run's graph."""
+    """Label: (colour, labels of those with an edge to it) of a run's graph."""
     runs = recorded(state, expected)
-    names: dict[UUID, str] = {one.id: one.name for one in runs}
-    return {
-        one.name: (
-            str(one.state and one.state.name),
-            sorted(names[parent.id] for parent in one.task_inputs["upstream"] if hasattr(parent, "id")),
-        )
-        for one in runs
-    }
+    names: dict[object, str] = {one.id: one.name for one in runs}
+    return {one.name: (str(one.state and one.state.name), sorted(edges(one, names))) for one in runs}
+
+
+def edges(run: TaskRun, names: Mapping[object, str]) -> set[str]:
+    """From where Prefect draws a line: each parameter that it believes to have seen in another run's result."""
+    given = {parameter: found for parameter, found in run.task_inputs.items() if found}
+    assert given.keys() <= {"upstream"}, given
+    return {names[one.id] for one in given.get("upstream", []) if hasattr(one, "id")}
 
 
 def messages(state: Any, expected: int) -> dict[str, str]:

@@ -44,9 +44,7 @@ class Installation:
 
 
 @pytest.fixture(scope="module")
-def deployed(
-    server: str, migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
+def deployed(server: str, migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("deployed")
     url = f"sqlite:///{shutil.copyfile(migrated_sqlite, folder / 'nurture.db')}"
     with KeptMail() as mail, pytest.MonkeyPatch.context() as patch:

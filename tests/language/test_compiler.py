@@ -29,11 +29,59 @@ NOW = datetime(2026, 3, 20, 12, 0, tzinfo=UTC)
 KINDS = {"industry": "text", "role": "text", "employees": "number", "paid": "flag", "since": "date"}
 #: Letters that fold, in pairs that are one word; letters that SQL might take for its own.
 TEXTS = [
-    "SaaS", "saas", "İstanbul", "i̇stanbul", "Istanbul", "ISTANBUL", "Straße", "STRASSE", "strasse", "علي", "علی", "كتاب",
-    "کتاب", "Ångström", "A\u030angstro\u0308m", "café", "CAFÉ", "ﬁne", "fine", "50%", "50x", "a_b", "axb", "a\\b", "a*b",
-    "'; DROP TABLE lead; --", '"quoted"', "a  b", "a b", "%", "_", "\\", "null", "true", "0", "Ω", "Ω",
-]  # fmt: skip
-PATHS = ["/pricing", "/pricing/teams", "/Pricing", "/pri_cing", "/prixcing", "/100%", "/100x", "a\\b", "a*b", "it's", '"', "", "\n"]
+    "SaaS",
+    "saas",
+    "İstanbul",
+    "i̇stanbul",
+    "Istanbul",
+    "ISTANBUL",
+    "Straße",
+    "STRASSE",
+    "strasse",
+    "علي",
+    "علی",
+    "كتاب",
+    "کتاب",
+    "Ångström",
+    "A\u030angstro\u0308m",
+    "café",
+    "CAFÉ",
+    "ﬁne",
+    "fine",
+    "50%",
+    "50x",
+    "a_b",
+    "axb",
+    "a\\b",
+    "a*b",
+    "'; DROP TABLE lead; --",
+    '"quoted"',
+    "a  b",
+    "a b",
+    "%",
+    "_",
+    "\\",
+    "null",
+    "true",
+    "0",
+    "Ω",
+    "Ω",
+]
+PATHS = [
+    "/pricing",
+    "/pricing/teams",
+    "/Pricing",
+    "/pri_cing",
+    "/prixcing",
+    "/100%",
+    "/100x",
+    "a\\b",
+    "a*b",
+    "it's",
+    '"',
+    "",
+    "\n",
+]
 DATES = ["2025-12-31", "2026-03-01", "2026-03-20"]
 NUMBERS = [0, 1, 49, 50, 50.5, -3, 1e6]
 GRADES = ["F", "D-", "D", "C", "C+", "B", "A+"]
@@ -56,9 +104,13 @@ def crowd(request: pytest.FixtureRequest) -> Iterator[tuple[World, Crowd]]:
     files = {
         "program.yaml": PROGRAM,
         "scoring.yaml": "engagement: [{rule: a, when: {did: page_viewed}, points: 7}]\n"
-                        "fit: [{rule: b, when: {industry: saas}, thirds: 4}, {rule: c, when: {paid: true}, thirds: -4}]",
-    }  # fmt: skip
-    world = World(url, program(files, one=sequence(calm, when="{tags: hot}"), two=sequence(calm, when="{paid: true}")), NOW - 30 * 24 * HOUR)
+        "fit: [{rule: b, when: {industry: saas}, thirds: 4}, {rule: c, when: {paid: true}, thirds: -4}]",
+    }
+    world = World(
+        url,
+        program(files, one=sequence(calm, when="{tags: hot}"), two=sequence(calm, when="{paid: true}")),
+        NOW - 30 * 24 * HOUR,
+    )
     people = populate(world)
     yield world, people
     world.close()
@@ -73,22 +125,48 @@ def populate(world: World) -> Crowd:
     people = Crowd()
     for number in range(200):
         values = {
-            "industry": maybe(TEXTS), "role": maybe(TEXTS), "employees": maybe(NUMBERS), "paid": maybe([True, False]),
-            "since": maybe(DATES), "company": maybe(TEXTS), "country": maybe(["RO", "AE"]), "title": maybe(TEXTS),
-        }  # fmt: skip
+            "industry": maybe(TEXTS),
+            "role": maybe(TEXTS),
+            "employees": maybe(NUMBERS),
+            "paid": maybe([True, False]),
+            "since": maybe(DATES),
+            "company": maybe(TEXTS),
+            "country": maybe(["RO", "AE"]),
+            "title": maybe(TEXTS),
+        }
         known = {key: value for key, value in values.items() if value is not None}
         tags = chance.sample(["Hot", "ÜBER", "über", "کتاب", "كتاب"], chance.choice([0, 1, 2]))
         lead = world.lead(f"lead{number}", tags=tags, consent=chance.choice([None, "contract"]), **known)
         deeds = [
-            Deed(chance.choice(EVENTS), NOW - timedelta(minutes=chance.choice([1, 30, 89, 90, 91, 2879, 2880, 2881, 10080, 20000])),
-                 NOW + timedelta(seconds=chance.choice([-5, 0, 0, 0, 1])),
-                 {key: value for key, value in {"path": maybe(PATHS), "seats": maybe([3, 2.5, "3"]), "vip": maybe([True, False])}.items()
-                  if value is not None},
-                 chance.choice(["person", "person", "system", "machine"]))
+            Deed(
+                chance.choice(EVENTS),
+                NOW - timedelta(minutes=chance.choice([1, 30, 89, 90, 91, 2879, 2880, 2881, 10080, 20000])),
+                NOW + timedelta(seconds=chance.choice([-5, 0, 0, 0, 1])),
+                {
+                    key: value
+                    for key, value in {
+                        "path": maybe(PATHS),
+                        "seats": maybe([3, 2.5, "3"]),
+                        "vip": maybe([True, False]),
+                    }.items()
+                    if value is not None
+                },
+                chance.choice(["person", "person", "system", "machine"]),
+            )
             for _ in range(chance.choice([0, 1, 2, 5]))
-        ]  # fmt: skip
+        ]
         events = [
-            NewEvent(lead, deed.name, deed.occurred, deed.occurred, deed.ripe, dict(deed.data), "test", f"{number}-{n}", deed.actor)
+            NewEvent(
+                lead,
+                deed.name,
+                deed.occurred,
+                deed.occurred,
+                deed.ripe,
+                dict(deed.data),
+                "test",
+                f"{number}-{n}",
+                deed.actor,
+            )
             for n, deed in enumerate(deeds)
         ]
         world.do(lambda link, events=events: write.put_events(link, events))
@@ -97,8 +175,14 @@ def populate(world: World) -> Crowd:
     for person, lead in zip(people.values(), world.rows(Lead), strict=True):
         story = world.story(world.names()[lead.id])
         person.values["email"] = lead.email
-        person.state = {"stage": lead.stage, "status": lead.status, "source": lead.source, "owner": lead.owner,
-                        "score": story.score, "fit": lead.fit}  # fmt: skip
+        person.state = {
+            "stage": lead.stage,
+            "status": lead.status,
+            "source": lead.source,
+            "owner": lead.owner,
+            "score": story.score,
+            "fit": lead.fit,
+        }
     for touch in world.rows(Touch, col(Touch.state) == "sent"):
         people[touch.lead_id].received |= {touch.content}
         people[touch.lead_id].deeds.append(Deed("email_sent", NOW - HOUR, NOW - HOUR, {"step": "hello"}, "system"))
@@ -121,58 +205,103 @@ def texts() -> st.SearchStrategy[dict[str, Any]]:
     word = st.sampled_from(TEXTS)
     part = word.flatmap(lambda text: st.integers(0, len(text)).map(lambda cut: text[cut:])).filter(bool)
     return st.one_of(
-        word, st.lists(word, min_size=1, max_size=3), word.map(lambda w: {"not": w}), st.lists(word, min_size=1).map(lambda w: {"not": w}),
-        part.map(lambda w: {"contains": w}), part.map(lambda w: {"starts_with": w}), st.booleans().map(lambda b: {"known": b}),
-    )  # fmt: skip
+        word,
+        st.lists(word, min_size=1, max_size=3),
+        word.map(lambda w: {"not": w}),
+        st.lists(word, min_size=1).map(lambda w: {"not": w}),
+        part.map(lambda w: {"contains": w}),
+        part.map(lambda w: {"starts_with": w}),
+        st.booleans().map(lambda b: {"known": b}),
+    )
 
 
 def ordered(values: list[Any], *, known: bool = True) -> st.SearchStrategy[dict[str, Any]]:
     value = st.sampled_from(values)
     bounds = st.dictionaries(st.sampled_from(["at_least", "at_most", "above", "under"]), value, min_size=1, max_size=2)
-    return st.one_of(value, st.lists(value, min_size=1, max_size=3), value.map(lambda v: {"not": v}), bounds,
-                     *([st.booleans().map(lambda b: {"known": b})] if known else []))  # fmt: skip
+    return st.one_of(
+        value,
+        st.lists(value, min_size=1, max_size=3),
+        value.map(lambda v: {"not": v}),
+        bounds,
+        *([st.booleans().map(lambda b: {"known": b})] if known else []),
+    )
 
 
 def leaves() -> st.SearchStrategy[dict[str, Any]]:
     patterns = st.one_of(
-        st.sampled_from(PATHS), st.sampled_from(["*", "/pric*", "*cing*", "/pri_*", "/100%*", "a\\*", "*'*", "a*b", "\\*", "%*", "*\n"])
+        st.sampled_from(PATHS),
+        st.sampled_from(["*", "/pric*", "*cing*", "/pri_*", "/100%*", "a\\*", "*'*", "a*b", "\\*", "%*", "*\n"]),
     )
-    where = st.fixed_dictionaries({}, optional={
-        "path": patterns, "seats": st.sampled_from([3, "3", 2.5, "2*"]), "vip": st.sampled_from([True, False, "tr*"]),
-        "step": st.sampled_from(["hello", "*"]), "nothing": st.just("*"),
-    })  # fmt: skip
-    more = st.fixed_dictionaries({}, optional={
-        "where": where, "at_least": st.integers(1, 3), "within": st.sampled_from(SPANS), "since": st.sampled_from(SPANS),
-    })  # fmt: skip
-    did = st.tuples(st.sampled_from(["did", "did_not"]), st.sampled_from(EVENTS), more).map(lambda t: {t[0]: t[1], **t[2]})
+    where = st.fixed_dictionaries(
+        {},
+        optional={
+            "path": patterns,
+            "seats": st.sampled_from([3, "3", 2.5, "2*"]),
+            "vip": st.sampled_from([True, False, "tr*"]),
+            "step": st.sampled_from(["hello", "*"]),
+            "nothing": st.just("*"),
+        },
+    )
+    more = st.fixed_dictionaries(
+        {},
+        optional={
+            "where": where,
+            "at_least": st.integers(1, 3),
+            "within": st.sampled_from(SPANS),
+            "since": st.sampled_from(SPANS),
+        },
+    )
+    did = st.tuples(st.sampled_from(["did", "did_not"]), st.sampled_from(EVENTS), more).map(
+        lambda t: {t[0]: t[1], **t[2]}
+    )
     date = st.sampled_from(DATES)
-    dates = st.one_of(date, date.map(lambda d: {"before": d}), date.map(lambda d: {"after": d}), st.booleans().map(lambda b: {"known": b}))
+    dates = st.one_of(
+        date,
+        date.map(lambda d: {"before": d}),
+        date.map(lambda d: {"after": d}),
+        st.booleans().map(lambda b: {"known": b}),
+    )
     flags = st.one_of(st.booleans(), st.booleans().map(lambda b: {"not": b}), st.booleans().map(lambda b: {"known": b}))
 
     def about(name: str, tests: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
         return tests.map(lambda test: {name: test})
 
     return st.one_of(
-        did, did, about("industry", texts()), about("company", texts()), about("email", st.sampled_from([{"contains": "1@LEAD"}, "lead1@lead.example"])),
-        about("employees", ordered(NUMBERS)), about("paid", flags), about("since", dates), about("fit", ordered(GRADES)),
-        about("score", ordered([0, 6, 7, 8, 14, 21, 100], known=False)), about("country", st.sampled_from(["ro", "RO", ["AE", "RO"]])),
-        about("tags", st.sampled_from(["hot", "Über", ["cold", "كتاب"]])), about("stage", st.sampled_from(["lead", "mql", ["lead", "sal"], {"not": "lead"}])),
-        about("status", st.sampled_from(["new", {"known": True}, "NEW"])), about("owner", st.sampled_from([{"known": False}, "x@example.com"])),
+        did,
+        did,
+        about("industry", texts()),
+        about("company", texts()),
+        about("email", st.sampled_from([{"contains": "1@LEAD"}, "lead1@lead.example"])),
+        about("employees", ordered(NUMBERS)),
+        about("paid", flags),
+        about("since", dates),
+        about("fit", ordered(GRADES)),
+        about("score", ordered([0, 6, 7, 8, 14, 21, 100], known=False)),
+        about("country", st.sampled_from(["ro", "RO", ["AE", "RO"]])),
+        about("tags", st.sampled_from(["hot", "Über", ["cold", "كتاب"]])),
+        about("stage", st.sampled_from(["lead", "mql", ["lead", "sal"], {"not": "lead"}])),
+        about("status", st.sampled_from(["new", {"known": True}, "NEW"])),
+        about("owner", st.sampled_from([{"known": False}, "x@example.com"])),
         about("source", st.sampled_from(["test", {"known": True}])),
-        about("received", st.sampled_from(["one/hello.j2", "two/hello.j2", "nothing"])), about("in_sequence", st.sampled_from(["one", "two"])),
-    )  # fmt: skip
+        about("received", st.sampled_from(["one/hello.j2", "two/hello.j2", "nothing"])),
+        about("in_sequence", st.sampled_from(["one", "two"])),
+    )
 
 
 def conditions() -> st.SearchStrategy[dict[str, Any]]:
     def both(parts: tuple[dict[str, Any], ...]) -> dict[str, Any]:
         return {key: value for part in parts for key, value in part.items()}
 
-    return st.recursive(leaves(), lambda inner: st.one_of(
-        st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"all": parts}),
-        st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"any": parts}),
-        inner.map(lambda part: {"not": part}),
-        st.tuples(about_one("employees", NUMBERS), about_one("industry", TEXTS)).map(both),
-    ), max_leaves=5)  # fmt: skip
+    return st.recursive(
+        leaves(),
+        lambda inner: st.one_of(
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"all": parts}),
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"any": parts}),
+            inner.map(lambda part: {"not": part}),
+            st.tuples(about_one("employees", NUMBERS), about_one("industry", TEXTS)).map(both),
+        ),
+        max_leaves=5,
+    )
 
 
 def about_one(name: str, values: list[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -233,12 +362,22 @@ def test_a_field_that_changed_its_type_is_unknown_where_it_does_not_fit(crowd: t
     kept = {row.id: row.fields for row in world.rows(Lead)}
     for lead, value in zip(leads, ['"many"', '"60"', "true", "[1]"], strict=True):
         document = "{" + ", ".join(f'"{name}": {value}' for name in ("employees", "paid", "since")) + "}"
-        world.sql("UPDATE lead SET fields = :fields WHERE id = :lead" if world.machine.db.is_sqlite else
-                  "UPDATE lead SET fields = CAST(:fields AS jsonb) WHERE id = :lead", fields=document, lead=lead)  # fmt: skip
+        world.sql(
+            "UPDATE lead SET fields = :fields WHERE id = :lead"
+            if world.machine.db.is_sqlite
+            else "UPDATE lead SET fields = CAST(:fields AS jsonb) WHERE id = :lead",
+            fields=document,
+            lead=lead,
+        )
     try:
         assert not picked(world, {"any": [{"employees": {"at_least": 0}}, {"employees": {"under": 0}}]}) & set(leads)
         assert picked(world, {"any": [{"paid": True}, {"paid": False}]}) & set(leads) == {leads[2]}
     finally:
         for lead in leads:
-            world.sql("UPDATE lead SET fields = :fields WHERE id = :lead" if world.machine.db.is_sqlite else
-                      "UPDATE lead SET fields = CAST(:fields AS jsonb) WHERE id = :lead", fields=json.dumps(kept[lead]), lead=lead)  # fmt: skip
+            world.sql(
+                "UPDATE lead SET fields = :fields WHERE id = :lead"
+                if world.machine.db.is_sqlite
+                else "UPDATE lead SET fields = CAST(:fields AS jsonb) WHERE id = :lead",
+                fields=json.dumps(kept[lead]),
+                lead=lead,
+            )

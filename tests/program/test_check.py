@@ -61,17 +61,13 @@ def test_a_step_that_nothing_leads_to() -> None:
     files = edited(SAAS, "then: case, else: nudge", "then: case, else: case")
 
     where = place(files[SAAS], files[SAAS].index("nudge, email"))
-    assert said(files) == [
-        f"{SAAS}:{where}: no lead ever comes to 'nudge'; name it in a step above, or remove it"
-    ]
+    assert said(files) == [f"{SAAS}:{where}: no lead ever comes to 'nudge'; name it in a step above, or remove it"]
 
 
 def test_every_problem_is_told_at_once() -> None:
     """A misspelled key hides nothing that stands beside it or in it."""
     files = edited(SAAS, "priority: 80", "prioritty: 800")
-    files[SAAS] = (
-        files[SAAS].replace("wait: 2 days", "wait: 2 dyas").replace("segment: {industry", "segmnt: {industri")
-    )
+    files[SAAS] = files[SAAS].replace("wait: 2 days", "wait: 2 dyas").replace("segment: {industry", "segmnt: {industri")
     files["scoring.yaml"] = files["scoring.yaml"].replace("half_life: 30 days", "half_live: soon", 1)
 
     problems = [str(problem.problem) for problem in check(files)]
@@ -94,12 +90,7 @@ def test_letters_are_empty_the_second_time() -> None:
     assert [problem.problem.split("'")[1] for problem in check(files)] == ["hello", "news", "goodbye"]
     assert (
         said(
-            files
-            | {
-                WIN: files[WIN]
-                .replace(".j2}", ".j2, repeat: true}")
-                .replace("gift.j2, repeat: true", "gift.j2")
-            }
+            files | {WIN: files[WIN].replace(".j2}", ".j2, repeat: true}").replace("gift.j2, repeat: true", "gift.j2")}
         )
         == []
     )
@@ -172,9 +163,7 @@ def test_an_empty_program() -> None:
     assert said({})[0] == NOTICE
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "name: [", "steps: 3\n", "steps: [3, {id: 4}, null]\n", "{1: 2}", "- a"]
-)
+@pytest.mark.parametrize("text", ["", "[]", "name: [", "steps: 3\n", "steps: [3, {id: 4}, null]\n", "{1: 2}", "- a"])
 @pytest.mark.parametrize("name", ["program.yaml", "lifecycle.yaml", "scoring.yaml", "offers.yaml", SAAS])
 def test_no_shape_of_a_file_breaks_the_check(name: str, text: str) -> None:
     """Whatever stands in a file, the answer is a list of problems."""

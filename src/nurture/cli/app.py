@@ -79,9 +79,7 @@ def build() -> App:
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     try:
-        told = build()(
-            words, result_action="return_value", exit_on_error=False, print_error=False, help_on_error=False
-        )
+        told = build()(words, result_action="return_value", exit_on_error=False, print_error=False, help_on_error=False)
     except CycloptsError as misuse:
         complain(f"{misuse}\nSee: nurture {_asked(words)}--help")
         return 2

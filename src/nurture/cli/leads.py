@@ -18,14 +18,10 @@ if TYPE_CHECKING:
 
 File = Annotated[Path, Parameter(name="FILE", help="CSV or NDJSON.")]
 MappingFile = Annotated[Path | None, Parameter(name="--mapping", help="What the file calls things, in YAML.")]
-Encoding = Annotated[
-    str | None, Parameter(help="For files that are neither UTF-8 nor UTF-16, such as cp1252.")
-]
+Encoding = Annotated[str | None, Parameter(help="For files that are neither UTF-8 nor UTF-16, such as cp1252.")]
 Source = Annotated[str | None, Parameter(help="Where the file comes from; ids of leads count within it.")]
 Consent = Annotated[str | None, Parameter(help="On which basis all of them may be written to, or none.")]
-RefusedTo = Annotated[
-    Path | None, Parameter(help="Where refused rows go; else NAME.refused.csv beside FILE.")
-]
+RefusedTo = Annotated[Path | None, Parameter(help="Where refused rows go; else NAME.refused.csv beside FILE.")]
 
 
 def import_leads(
@@ -133,9 +129,7 @@ def explain(
     return 0
 
 
-def unsubscribe(
-    who: Annotated[str, Parameter(name="WHO", help="An e-mail, source:id, or a lead's number.")], /
-) -> int:
+def unsubscribe(who: Annotated[str, Parameter(name="WHO", help="An e-mail, source:id, or a lead's number.")], /) -> int:
     """Never write to this lead again: suppress it, withdraw its consents, end its sequences."""
     from nurture.engine import doors
     from nurture.engine.story import find_lead

@@ -18,9 +18,7 @@ def report(*, json: Json = False) -> int:
     if json:
         tell_json({"funnel": funnel, "touches": touches})
         return 0
-    tell_table(
-        funnel, title="From lead to accepted hand-off", keep=("segment", "leads", "mql", "sal", "accepted")
-    )
+    tell_table(funnel, title="From lead to accepted hand-off", keep=("segment", "leads", "mql", "sal", "accepted"))
     tell_table(touches, title="What went out", keep=("sent",), empty="Nothing went out yet.")
     return 0
 

@@ -22,9 +22,7 @@ def init(folder: Annotated[Path, Parameter(name="DIR", help="A folder that is ne
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileFault(f"{folder}: is there already and not empty; name a new folder")
-    shutil.copytree(
-        _starter(), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__")
-    )
+    shutil.copytree(_starter(), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
     say(
         f"{folder} holds a program of three segments; {folder}/README.md says how to write your own.\n"
         f"Next: export NURTURE_TEMPLATES={folder}, then nurture check, nurture test, nurture publish."
@@ -81,9 +79,7 @@ def run_tests(
         return 1
     done = run_checks(folder, list(paths) or None)
     if json:
-        tell_json(
-            {"passed": done.passed, "failed": done.failed, "checks": [asdict(one) for one in done.outcomes]}
-        )
+        tell_json({"passed": done.passed, "failed": done.failed, "checks": [asdict(one) for one in done.outcomes]})
     else:
         say(done.text())
     return 1 if done.failed or not done.passed else 0

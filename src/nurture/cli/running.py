@@ -41,18 +41,14 @@ def tick(
     now: Annotated[
         str | None, Parameter(help="Pretend it is this instant; a clock that only this command sees.")
     ] = None,
-    until: Annotated[
-        str | None, Parameter(help="Go on from due instant to due instant, up to this one.")
-    ] = None,
+    until: Annotated[str | None, Parameter(help="Go on from due instant to due instant, up to this one.")] = None,
     json: Json = False,
 ) -> int:
     """Run the engine once without Prefect: settle, carry each step's due leads on, send, hand over."""
     from nurture.cli.ticking import Ticking
     from nurture.clock import SystemClock, VirtualClock
 
-    begins, ends = (
-        instant(text, option) if text else None for text, option in ((now, "--now"), (until, "--until"))
-    )
+    begins, ends = (instant(text, option) if text else None for text, option in ((now, "--now"), (until, "--until")))
     given = settings()
     clock = VirtualClock(begins) if begins else SystemClock()
     with machine(clock, given) as opened:
@@ -149,9 +145,7 @@ def demo() -> int:
     return play()
 
 
-def pause(
-    scope: Annotated[str, Parameter(name="SCOPE", help="A segment, a lead's e-mail, or all.")], /
-) -> int:
+def pause(scope: Annotated[str, Parameter(name="SCOPE", help="A segment, a lead's e-mail, or all.")], /) -> int:
     """Hold a segment, a lead or everything: places are kept, waits go on, nothing is sent."""
     from nurture.engine import control
 
@@ -162,9 +156,7 @@ def pause(
     return 0
 
 
-def resume(
-    scope: Annotated[str, Parameter(name="SCOPE", help="A segment, a lead's e-mail, or all.")], /
-) -> int:
+def resume(scope: Annotated[str, Parameter(name="SCOPE", help="A segment, a lead's e-mail, or all.")], /) -> int:
     """End a hold; every rule is applied afresh, and at most one late message per lead goes out."""
     from nurture.engine import control
 
@@ -180,9 +172,7 @@ def resume(
 
 
 def _others(held: dict[str, datetime]) -> str:
-    return ", ".join(
-        f"{scope.replace(':', ' ')} since {at:%Y-%m-%d %H:%M}Z" for scope, at in sorted(held.items())
-    )
+    return ", ".join(f"{scope.replace(':', ' ')} since {at:%Y-%m-%d %H:%M}Z" for scope, at in sorted(held.items()))
 
 
 def _scope(opened: Machine, scope: str) -> str:

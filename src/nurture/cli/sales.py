@@ -69,9 +69,7 @@ def _answer(number: int, verdict: str, reason: str | None, by: str | None) -> in
             if row is None:
                 raise NotFound(f"there is no hand-off {number}; 'nurture handoffs' lists them")
             if not doors.answer_handoff(link, live, number, verdict, reason, by or row.owner, now):
-                said = (
-                    f" by {row.answered_by} on {row.answered_at:%Y-%m-%d %H:%M}Z" if row.answered_by else ""
-                )
+                said = f" by {row.answered_by} on {row.answered_at:%Y-%m-%d %H:%M}Z" if row.answered_by else ""
                 raise Refused(f"hand-off {number} is {row.state}{said}; nothing was changed")
             return row
 

@@ -56,9 +56,7 @@ def tell_table(
     from rich.text import Text
 
     shown = [name for name in rows[0] if name in keep or any(row[name] for row in rows)]
-    table = Table(
-        title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
-    )
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for name in shown:
         number = all(isinstance(row[name], int) for row in rows)
         table.add_column(name, justify="right" if number else "left", overflow="fold")
@@ -86,9 +84,7 @@ def instant(text: str, option: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise WrongUse(
-            f"{option}: '{text}' is not an instant; write it as 2026-03-02T09:00:00+02:00"
-        ) from None
+        raise WrongUse(f"{option}: '{text}' is not an instant; write it as 2026-03-02T09:00:00+02:00") from None
     if at.tzinfo is None:
         raise WrongUse(f"{option}: '{text}' has no zone; write it as {text}Z, or with +02:00")
     return at.astimezone(UTC)

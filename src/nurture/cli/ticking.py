@@ -120,9 +120,7 @@ class Ticking:
     def _ordered(self) -> list[StepReport]:
         """By segment, and within it in the order of the sequence."""
         order = {
-            (slug, step.id): place
-            for slug in self.segments
-            for place, step in enumerate(self.machine.steps(slug))
+            (slug, step.id): place for slug in self.segments for place, step in enumerate(self.machine.steps(slug))
         }
         return sorted(
             self.steps.values(),
@@ -153,24 +151,16 @@ def _reasons(count: Counter[str]) -> str:
 
 def _settled(settled: SettleReport) -> list[str]:
     """What settling changed, in sentences."""
-    lines = [
-        f"{counted(number, 'lead')} entered {slug}." for slug, number in sorted(settled.enrolled.items())
-    ]
+    lines = [f"{counted(number, 'lead')} entered {slug}." for slug, number in sorted(settled.enrolled.items())]
     lines += [f"{counted(settled.left, 'lead')} left a sequence."] if settled.left else []
     lines += [f"{counted(settled.mql, 'lead')} became MQL."] if settled.mql else []
-    lines += [
-        f"{counted(number, 'lead')} reached {name}." for name, number in sorted(settled.milestones.items())
-    ]
+    lines += [f"{counted(number, 'lead')} reached {name}." for name, number in sorted(settled.milestones.items())]
     return [*lines, f"{counted(settled.handoffs, 'hand-off')} opened."] if settled.handoffs else lines
 
 
 def _tell_tick(report: TickReport) -> None:
     """One line of a tick that did something."""
-    parts = (
-        [f"{report.settled.enrolled[report.segment]:,} entered"]
-        if report.settled.enrolled[report.segment]
-        else []
-    )
+    parts = [f"{report.settled.enrolled[report.segment]:,} entered"] if report.settled.enrolled[report.segment] else []
     for step in report.steps:
         done = [
             f"{getattr(step, word):,} {word}"

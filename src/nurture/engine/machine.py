@@ -68,6 +68,10 @@ class Machine:
         """The present instant by the machine's clock."""
         return self.clock.now()
 
+    def _present(self, now: datetime) -> datetime:
+        """A tick's instant, or later: sending takes time, and who has been written to goes on in the same tick."""
+        return max(now, self.clock.now())
+
     def live(self) -> Live:
         """What is published now. Raises NotPublished."""
         with self.db.read() as link:
@@ -112,6 +116,7 @@ class Machine:
 
     def waiting(self, segment: str, now: datetime) -> dict[str, int]:
         """The steps of `segment` on which somebody stands due, or a touch whose time has come; how many."""
+        now = self._present(now)
         standing = (
             select(col(Enrolment.step), func.count())
             .where(col(Enrolment.sequence) == segment, col(Enrolment.due_at) <= now)
@@ -179,6 +184,7 @@ class Machine:
         `progress` is called with (done, due) after each batch. Safe to run again at any time.
         """
         self._renew(segment)
+        now = self._present(now)
         report = StepReport(segment, step)
         live = self.live()
         with self.db.read() as link:
@@ -189,9 +195,9 @@ class Machine:
             self._move(live, version, kind, now, run_id, report)
             if isinstance(kind, Sending):
                 report.delivered(self._deliver(live, version, kind, now, run_id, progress, total))
-                self._move(live, version, kind, now, run_id, report, again=True)
+                self._move(live, version, kind, self._present(now), run_id, report, again=True)
         if report.sent or report.handoffs:
-            report.settled.add(self.settle(now))
+            report.settled.add(self.settle(self._present(now)))
         return report
 
     def _move(
@@ -255,7 +261,7 @@ class Machine:
                 if step.id in waiting:
                     report.steps.append(self.run_step(segment, step.id, now, run))
                     waiting = self.waiting(segment, now)
-            report.settled.add(self.settle(now))
+            report.settled.add(self.settle(self._present(now)))
         report.notices = self.drain(now)
         return report
 

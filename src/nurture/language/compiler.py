@@ -205,8 +205,8 @@ def turning(condition: c.Condition) -> set[c.Condition]:
     found: set[c.Condition] = set()
     for part in c.walk(condition):
         if isinstance(part, c.Did) and (part.within or isinstance(part.since, Duration)):
-            span = part.within or part.since
-            assert isinstance(span, Duration)
+            spans = [span for span in (part.within, part.since) if isinstance(span, Duration)]
+            span = min(spans, key=lambda span: span.roughly)
             found.add(c.Did(part.name, part.where, within=span))
         elif isinstance(part, c.Field) and part.name == "score" and isinstance(part.value, int | float):
             found.add(c.Field("score", "at_least", part.value))

@@ -77,7 +77,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Received:
-    """The lead was sent this message (`segment/step`, a step of this segment, or an offer's key)."""
+    """The lead was sent this message (`welcome.j2`, `segment/welcome.j2`) or this offer (its key)."""
 
     content: str
 

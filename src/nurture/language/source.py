@@ -34,9 +34,7 @@ __all__ = [
 class Written(BaseModel):
     """A mapping that a marketer writes: unknown keys are refused with what was probably meant."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -40,9 +40,7 @@ def check(files: Mapping[str, str]) -> list[Problem]:
         one.run()
         one.check_letters(_templates(files, slug))
     problems += _notice(files, known)
-    problems += [
-        problem for name in files if "/checks/" in name for problem in read_yaml(name, files[name]).problems
-    ]
+    problems += [problem for name in files if "/checks/" in name for problem in read_yaml(name, files[name]).problems]
     problems += [problem for source in (*house.values(), *sequences.values()) for problem in source.problems]
     return _once([_pointed(problem, files) for problem in set(problems)], files)
 
@@ -57,9 +55,7 @@ def _known(files: Mapping[str, str], house: Mapping[str, Source], sequences: Map
     known = Known(
         files=files,
         fields=None if declared is None else {**dict.fromkeys(BUILT_IN, "text"), **declared},
-        milestones=None
-        if milestones is None
-        else {name: _by_step(rule) for name, rule in milestones.items()},
+        milestones=None if milestones is None else {name: _by_step(rule) for name, rule in milestones.items()},
         offers=[piece for piece in offers if isinstance(piece, dict)] if isinstance(offers, list) else None,
         audiences=None if (named := _mapping(program, "audiences")) is None else list(named),
         forms=None if (named := _mapping(program, "forms")) is None else list(named),
@@ -174,9 +170,7 @@ def _languages(house: Mapping[str, Source]) -> None:
     places: list[tuple[Source, Path]] = [(program, ("language",))]
     for source, part in ((program, "sales"), (offers, "offers")):
         listed = source.at((part,))
-        places += [
-            (source, (part, i, "language")) for i in range(len(listed) if isinstance(listed, list) else 0)
-        ]
+        places += [(source, (part, i, "language")) for i in range(len(listed) if isinstance(listed, list) else 0)]
     places += [(program, ("forms", key, "language")) for key in _mapping(program, "forms") or {}]
     for source, path in places:
         tag = source.at(path)
@@ -194,19 +188,13 @@ def _spoken(tag: str) -> bool:
 
 def _templates(files: Mapping[str, str], slug: str) -> Templates:
     """The letters that a version of this segment is made of."""
-    return Templates(
-        {name: text for name, text in files.items() if name.startswith((f"{slug}/", "_shared/"))}
-    )
+    return Templates({name: text for name, text in files.items() if name.startswith((f"{slug}/", "_shared/"))})
 
 
 def _notice(files: Mapping[str, str], known: Known) -> list[Problem]:
     """What sales receives is a letter too."""
     if _NOTICE not in files:
-        return [
-            Problem(
-                _NOTICE, 1, 1, "the file is missing", "write what sales receives; 'nurture init' makes one"
-            )
-        ]
+        return [Problem(_NOTICE, 1, 1, "the file is missing", "write what sales receives; 'nurture init' makes one")]
     if known.fields is None or not known.typed:
         return []
     shared = Templates({name: text for name, text in files.items() if name.startswith("_shared/")})
@@ -230,9 +218,7 @@ def _once(problems: Iterable[Problem], files: Mapping[str, str]) -> list[Problem
     alike: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:
         layout = _EXTENDS.search(files.get(problem.file, "")) if problem.line == problem.column == 1 else None
-        alike.setdefault((layout[1] if layout else problem.file, problem.problem, problem.remedy), []).append(
-            problem
-        )
+        alike.setdefault((layout[1] if layout else problem.file, problem.problem, problem.remedy), []).append(problem)
     told = []
     for (file, what, remedy), group in alike.items():
         whole = len({problem.file for problem in group}) > 1

@@ -133,9 +133,7 @@ class Around:
         if value not in self.steps:
             self.source.complain(path, f"there is no step '{value}'", suggest(value, letters))
         elif value not in earlier:
-            self.source.complain(
-                path, f"step '{value}' does not come before this one", suggest(value, letters)
-            )
+            self.source.complain(path, f"step '{value}' does not come before this one", suggest(value, letters))
         elif value not in letters:
             what = f"step '{value}' sends no letter that could be {key}"
             self.source.complain(path, what, suggest(value, letters))
@@ -156,9 +154,7 @@ class Around:
         if isinstance(value, str) and value not in self.known.letters:
             self.source.complain(path, f"there is no segment '{value}'", suggest(value, self.known.letters))
         elif value == self.slug and self.stands == "leave":
-            self.source.complain(
-                path, "every lead in this sequence would leave at once", "name another segment"
-            )
+            self.source.complain(path, "every lead in this sequence would leave at once", "name another segment")
 
     def _field(self, name: str, value: Any, path: Path) -> None:
         if self.known.fields is None:
@@ -183,9 +179,7 @@ class Around:
             if operator not in operators:
                 if any(operator in others for _, others in KINDS.values()):
                     what = f"'{name}' is {called}, and '{operator}' cannot be asked of it"
-                    self.source.complain(
-                        at, what, f"known: {', '.join(operators)}", at_key=isinstance(value, dict)
-                    )
+                    self.source.complain(at, what, f"known: {', '.join(operators)}", at_key=isinstance(value, dict))
                 continue
             if operator in _EXACT:
                 self._values("country" if name == "country" else kind, operand, at)
@@ -218,9 +212,7 @@ def country_fault(value: Any) -> Fault:
 def _countries() -> dict[str, str]:
     names = Locale("en").territories
     odd = ("EU", "EZ", "UN", "ZZ", "QO", "XA", "XB")
-    return {
-        code: name for code, name in names.items() if len(code) == 2 and code.isalpha() and code not in odd
-    }
+    return {code: name for code, name in names.items() if len(code) == 2 and code.isalpha() and code not in odd}
 
 
 def _stage_fault(value: Any) -> Fault:

@@ -77,9 +77,7 @@ class SequenceCheck:
         for path, stands in rules:
             Around(self.source, self.known, stands, self.slug, steps).look(path)
         for index, step in enumerate(self.raw):
-            around = Around(
-                self.source, self.known, "step", self.slug, steps, self.ids.index(self.ids[index])
-            )
+            around = Around(self.source, self.known, "step", self.slug, steps, self.ids.index(self.ids[index]))
             around.look(("steps", index, "wait_until"))
             cases = step.get("branch")
             for case in range(len(cases) if isinstance(cases, list) else 0):
@@ -147,9 +145,7 @@ class SequenceCheck:
         for index, step in enumerate(self.raw):
             if "email" in step and step.get("repeat") is not True:
                 what = f"the second time '{self.ids[index]}' would be passed over: nobody gets a letter twice"
-                self.source.complain(
-                    ("steps", index, "email"), what, "add repeat: true, or write again: never"
-                )
+                self.source.complain(("steps", index, "email"), what, "add repeat: true, or write again: never")
 
     def _names(self, at: Path, step: dict[str, Any]) -> None:
         known, source = self.known, self.source
@@ -180,9 +176,7 @@ class SequenceCheck:
         if isinstance(topic, dict) and isinstance(topic.get("field"), str) and self.known.fields is not None:
             name, texts = topic["field"], [name for name, kind in self.known.fields.items() if kind == "text"]
             if name not in self.known.fields:
-                self.source.complain(
-                    (*at, "topic", "field"), f"no lead has a field '{name}'", suggest(name, texts)
-                )
+                self.source.complain((*at, "topic", "field"), f"no lead has a field '{name}'", suggest(name, texts))
             elif name not in texts and self.known.fields[name] in KINDS_OF_FIELDS:
                 what = f"'{name}' is {KINDS_OF_FIELDS[self.known.fields[name]][0]}, and topics are text"
                 self.source.complain((*at, "topic", "field"), what, suggest(name, texts))
@@ -194,9 +188,7 @@ class SequenceCheck:
             self.source.complain((*at, "stage"), what, "add one to offers.yaml, or name another stage")
         elif isinstance(topic, str) and not any(_about(piece, topic) for piece in pieces):
             topics = {str(word) for piece in pieces for word in piece.get("topics", [])}
-            self.source.complain(
-                (*at, "topic"), f"no piece of the library is about '{topic}'", suggest(topic, topics)
-            )
+            self.source.complain((*at, "topic"), f"no piece of the library is about '{topic}'", suggest(topic, topics))
 
     def _written(self, at: Path, name: str, value: Any) -> None:
         if self.known.fields is None:
@@ -210,9 +202,7 @@ class SequenceCheck:
 
     def check_letters(self, templates: Templates) -> None:
         """Note letters that are missing, and the problems of those that are there."""
-        own = [
-            name.removeprefix(f"{self.slug}/") for name in templates.files if name.startswith(f"{self.slug}/")
-        ]
+        own = [name.removeprefix(f"{self.slug}/") for name in templates.files if name.startswith(f"{self.slug}/")]
         for path, named, kind in self.letters():
             file = named if kind == "offer" and named.startswith("_shared/") else f"{self.slug}/{named}"
             variants = templates.variants(file)
@@ -221,17 +211,13 @@ class SequenceCheck:
                 self.source.complain(path, what, suggest(named, own) if own else "write it")
                 continue
             language = self.known.language
-            if file not in templates.files and not any(
-                templates.language(v, "") == language for v in variants
-            ):
+            if file not in templates.files and not any(templates.language(v, "") == language for v in variants):
                 spoken = ", ".join(templates.language(variant, "") for variant in variants)
                 what = f"'{named}' is written in {spoken} only, and other leads get none"
                 self.source.complain(path, what, f"write {named} in the program's language, {language}")
             if self.known.fields is not None and self.known.typed:
                 fields = mail_fields(self.known.fields)
-                found = mail.problems(
-                    templates, file, fields, kind=kind, forms=self.known.forms, language=language
-                )
+                found = mail.problems(templates, file, fields, kind=kind, forms=self.known.forms, language=language)
                 self.source.problems += found
 
 

@@ -160,11 +160,7 @@ def touches(machine: Machine) -> list[Row]:
             counted["waiting" if state in WAITING else state] += count
             counted["clicked"] += clicks
     words = ("sent", "clicked", "waiting", "suppressed", "failed", "expired", "uncertain", "cancelled")
-    order = {
-        (slug, step.id): place
-        for slug in machine.segments()
-        for place, step in enumerate(machine.steps(slug))
-    }
+    order = {(slug, step.id): place for slug in machine.segments() for place, step in enumerate(machine.steps(slug))}
     return [
         {"segment": segment, "step": step, "channel": kind, **{word: counted[word] for word in words}}
         for (segment, step, kind), counted in sorted(
@@ -175,11 +171,7 @@ def touches(machine: Machine) -> list[Row]:
 
 def handoffs(machine: Machine, *, open_only: bool = False, people: bool = False) -> list[Row]:
     """Hand-offs with owner and reason, newest first; `people`: with names and addresses, for a terminal."""
-    query = (
-        select(Handoff, Lead)
-        .join(Lead, col(Lead.id) == col(Handoff.lead_id))
-        .order_by(col(Handoff.id).desc())
-    )
+    query = select(Handoff, Lead).join(Lead, col(Lead.id) == col(Handoff.lead_id)).order_by(col(Handoff.id).desc())
     if open_only:
         query = query.where(col(Handoff.state) == "open")
     with machine.db.read() as link, Session(link) as session:

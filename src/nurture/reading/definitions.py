@@ -22,9 +22,7 @@ def definitions(house: House) -> str:
     lines = [f"# Definitions of {house.program.name}"]
     if lifecycle.definitions is not None:
         names = ", ".join(lifecycle.definitions.by)
-        lines.append(
-            f"Agreed on {format_date(lifecycle.definitions.agreed, 'd MMMM y', locale='en')} by {names}."
-        )
+        lines.append(f"Agreed on {format_date(lifecycle.definitions.agreed, 'd MMMM y', locale='en')} by {names}.")
     lines += ["", "## MQL", *_mql(house), "", "## SAL", *_sal(house)]
     noted = [name for name, rule in lifecycle.milestones.items() if not _calls(rule)]
     if noted:
@@ -53,9 +51,7 @@ def _sal(house: House) -> list[str]:
             f"{number}. {rule.reason.replace('_', ' ')}: {sentence(rule.refuse)}; {_THEN[rule.then]}"
             for number, rule in enumerate(lifecycle.gate, 1)
         ]
-    when = (
-        "when the gate lets it pass" if lifecycle.acceptance == "by_gate" else "when a salesperson accepts it"
-    )
+    when = "when the gate lets it pass" if lifecycle.acceptance == "by_gate" else "when a salesperson accepts it"
     hours = f"{lifecycle.sla.accept_within:g} business hours"
     reasons = ", ".join(reason.replace("_", " ") for reason in REJECTIONS)
     lines += ["", f"It is an SAL {when}. Sales answers within {hours}: accepted, or rejected as {reasons}."]

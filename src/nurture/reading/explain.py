@@ -89,18 +89,10 @@ class Explained:
         lines = [f"Score {self.story.score} on {self._local(self.at)} ({self.zone})"]
         for line in self.story.lines:
             when = f"  {self._local(line.at)}" if line.at else ""
-            was = (
-                f", {line.earned:+g} then"
-                if line.at and round(line.earned, 1) != round(line.points, 1)
-                else ""
-            )
+            was = f", {line.earned:+g} then" if line.at and round(line.earned, 1) != round(line.points, 1) else ""
             why = " (over the cap of its day)" if line.capped and not line.points else was
             lines.append(f"  {line.points:+8.2f}  {line.rule}{when}{why}")
-        return (
-            [*lines, f"  {self.story.score:8.2f}  in all"]
-            if self.story.lines
-            else [*lines, "  nothing counts yet"]
-        )
+        return [*lines, f"  {self.story.score:8.2f}  in all"] if self.story.lines else [*lines, "  nothing counts yet"]
 
     def _sequences(self) -> list[str]:
         lines = ["Sequences"]
