@@ -39,7 +39,7 @@ def nurture_segment(segment: str, at: str | None = None) -> State[Any]:
                 machine.recover(now)
                 settled = machine.settle(now)
                 runs = carry(machine, segment, now)
-                settled.add(machine.settle(now))
+                settled.add(machine.settle(machine.now()))  # sending took its time
         except SegmentBusy as busy:
             return Cancelled(message=f"busy: {busy}")
         notices = machine.drain(now)

@@ -168,3 +168,22 @@ def number_in(document: Any, key: str) -> ColumnElement[float]:
 def flag_in(document: Any, key: str) -> ColumnElement[bool]:
     """The flag under `key`; NULL where something else stands there."""
     return nurture_flag(document, literal(key, String()))
+
+
+#: Numbers of the PostgreSQL advisory locks; SQLite's one writer needs none.
+RULES, CONTROL = 7215332, 7215333
+
+
+def hold_still(link: Connection, what: int) -> None:
+    """Until this transaction ends, nobody changes the rules (RULES) or a hold (CONTROL): a shared lock."""
+    _advise(link, "pg_advisory_xact_lock_shared", what)
+
+
+def change(link: Connection, what: int) -> None:
+    """Wait until nobody relies on the rules or the holds as they are, and keep others from relying on them."""
+    _advise(link, "pg_advisory_xact_lock", what)
+
+
+def _advise(link: Connection, function: str, what: int) -> None:
+    if link.dialect.name == "postgresql":
+        link.exec_driver_sql(f"SELECT {function}({what})")

@@ -17,7 +17,7 @@ from typing import Literal
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-Purpose = Literal["click", "open", "unsubscribe", "offer", "handoff"]
+Purpose = Literal["click", "unsubscribe", "offer", "handoff"]
 
 
 class BadToken(Exception):

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from sqlmodel import col
 
-from nurture.engine import control, delivery
+from nurture.engine import control, delivery, workers
 from nurture.engine.parcels import Maker
 from nurture.records import AudienceMember, Event, Touch
 from tests.engine.channels import Killed, Scripted
 from tests.engine.conftest import Make
-from tests.engine.world import DAY, HOUR, World, program, second_machine, sequence
+from tests.engine.world import DAY, HOUR, LETTER, World, program, second_machine, sequence
 
 MINUTE = timedelta(minutes=1)
 STEPS = "  - {id: hello, email: hello.j2}\n  - {id: rest, wait: 9 days}\n  - {id: over, exit: done}"
@@ -125,7 +125,7 @@ def test_a_channel_that_is_down_is_asked_once_and_again_later(make: Make) -> Non
 
 def test_a_fault_of_a_template_fails_its_lead_alone(make: Make) -> None:
     """A letter that cannot be written for one lead says where; the others of the batch get theirs."""
-    letter = '<html>{% block subject %}Hi{% endblock %}\n{{ 100 // lead.employees }} <a href="{{ unsubscribe_url }}">x</a></html>'
+    letter = LETTER.replace("<html>", "<html>\n{{ 100 // lead.employees }}")
     world = make(program({"drip/hello.j2": letter}, drip=sequence(STEPS)))
     enrolled(world, "fine", employees=7)
     enrolled(world, "nobody", employees=0)
@@ -281,6 +281,44 @@ def test_of_another_host_nothing_is_known(journalled: World, tmp_path: Path) -> 
     assert {row.state for row in other.rows(Touch)} == {"uncertain"}
     assert channel.parcels == []
     assert set(other.stands().values()) == {"rest"}
+    other.close()
+
+
+def test_a_worker_that_ends_with_work_in_doubt_keeps_its_journal(journalled: World, tmp_path: Path) -> None:
+    """An interrupt lets go of everything in order, and what was answered by then is still known afterwards."""
+    first = Scripted(answers(lead3=["accepted", "then killed"]))
+    dies(journalled, first)
+    journalled.machine.close()
+    other, second = restarted(journalled, tmp_path)
+    expire(other)
+    other.tick()
+    other.at(2 * MINUTE).tick()
+
+    everything = [parcel.key for channel in (first, second) for parcel in channel.parcels]
+    assert len(everything) == len(set(everything)) == 6
+    other.close()
+
+
+ELSEWHERE = {"another folder": "folder", "another boot": "boot"}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_journal_that_cannot_be_trusted_proves_nothing(
+    journalled: World, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the same host, but with another journal folder, or after a boot: what had no answer is uncertain, not resent."""
+    dies(journalled, Scripted(answers(lead3=["killed"])))
+    folder = tmp_path / "other" if ELSEWHERE[name] == "folder" else tmp_path
+    if ELSEWHERE[name] == "boot":
+        monkeypatch.setattr(workers, "boot", lambda: "newboot1")
+    other, channel = restarted(journalled, folder)
+    expire(other)
+    other.tick()
+
+    ends = [row.state for row in other.rows(Touch)]
+    assert channel.parcels == []
+    assert set(ends) <= {"sent", "uncertain"}
+    assert "uncertain" in ends
     other.close()
 
 

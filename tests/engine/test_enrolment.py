@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import yaml
 from sqlmodel import col
 
 from nurture.engine import control, doors
@@ -51,7 +52,9 @@ HISTORY = {
 @pytest.mark.parametrize("name", HISTORY)
 def test_history_is_not_a_transition(make: Make, name: str) -> None:
     """What leads had earned before the first publish makes them existing, not newcomers, whatever the rule asks."""
-    scoring = "engagement: [{rule: paid, when: {did: paid}, points: 20}]\nfit: [{rule: ours, when: {industry: saas}, thirds: 3}]"
+    scoring = """
+engagement: [{rule: paid, when: {did: paid}, points: 20}]
+fit: [{rule: ours, when: {industry: saas}, thirds: 3}]"""
     world = make()
     for lead in ("rich", "poor"):
         world.lead(lead, industry="saas" if lead == "rich" else "retail")
@@ -298,7 +301,9 @@ def test_conditions_that_time_alone_turns_are_looked_at_when_they_turn(make: Mak
 
 SCORES = """
 half_life: 10 days
-engagement: [{rule: good, when: {did: good}, points: 60}, {rule: bad, when: {did: bad}, points: -40, half_life: 5 days}]"""
+engagement:
+  - {rule: good, when: {did: good}, points: 60}
+  - {rule: bad, when: {did: bad}, points: -40, half_life: 5 days}"""
 FADING: dict[str, float | None] = {
     # the condition: the day on which time alone has made it true (60 fades by half in ten days, -40 in five)
     "{score: {at_least: 50}}": None,
@@ -310,7 +315,7 @@ FADING: dict[str, float | None] = {
 
 @pytest.mark.parametrize("when", FADING)
 def test_a_fading_score_is_looked_at_daily(make: Make, when: str) -> None:
-    """Points that fade may bring a lead in, from above or from below: within a day of the instant, nobody doing anything."""
+    """Points that fade may bring a lead in, from above or from below, within a day and without anything happening."""
     world = make(program({"scoring.yaml": SCORES}, drip=sequence(REST, when=when)))
     world.lead("ana")
     world.event("ana", "good")
@@ -387,13 +392,9 @@ def test_new_content_wakes_those_who_had_had_everything(make: Make) -> None:
     """A lead for whom nothing is left idles on the offer, and goes on when a piece is added, once."""
 
     def files(*keys: str) -> dict[str, str]:
-        pieces = "".join(
-            f"\n  - {{key: {key}, title: T, stage: decision, url: 'https://acme.example/{key}'}}" for key in keys
-        )
+        pieces = [{"key": key, "title": "T", "stage": "decision", "url": f"https://acme.example/{key}"} for key in keys]
         steps = "".join(f"  - {{id: offer{n}, offer: {{}}}}\n" for n in (1, 2, 3)) + "  - {id: over, exit: done}"
-        return program(
-            {"offers.yaml": f"offers: [{'' if keys else ']'}" if not keys else f"offers:{pieces}"}, drip=sequence(steps)
-        )
+        return program({"offers.yaml": yaml.safe_dump({"offers": pieces})}, drip=sequence(steps))
 
     world = make(files("a", "b"))
     world.lead("ana")

@@ -102,7 +102,7 @@ UNTIL = """
 
 @pytest.mark.parametrize("ticks", ["after each event", "five days later"])
 def test_wait_until_goes_by_what_was_recorded(make: Make, ticks: str) -> None:
-    """`then` at the event if it was recorded by the lead's own deadline, else `else` at the deadline, whoever ticks when."""
+    """`then` at the event if it was recorded by the lead's own deadline, else `else` at it, whenever somebody ticks."""
     chance = random.Random(7)
     world = make(program(drip=sequence(UNTIL)), datetime(2026, 10, 23, 20, tzinfo=UTC))
     deadlines, events, expected = {}, [], {}
@@ -282,8 +282,15 @@ def test_an_update_changes_the_lead_and_what_follows_from_it(make: Make) -> None
     world = make(
         program(
             drip=sequence("""
-  - {id: mark, update: {tags: {add: [Evaluated, "ü"], remove: cold}, status: open, fields: {industry: SaaS, role: null, employees: 7, paid: true}}}
-  - {id: fork, branch: [{if: {all: [{industry: saas}, {employees: 7}, {paid: true}, {status: open}, {tags: evaluated}, {not: {role: {known: true}}}, {not: {tags: cold}}, {not: {role: chief}}]}, then: right}], else: wrong}
+  - id: mark
+    update:
+      tags: {add: [Evaluated, "ü"], remove: cold}
+      status: open
+      fields: {industry: SaaS, role: null, employees: 7, paid: true}
+  - id: fork
+    branch:
+      - {if: {not: {industry: saas, employees: 7, paid: true, status: open, tags: evaluated}}, then: wrong}
+      - {if: {any: [{role: {known: true}}, {tags: cold}, {role: chief}]}, then: wrong}
   - {id: right, exit: right}
   - {id: wrong, exit: wrong}"""),
             other=sequence("  - {id: rest, wait: 1 days}\n  - {id: over, exit: done}", when="{tags: evaluated}"),

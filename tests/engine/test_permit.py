@@ -278,22 +278,18 @@ def test_caps_defer_to_the_exact_instant(make: Make) -> None:
 def earlier_send(world: World, name: str, step: str, at: datetime, purpose: str = "marketing") -> None:
     """A message that this lead got at `at`."""
     micros = int(at.timestamp()) * 1_000_000
+    values = {"step": step, "at": micros, "lead": world.ids[name]}
     world.sql(
-        "INSERT INTO touch (lead_id, enrolment_id, sequence, version_id, step, occurrence, kind, purpose, state, due_at,"
-        " allowed_at, attempt, lease_token, tracked, planned_at) SELECT lead_id, id, sequence, version_id, :step, 1, 'email',"
-        " :purpose, 'planned', :at, :at, 0, 0, false, :at FROM enrolment WHERE lead_id = :lead AND sequence = 'past'",
-        step=step,
+        "INSERT INTO touch (lead_id, enrolment_id, sequence, version_id, step, occurrence, kind, purpose, state,"
+        " due_at, allowed_at, attempt, lease_token, tracked, planned_at)"
+        " SELECT lead_id, id, sequence, version_id, :step, 1, 'email', :purpose, 'planned', :at, :at, 0, 0, false, :at"
+        " FROM enrolment WHERE lead_id = :lead AND sequence = 'past'",
         purpose=purpose,
-        at=micros,
-        lead=world.ids[name],
+        **values,
     )
     for state in ("claimed", "sending", "sent"):
-        world.sql(
-            f"UPDATE touch SET state = '{state}', sending_at = :at, ended_at = :at WHERE lead_id = :lead AND step = :step",
-            at=micros,
-            lead=world.ids[name],
-            step=step,
-        )
+        change = f"SET state = '{state}', sending_at = :at, ended_at = :at"
+        world.sql(f"UPDATE touch {change} WHERE lead_id = :lead AND step = :step", **values)
 
 
 def test_a_cap_holds_over_everything_that_is_sent(make: Make) -> None:

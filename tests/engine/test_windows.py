@@ -19,8 +19,8 @@ NIGHT = '{days: [fri, sat], hours: "22:00-02:00", holidays: none}'
 CLOSED = PROGRAM + "closed_days: [2026-12-24]\n"
 
 CASES = {
-    # country, zone, send, due (local) -> sent (local); 2026-11-30 and 12-01 are holidays in Romania, 12-02 and 03 in the
-    # Emirates, 11-26 and 12-25 in the United States; 12-24 is the company's own
+    # country, zone, send, due (local) -> sent (local); 30 November and 1 December are holidays in Romania, 2 and
+    # 3 December in the Emirates, 26 November and 25 December in the United States; 24 December is the company's own
     "in hours": ("RO", "Europe/Bucharest", WORK, "2026-11-27T16:59", "2026-11-27T16:59"),
     "as it opens": ("RO", "Europe/Bucharest", WORK, "2026-11-27T09:00", "2026-11-27T09:00"),
     "a minute before it opens": ("RO", "Europe/Bucharest", WORK, "2026-11-27T08:59", "2026-11-27T09:00"),

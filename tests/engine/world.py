@@ -135,7 +135,7 @@ class World:
     def event(
         self, who: str, name: str, *, occurred: datetime | None = None, settle: bool = False, **data: Any
     ) -> None:
-        """Record an event now; `occurred`: it was earlier; `settle`: through a web door, which looks at the lead at once."""
+        """Record an event now; `occurred`: it was earlier; `settle`: a web door looks at the lead at once."""
         at, lead = occurred or self.now, self.ids[who]
         actor, rest, key = data.pop("actor", "person"), data.pop("rest", timedelta()), data.pop("key", None)
         key = key or f"event-{next(_serial)}"

@@ -45,7 +45,7 @@ def write_in_bulk(url: str, enough: Any) -> None:
 
 
 def test_doors_get_in_while_a_bulk_writer_loops(sqlite_url: str) -> None:
-    """Twenty doors against an import that never pauses: each commits before the import's next rounds, not after them."""
+    """Twenty doors against an import that never pauses: each commits before its next rounds, not after them."""
     context = multiprocessing.get_context("spawn")
     enough = context.Event()
     bulk = context.Process(target=write_in_bulk, args=(sqlite_url, enough))
@@ -78,7 +78,7 @@ def test_a_lock_that_somebody_keeps_is_explained(sqlite_url: str) -> None:
         other.execute("BEGIN IMMEDIATE")
         with closing(db.engine.raw_connection()) as link:
             link.cursor().execute("PRAGMA busy_timeout = 10")  # instead of ten seconds
-        with pytest.raises(DatabaseFault, match="another program has held the database locked .* nothing was changed"):
+        with pytest.raises(DatabaseFault, match=r"another program has held the database locked .* nothing was changed"):
             db.transact(note("late"))
         other.execute("ROLLBACK")
     db.transact(note("after"))

@@ -73,7 +73,7 @@ def test_an_older_schema_is_refused_with_the_command_to_run(
     """Tables that an earlier version has made wait for `nurture migrate`."""
     monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda self: "0002")
 
-    with pytest.raises(SchemaMismatch, match="are of version .*, this program needs 0002; run 'nurture migrate'"):
+    with pytest.raises(SchemaMismatch, match=r"are of version .*, this program needs 0002; run 'nurture migrate'"):
         database.require_schema()
 
 
@@ -81,7 +81,7 @@ def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
     """A path that cannot be opened is named, with the way out; nothing is created elsewhere."""
     db = Database(f"sqlite:///{tmp_path / 'missing' / 'nurture.db'}")
 
-    with pytest.raises(DatabaseFault, match="nurture.db"):
+    with pytest.raises(DatabaseFault, match=r"nurture\.db"):
         db.require_schema()
     db.dispose()
 

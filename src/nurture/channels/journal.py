@@ -41,7 +41,10 @@ class FileJournal:
         os.fdatasync(self._file)
 
     def close(self) -> None:
-        os.close(self._file)
+        """Let go of the file; twice is once."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 def read_journal(path: Path) -> dict[int, State]:

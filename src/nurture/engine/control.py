@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal, select, true, update
 from sqlmodel import col
 
-from nurture.dialects import greatest, upsert
+from nurture.dialects import CONTROL, change, greatest, upsert
 from nurture.records import Control, Touch
 from nurture.records.types import instant, micros, to_micros
 
 
 def hold(link: Connection, scope: str, by: str, now: datetime) -> None:
     """Stop sending in `scope` (`all`, `segment:<slug>`, `lead:<id>`); places are kept, waits go on."""
+    change(link, CONTROL)
     row = upsert(link)(Control).values(scope=scope, state="hold", at=now, by=by)
     link.execute(row.on_conflict_do_update(index_elements=["scope"], set_={"state": "hold", "at": now, "by": by}))
 

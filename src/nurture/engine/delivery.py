@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +27,7 @@ from nurture.engine.parcels import Made, Maker
 from nurture.engine.permit import Verdict, judge
 from nurture.engine.recording import AFTER, CHANNEL_PAUSE, ENDED, let_go, record
 from nurture.engine.running import Run
+from nurture.engine.workers import batch_owner
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Touch
 from nurture.records.types import instant, micros
@@ -67,11 +66,6 @@ class Delivered:
         return self.states.total()
 
 
-def worker_name() -> str:
-    """`host:process:random`: who holds a claim."""
-    return f"{socket.gethostname()}:{os.getpid()}:{clock.unguessable()[:8]}"
-
-
 @dataclass
 class Courier:
     """Delivers the touches of one step of one version."""
@@ -85,6 +79,8 @@ class Courier:
     journal: Journal
     clock: Clock
     run_id: str
+    #: Whose journal it is.
+    worker: str
     #: Looked at before each body: an operator's stop.
     stopped: Callable[[], bool]
 
@@ -92,7 +88,7 @@ class Courier:
         """Everything that may go out now, batch after batch."""
         done = Delivered()
         while done.channel_down is None and not self.stopped():
-            owner = f"{worker_name()}"
+            owner = batch_owner(self.worker)
             claimed = self.db.transact(lambda link, owner=owner: self._claim(link, owner))  # type: ignore[misc]
             if not claimed:
                 break

@@ -112,6 +112,9 @@ def unsubscribe(link: Connection, live: Live, touch: int, now: datetime, *, sour
     row = link.execute(select(col(Touch.lead_id), col(Touch.address)).where(col(Touch.id) == touch)).one_or_none()
     if row is None:
         return False
+    if row.address:  # the address that was written to, which the lead may have changed since
+        gone = {"kind": "address", "value": row.address, "reason": "unsubscribed", "source": source, "at": now}
+        link.execute(upsert(link)(Suppression).values(**gone).on_conflict_do_nothing())
     return unsubscribe_lead(link, live, row.lead_id, now, source=source, touch=touch)
 
 

@@ -29,7 +29,7 @@ MOVES: dict[str, tuple[str, ...]] = {
     "opportunity": ("customer", "recycled", "disqualified"),
     "customer": ("sal",),
     "recycled": ("lead", "mql", "sal", "disqualified", "customer"),
-    "disqualified": ("recycled", "lead"),
+    "disqualified": ("recycled", "lead", "sal"),  # who asks for us is heard
 }
 _AMONG = col(Lead.id).in_(CLAIMED)
 

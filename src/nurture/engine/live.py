@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 from sqlmodel import col
 
+from nurture.dialects import RULES, hold_still
 from nurture.errors import NotPublished
 from nurture.language.compiler import Scope
 from nurture.program.load import House, Loaded, Segment, load_house, load_segment
@@ -37,7 +38,9 @@ class Library:
     plans: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def live(self, link: Connection) -> Live:
-        """The published program as it stands now. Raises NotPublished when nothing is."""
+        """The published program as it stands now; until a writing transaction ends, it stays so. Raises NotPublished."""
+        if not link.get_execution_options().get("nurture_reads"):
+            hold_still(link, RULES)
         house_id = link.execute(_NEWEST).scalar()
         if house_id is None:
             raise NotPublished("nothing is published yet; run 'nurture publish'")

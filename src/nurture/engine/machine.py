@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +15,11 @@ from sqlmodel import col
 
 from nurture import clock as clocks
 from nurture.channels.base import Channel, Journal, NoJournal
-from nurture.channels.journal import FileJournal, State, read_journal
+from nurture.channels.journal import FileJournal
 from nurture.clock import Clock
 from nurture.db import Database, take_lease
 from nurture.engine import audiences, control, movement, settle
-from nurture.engine.delivery import Courier, Delivered, worker_name
+from nurture.engine.delivery import Courier, Delivered
 from nurture.engine.live import Library, Live
 from nurture.engine.notices import Desk
 from nurture.engine.parcels import Maker
@@ -26,12 +27,14 @@ from nurture.engine.recovery import expired, recover
 from nurture.engine.reports import StepReport, StepView, TickReport, merged_steps
 from nurture.engine.running import Run
 from nurture.engine.settle import SettleReport
-from nurture.errors import SegmentBusy
+from nurture.engine.workers import Journals, journal_file, worker_name
+from nurture.errors import DatabaseFault, SegmentBusy
 from nurture.program.load import Segment
 from nurture.records import Enrolment, Lease, Touch, Work
 from nurture.steps import Sending, Step
 from nurture.tokens import Keys
 
+log = logging.getLogger("nurture.machine")
 #: A segment is carried by one run at a time, for so long unless it renews.
 SEGMENT_LEASE = timedelta(minutes=15)
 RENEW_SECONDS = 60.0
@@ -53,7 +56,7 @@ class Machine:
     journal_folder: Path | None = None
     library: Library = field(default_factory=Library)
     journal: Journal = field(default_factory=NoJournal)
-    _journal_file: Path | None = None
+    worker: str = field(default_factory=worker_name)
     _maker: Maker | None = None
     _held: dict[str, tuple[str, float]] = field(default_factory=dict)
     _asked: tuple[float, frozenset[str]] = (-1.0, frozenset())
@@ -61,8 +64,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.public_url = self.public_url.rstrip("/")
         if self.journal_folder is not None:
-            self._journal_file = self.journal_folder / f"{worker_name().replace(':', '-')}.log"
-            self.journal = FileJournal(self._journal_file)
+            self.journal = FileJournal(journal_file(self.journal_folder, self.worker))
 
     def now(self) -> datetime:
         """The present instant by the machine's clock."""
@@ -96,12 +98,11 @@ class Machine:
         with self.db.read() as link:
             if not settle.anybody_due(link, now):
                 return report
-        live = self.live()
         while True:
             claim = f"settle:{clocks.unguessable()}"
 
             def one(link: Connection, claim: str = claim) -> SettleReport:
-                run = Run(link, live, now, claim)
+                run = Run(link, self.library.live(link), now, claim)
                 settle.claim_due(run)
                 return settle.settle(run)
 
@@ -165,11 +166,8 @@ class Machine:
         with self.db.read() as link:
             if not expired(link):
                 return {}
-        states: dict[int, State] = {}
-        if self.journal_folder is not None:
-            for path in sorted(self.journal_folder.glob("*.log"), key=lambda path: path.stat().st_mtime):
-                states.update(read_journal(path))
-        return self.db.transact(lambda link: recover(link, states, now))
+        journals = Journals(self.journal_folder)
+        return self.db.transact(lambda link: recover(link, journals, now))
 
     def run_step(
         self,
@@ -205,7 +203,7 @@ class Machine:
     ) -> None:  # fmt: skip
         while True:
             claim = f"{run_id}:{clocks.unguessable()[:12]}"
-            moved = self.db.transact(lambda link, claim=claim: movement.move(Run(link, live, now, claim), version, step))  # type: ignore[misc]
+            moved = self.db.transact(lambda link, claim=claim: movement.move(Run(link, self.library.live(link), now, claim), version, step))  # type: ignore[misc]
             if not moved.due:
                 return
             report.due += 0 if again else moved.due
@@ -232,7 +230,7 @@ class Machine:
             self._maker = Maker(live, self.keys, self.public_url)
         courier = Courier(
             self.db, live, version, step, self.audience if step.channel == "audience" else self.email, self._maker,
-            self.journal, self.clock, run_id, stopped=lambda: self._stopped(version.slug),
+            self.journal, self.clock, run_id, self.worker, stopped=lambda: self._stopped(version.slug),
         )  # fmt: skip
 
         def told(done: int) -> None:
@@ -243,9 +241,9 @@ class Machine:
         return courier.deliver(told)
 
     def _stopped(self, slug: str) -> bool:
-        """Whether an operator has said stop; asked before each body, so the answer is kept for half a second."""
+        """Whether an operator has said stop; asked before each body, so the answer is kept for a twentieth of a second."""
         present = clocks.monotonic()
-        if present - self._asked[0] > 0.5:
+        if present - self._asked[0] > 0.05:
             with self.db.read() as link:
                 self._asked = (present, frozenset(control.held_scopes(link)))
         return bool({"all", f"segment:{slug}"} & self._asked[1])
@@ -283,11 +281,22 @@ class Machine:
         return min((at for at in found if at is not None), default=None)
 
     def close(self) -> None:
-        """Let go of channels, journal and database; a clean end needs no journal."""
+        """Let go of channels, journal and database. The journal goes only if nothing of this worker's is in doubt."""
         self.email.close()
         self.audience.close()
         if isinstance(self.journal, FileJournal):
             self.journal.close()
-            if self._journal_file is not None:
-                self._journal_file.unlink(missing_ok=True)
+            if self.journal_folder is not None and self._nothing_in_doubt():
+                journal_file(self.journal_folder, self.worker).unlink(missing_ok=True)
         self.db.dispose()
+
+    def _nothing_in_doubt(self) -> bool:
+        """Whether every touch that this worker began is recorded; False when the database cannot say."""
+        mine = col(Touch.lease_owner).startswith(self.worker, autoescape=True)
+        open_ones = select(col(Touch.id)).where(mine, col(Touch.state).in_(("sending", "uncertain"))).limit(1)
+        try:
+            with self.db.read() as link:
+                return link.execute(open_ones).first() is None
+        except DatabaseFault as fault:
+            log.warning("the journal is kept: %s", fault)
+            return False

@@ -14,11 +14,11 @@ from sqlmodel import col
 from nurture.channels.base import Channel, Journal, Parcel
 from nurture.clock import Clock
 from nurture.db import Database
-from nurture.engine.delivery import worker_name
 from nurture.engine.live import Library
 from nurture.engine.parcels import brand_of
 from nurture.engine.recording import BACKOFF
 from nurture.engine.story import Story, letter, tell
+from nurture.engine.workers import worker_name
 from nurture.mail.compose import compose
 from nurture.mail.faults import MessageFault
 from nurture.mail.render import Renderer

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -12,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select
 from sqlmodel import col
 
+from nurture.channels.audience import membership
 from nurture.channels.base import Parcel
 from nurture.engine.live import Live
 from nurture.engine.permit import has_consent
@@ -108,8 +107,8 @@ class Maker:
         return made
 
     def _member(self, row: Any, step: Audience) -> Parcel:
-        hashed = hashlib.sha256(row.email.encode()).hexdigest()
-        payload = json.dumps({"audience": step.audience.name, step.audience.verb: [hashed]}).encode()
+        wish = {step.audience.verb: [row.email]}
+        payload = membership(step.audience.name, **wish)
         return Parcel(row.touch, f"touch-{row.touch}", "", step.audience.name, payload)
 
     def _letter(self, row: Any, segment: Segment, step: Sending, now: datetime) -> tuple[Parcel, str]:

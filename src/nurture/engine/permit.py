@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from nurture.dialects import greatest
+from nurture.dialects import CONTROL, greatest, hold_still
 from nurture.engine.enrolling import objective_reached, suppressed
 from nurture.engine.live import Live
 from nurture.engine.planning import windowed
@@ -118,6 +118,7 @@ def _query(live: Live, segment: Segment, step: Sending, wanting: dict[str, set[s
 
 def held(link: Connection, slug: str) -> bool:
     """Whether sending for this segment is on hold or stopped, as the operator last said."""
+    hold_still(link, CONTROL)
     scopes = ("all", f"segment:{slug}")
     rows = select(col(Control.state)).where(col(Control.scope).in_(scopes)).with_for_update(read=True)
     return bool(link.execute(rows).all())
@@ -235,6 +236,7 @@ def _wanted(wanting: dict[str, set[str]]) -> ColumnElement[bool]:
         col(other.kind) != "audience",
         col(other.state).in_(("planned", "claimed", "retry_wait", "sending")),
         col(other.due_at) <= NOW_AT,
+        func.coalesce(col(other.reason), "") != "paused",  # a held sequence wants nobody
     )
     planned = and_(
         col(theirs.enrolment_id) == col(standing.id),

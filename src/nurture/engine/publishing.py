@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, select, update
+from sqlalchemy import Connection, Select, and_, func, or_, select, update
 from sqlmodel import col
 
 from nurture import clock
+from nurture.dialects import RULES, change
 from nurture.engine import lifecycle, scoring, settle
 from nurture.engine.enrolling import belongs, holding_rule
 from nurture.engine.lifecycle import hold, release
@@ -19,6 +20,7 @@ from nurture.errors import NotPublished
 from nurture.language.compiler import turning
 from nurture.program.load import House, Loaded, Segment, content_hash
 from nurture.records import Enrolment, Holding, Lead, ProgramVersion, SequenceVersion, Touch
+from nurture.records.types import NOW_AT
 from nurture.worklist import put_work, work_for
 
 
@@ -61,6 +63,7 @@ def publish(link: Connection, library: Library, loaded: Loaded, slugs: list[str]
     """Store and make live the program version and the versions of `slugs`; nothing when nothing changed."""
     house = loaded.require().house
     assert house is not None
+    change(link, RULES)
     _settle_before(link, library, now)
     result = _publish_house(link, house, now)
     if result.program_changed:
@@ -148,7 +151,8 @@ def _mark_existing(link: Connection, live: Live, segment: Segment, effect: Effec
     match = belongs(live, segment)
     run = Run(link, live, now)
     held = select(1).where(col(Holding.lead_id) == col(Lead.id), col(Holding.rule) == rule).correlate(Lead).exists()
-    new: Select[Any] = select(col(Lead.id)).where(match, ~held)
+    rested = or_(col(Lead.rests_until).is_(None), col(Lead.rests_until) <= NOW_AT)  # else it enters after its rest
+    new: Select[Any] = select(col(Lead.id)).where(match, rested, ~held)
     effect.matching = run(select(func.count()).select_from(new.subquery())).scalar_one()
     if effect.existing:
         effect.entering = effect.matching

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, or_, select, update
 from sqlmodel import col
 
 from nurture import clock
@@ -63,10 +63,18 @@ def record(link: Connection, receipts: Sequence[Receipt], now: datetime, owner: 
         .where(col(Touch.id) == bindparam("the_touch"), held)
         .values(
             state=bindparam("new_state"), reason=bindparam("new_reason"), next_at=bindparam("new_next"),
-            ended_at=bindparam("new_ended"), attempt=bindparam("new_attempt"), lease_owner=None, lease_until=None,
+            ended_at=bindparam("new_ended"), attempt=bindparam("new_attempt"), lease_until=None,
+            lease_owner=case((bindparam("new_state") == "uncertain", col(Touch.lease_owner)), else_=None),
         ),
         rows,
     )  # fmt: skip
+    again = [row["the_touch"] for row in rows if row["new_next"] is not None]
+    over = select(col(Enrolment.id)).where(col(Enrolment.ended_at).is_not(None))
+    link.execute(
+        update(Touch)
+        .where(col(Touch.id).in_(again), col(Touch.enrolment_id).in_(over))
+        .values(state="cancelled", reason="ended", ended_at=now, next_at=None)
+    )
     _tell(link, [row["the_touch"] for row in rows if row["new_state"] == "sent"], now)
     let_go(link, [row["the_touch"] for row in rows if row["new_state"] in ENDED])
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, select, update
 from sqlmodel import col
 
 from nurture.channels.base import Receipt
-from nurture.channels.journal import State
 from nurture.dialects import database_clock
 from nurture.engine.recording import record
+from nurture.engine.workers import Journals
 from nurture.records import Touch
-
 
 _EXPIRED = and_(col(Touch.lease_owner).is_not(None), col(Touch.lease_until) < database_clock())
 
@@ -25,11 +22,11 @@ def expired(link: Connection) -> bool:
     return link.execute(held).first() is not None
 
 
-def recover(link: Connection, journal: Mapping[int, State], now: datetime) -> dict[str, int]:
+def recover(link: Connection, journals: Journals, now: datetime) -> dict[str, int]:
     """Take back what expired leases hold; how many by what became of them.
 
-    `journal`: touch to the last that this host noted of it. A touch that it does not know was never begun here; of
-    another host's touches nothing is known, so they are uncertain.
+    A touch that its worker's own journal does not know was never begun. Where that journal is not to be had, nothing
+    is known, and the touch is uncertain.
     """
     given_back = link.execute(
         update(Touch)
@@ -39,7 +36,7 @@ def recover(link: Connection, journal: Mapping[int, State], now: datetime) -> di
     rows = link.execute(
         select(col(Touch.id), col(Touch.lease_owner), col(Touch.kind)).where(col(Touch.state) == "sending", _EXPIRED)
     ).all()
-    receipts = [_known(int(touch or 0), owner, kind, journal) for touch, owner, kind in rows]
+    receipts = [_known(int(touch or 0), owner or "", kind, journals) for touch, owner, kind in rows]
     record(link, receipts, now)
     counts = {"given_back": given_back} if given_back else {}
     for receipt in receipts:
@@ -47,13 +44,12 @@ def recover(link: Connection, journal: Mapping[int, State], now: datetime) -> di
     return counts
 
 
-def _known(touch: int, owner: str | None, kind: str, journal: Mapping[int, State]) -> Receipt:
-    here = (owner or "").split(":")[0] == socket.gethostname()
+def _known(touch: int, owner: str, kind: str, journals: Journals) -> Receipt:
     if kind == "audience":  # telling a platform twice is harmless
         return Receipt(touch, "try_later", "worker gone; told again with the same key")
-    if here and touch not in journal:
+    noted = journals.last_of(touch, owner)
+    if noted is None:
         return Receipt(touch, "not_started", "worker gone before the body")
-    noted = journal.get(touch, "started")
-    if here and noted != "started":
-        return Receipt(touch, noted, "worker gone after the reply; read from its journal")
-    return Receipt(touch, "unknown", "worker gone while the message was on the wire")
+    if noted == "started":
+        return Receipt(touch, "unknown", "worker gone while the message was on the wire")
+    return Receipt(touch, noted, "worker gone after the reply; read from its journal")

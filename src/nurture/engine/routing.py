@@ -20,7 +20,7 @@ class Routing:
 
     def __init__(self, run: Run) -> None:
         self._link, self._house, self._now = run.link, run.live.house, run.now
-        turns = self._link.execute(select(col(RoutingTurn.ring), col(RoutingTurn.turn)))
+        turns = self._link.execute(select(col(RoutingTurn.ring), col(RoutingTurn.turn)).with_for_update())
         self._turns: dict[str, int] = {ring: turn for ring, turn in turns}
         self._moved: set[str] = set()
         self._deadlines: dict[str, datetime] = {}

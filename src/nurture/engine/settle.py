@@ -152,7 +152,8 @@ def _leave(run: Run) -> int:
 
 
 def _endings(live: Live, segment: Segment) -> list[Ending]:
-    here = and_(col(Enrolment.lead_id).in_(CLAIMED), col(Enrolment.version_id) == segment.id)
+    # + 0: SQLite would else take the index of the version, and look at everybody in it
+    here = and_(col(Enrolment.lead_id).in_(CLAIMED), col(Enrolment.version_id) + 0 == segment.id)
     lead = select(1).where(col(Lead.id) == col(Enrolment.lead_id))
     found = []
     if segment.spec.objective:

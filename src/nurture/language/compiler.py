@@ -224,4 +224,5 @@ def turn(part: c.Condition, scope: Scope) -> ColumnElement[int]:
         return _events(part, scope).with_only_columns(leaving).correlate(Lead).scalar_subquery()
     assert isinstance(part, c.Field)
     rising = exists(select(1).where(col(ScoreSum.lead_id) == col(Lead.id), fading() < -0.5).correlate(Lead))
-    return case((or_(score() >= part.value, rising), NOW + span_micros(timedelta(days=1))), else_=None)
+    falling = and_(score() >= part.value, col(Lead.fit_points) < part.value)  # what fit alone holds up does not fall
+    return case((or_(falling, rising), NOW + span_micros(timedelta(days=1))), else_=None)

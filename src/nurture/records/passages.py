@@ -11,6 +11,7 @@ from nurture.records.types import BigKey, Instant
 
 _LIVE = text("ended_at IS NULL")
 _CLAIMED = text("claim IS NOT NULL")
+_OUT = text("NOT wanted")
 
 
 class Holding(SQLModel, table=True):
@@ -121,6 +122,10 @@ class AudienceMember(SQLModel, table=True):
     """Membership of a lead in a retargeting audience, as wanted and as told to the platform."""
 
     __tablename__ = "audience_member"
+    __table_args__ = (
+        Index("ix_audience_member_out", "audience", "lead_id", postgresql_where=_OUT, sqlite_where=_OUT),
+        Index("ix_audience_member_enrolment", "enrolment_id"),
+    )
 
     lead_id: int = Field(foreign_key="lead.id", primary_key=True, sa_type=BigKey)
     audience: str = Field(primary_key=True)

@@ -189,6 +189,16 @@ def tables() -> None:
         sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name=op.f("fk_audience_member_lead_id_lead")),
         sa.PrimaryKeyConstraint("lead_id", "audience", name=op.f("pk_audience_member")),
     )
+    with op.batch_alter_table("audience_member", schema=None) as batch_op:
+        batch_op.create_index("ix_audience_member_enrolment", ["enrolment_id"], unique=False)
+        batch_op.create_index(
+            "ix_audience_member_out",
+            ["audience", "lead_id"],
+            unique=False,
+            postgresql_where=sa.text("NOT wanted"),
+            sqlite_where=sa.text("NOT wanted"),
+        )
+
     op.create_table(
         "consent",
         sa.Column("id", BigKey, nullable=False),
