@@ -306,7 +306,7 @@ ELSEWHERE = {"another folder": "folder", "another boot": "boot"}
 def test_a_journal_that_cannot_be_trusted_proves_nothing(
     journalled: World, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On the same host, but with another journal folder, or after a boot: what had no answer is uncertain, not resent."""
+    """On this host, but with another journal folder or after a boot: what had no answer is uncertain, not resent."""
     dies(journalled, Scripted(answers(lead3=["killed"])))
     folder = tmp_path / "other" if ELSEWHERE[name] == "folder" else tmp_path
     if ELSEWHERE[name] == "boot":

@@ -415,7 +415,8 @@ def test_new_content_wakes_those_who_had_had_everything(make: Make) -> None:
 def test_many_leads_each_by_its_own_transition(make: Make) -> None:
     """Hundreds of leads in one settle: those enter that match now, did not before, and have no reason against them."""
     world = make(program(DEMO, drip=sequence(REST, when="{industry: saas}", objective="demo", leave="{tags: gone}")))
-    expected, refused = set(), {}
+    expected: set[str] = set()
+    refused: dict[str, str] = {}
     kinds = [(before, now, demo, gone) for before in (0, 1) for now in (0, 1) for demo in (0, 1) for gone in (0, 1)]
     for number in range(320):
         before, _, demo, gone = kinds[number % 16]

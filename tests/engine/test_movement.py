@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ ZONES = (
 )
 
 
-def enrolled(world: World, *names: str, **values: object) -> World:
+def enrolled(world: World, *names: str, **values: Any) -> World:
     """Leads of these names, enrolled now."""
     for name in names:
         world.lead(name, **values)
@@ -68,7 +69,7 @@ def test_a_cohort_waits_on_each_leads_own_clock(make: Make, zone: str, start: da
     """Days are the lead's: hundreds of leads of eight zones, entered all around a clock change, in one statement."""
     world = make(program(drip=sequence("  - {id: rest, wait: 2 days}\n  - {id: over, exit: done}")), start)
     zones = cycle((None, zone, *ZONES))
-    expected = {}
+    expected: dict[str, datetime] = {}
     for hour in range(0, 72, 3):
         world.at(start + hour * HOUR + 50 * MINUTE)
         for _ in range(10):
@@ -161,7 +162,11 @@ def test_a_click_rests_before_it_decides(make: Make) -> None:
             clicks.setdefault(deadline + seconds * SECOND, []).append((name, machine))
 
     def follow(those: list[tuple[str, str | None]]) -> Callable[[], None]:
-        return lambda: [world.click(name, "hello", machine=machine) for name, machine in those] and None
+        def all_of_them() -> None:
+            for name, machine in those:
+                world.click(name, "hello", machine=machine)
+
+        return all_of_them
 
     world.run(deadline + HOUR, {at: follow(those) for at, those in clicks.items()})
 
@@ -235,7 +240,7 @@ def test_a_branch_takes_the_first_case_that_holds(make: Make) -> None:
     expected = {}
     for number in range(300):
         name, calls = f"lead{number}", chance.choice([0, 0, 1, 2])
-        values = {
+        values: dict[str, Any] = {
             "industry": chance.choice(["saas", "SaaS", "fintech", "retail", None]),
             "employees": chance.choice([None, 49, 50, 500]),
             "role": chance.choice([None, "founder"]),

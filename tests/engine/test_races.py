@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,11 +31,11 @@ def crowd(world: World, number: int, event: str = "signed_up") -> World:
     return world
 
 
-def at_once(*actions: Callable[[], None]) -> None:
+def at_once(*actions: Callable[[], object]) -> None:
     """Each in a thread of its own, begun together; what one of them raises is raised here."""
     begin, broken = threading.Barrier(len(actions)), []
 
-    def run(action: Callable[[], None]) -> None:
+    def run(action: Callable[[], object]) -> None:
         begin.wait()
         try:
             action()
@@ -67,11 +68,11 @@ def test_no_message_begins_after_the_goodbye(make: Make) -> None:
 
         def all_of_it() -> None:
             for lead in part:
-                seen[lead] = world.machine.db.transact(lambda link, lead=lead: one(link, lead), door=True)
+                seen[lead] = world.do(partial(one, lead=lead))
 
         return all_of_it
 
-    at_once(lambda: world.tick() and None, *(leave(part) for part in parts))
+    at_once(world.tick, *(leave(part) for part in parts))
     world.tick()
 
     went = {row.lead_id for row in world.rows(Touch, col(Touch.sending_at).is_not(None))}
@@ -102,7 +103,7 @@ def test_two_machines_tick_one_segment(make: Make) -> None:
 
     at_once(tick(world), tick(other))
 
-    keys = [key for _, key in world.sent] + [parcel.key for parcel in other.machine.email.parcels]  # type: ignore[attr-defined]
+    keys = [key for _, key in world.sent] + [parcel.key for parcel in other.machine.email.parcels]
     assert len(busy) <= 1
     assert len(keys) == len(set(keys)) == 300
     assert set(world.stands().values()) == {"rest"}
@@ -118,13 +119,13 @@ def test_two_workers_without_the_lease_send_nothing_twice(make: Make) -> None:
 
     at_once(
         *(
-            lambda which=which: which.machine.run_step("drip", "hello", world.now, f"run {id(which)}") and None  # type: ignore[misc]
+            lambda which=which: which.machine.run_step("drip", "hello", world.now, f"run {id(which)}") and None
             for which in (world, other)
         )
     )
     world.tick()
 
-    keys = [key for _, key in world.sent] + [parcel.key for parcel in other.machine.email.parcels]  # type: ignore[attr-defined]
+    keys = [key for _, key in world.sent] + [parcel.key for parcel in other.machine.email.parcels]
     assert len(keys) == len(set(keys)) == 600
     assert {row.state for row in world.rows(Touch)} == {"sent"}
     assert set(world.stands().values()) == {"rest"}
@@ -147,7 +148,7 @@ def test_settlers_at_once_share_the_work(make: Make, workers: int) -> None:
     world = crowd(make(program(FILES, drip=sequence(STEPS, when="{did: demo}"))), 600, "demo")
     others = [second_machine(world) for _ in range(workers - 1)]
 
-    at_once(*(lambda which=which: which.machine.settle(world.now) and None for which in (world, *others)))  # type: ignore[misc]
+    at_once(*(lambda which=which: which.machine.settle(world.now) and None for which in (world, *others)))
 
     for table in (Milestone, Handoff, Enrolment):
         assert Counter(Counter(row.lead_id for row in world.rows(table)).values()) == {1: 600}, table
@@ -172,7 +173,7 @@ def test_doors_and_a_tick_share_a_lead(make: Make) -> None:
 
             world.machine.db.transact(one, door=True)
 
-    at_once(ask, lambda: world.tick() and None)
+    at_once(ask, world.tick)
     world.at(HOUR).tick()
 
     assert Counter(Counter(row.lead_id for row in world.rows(Handoff)).values()) == {1: 200}

@@ -102,6 +102,10 @@ def scored(request: pytest.FixtureRequest) -> Iterator[World]:
     world.close()
 
 
+def put(world: World, rows: list[NewEvent]) -> None:
+    world.do(lambda link: write.put_events(link, rows))
+
+
 def bring(world: World, histories: list[list[Deed]]) -> list[str]:
     """A lead for each history; its events in three batches, a day apart, settled after each."""
     names = []
@@ -128,7 +132,7 @@ def bring(world: World, histories: list[list[Deed]]) -> list[str]:
             for number, d in enumerate(history)
             if d.batch == batch or (d.replayed and d.batch < batch)
         ]
-        world.do(lambda link, rows=rows: write.put_events(link, rows))
+        put(world, rows)
         world.machine.settle(world.now)
     return names
 
@@ -183,7 +187,7 @@ fit:
   - {rule: student, when: {role: student}, thirds: -6, points: -4}
   - {rule: paid, when: {paid: true}, points: 3}
 """
-FITS = {
+FITS: dict[str, tuple[dict[str, Any], str | None, int]] = {
     "nothing is known": ({}, None, 0),
     "nothing matches": ({"industry": "retail", "employees": 3}, None, 0),
     "a letter up": ({"industry": "saas"}, "C", 10),
@@ -255,7 +259,7 @@ engagement:
   - {rule: big, when: {did: big}, points: 30}
   - {rule: small, when: {did: small}, points: 8}
 """
-STORIES = {
+STORIES: dict[str, tuple[str, str, list[tuple[float, str]], int]] = {
     # rearm_below, what sales says, then (day, event): how often the lead becomes MQL
     "jitter": ("", "inaccurate_data", [(4.2, "look"), (4.3, "small")], 1),
     "jitter, bound said": (", rearm_below: 40", "inaccurate_data", [(4.2, "look"), (4.3, "small")], 1),

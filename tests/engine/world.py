@@ -89,7 +89,8 @@ class World:
         """Make these files live; what `publish` said of it."""
         loaded = load(files).require()
         names = sorted(loaded.segments) if slugs is None else list(slugs)
-        return self.do(lambda link: publish(link, self.machine.library, loaded, names, self.now))
+        done: Published = self.do(lambda link: publish(link, self.machine.library, loaded, names, self.now))
+        return done
 
     def lead(self, name: str, consent: str | None = "contract", **values: Any) -> int:
         """A lead that may be written to unless `consent` says otherwise; `email=None`: known by an id alone."""
@@ -98,7 +99,7 @@ class World:
         tags = values.pop("tags", ())
         zone = values.get("timezone")
         columns = {**values, **({"zone": zone} if zone else {}), **({"email": email} if email else {})}
-        number = self.do(
+        number: int = self.do(
             lambda link: write.put_lead(
                 link,
                 columns,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -111,14 +111,16 @@ def _compare(name: str, operator: str, operand: Any, who: Person) -> bool:
     if value is None:
         return False
     kind = "fit" if name == "fit" else "exact" if name in who.state else who.kinds.get(name, "text")
-    reads = {"fit": lambda v: GRADES.index(v) if isinstance(v, str) else v, "text": plain, "date": str}
+    reads: dict[str, Callable[[Any], Any]] = {
+        "fit": lambda v: GRADES.index(v) if isinstance(v, str) else v, "text": plain, "date": str
+    }  # fmt: skip
     read = reads.get(kind, lambda v: v)
     if kind == "fit":
         value = value + 2  # thirds above D, to the place in GRADES
     mine = read(value)
     several = [read(v) for v in operand] if isinstance(operand, list) else [read(operand)]
     theirs = several[0]
-    return {
+    tests: dict[str, Callable[[], bool]] = {
         "is": lambda: mine == theirs,
         "one_of": lambda: mine in several,
         "not": lambda: mine not in several,
@@ -130,4 +132,5 @@ def _compare(name: str, operator: str, operand: Any, who: Person) -> bool:
         "after": lambda: mine > theirs,
         "contains": lambda: theirs in mine,
         "starts_with": lambda: mine.startswith(theirs),
-    }[operator]()
+    }
+    return bool(tests[operator]())

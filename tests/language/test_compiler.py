@@ -169,7 +169,7 @@ def populate(world: World) -> Crowd:
             )
             for n, deed in enumerate(deeds)
         ]
-        world.do(lambda link, events=events: write.put_events(link, events))
+        put(world, events)
         people[lead] = Person(known, {}, {**KINDS}, {plain(tag) for tag in tags}, deeds)
     world.at(NOW - HOUR).tick().at(NOW)
     for person, lead in zip(people.values(), world.rows(Lead), strict=True):
@@ -189,6 +189,10 @@ def populate(world: World) -> Crowd:
     for passage in world.rows(Enrolment, col(Enrolment.ended_at).is_(None)):
         people[passage.lead_id].inside |= {passage.sequence}
     return people
+
+
+def put(world: World, events: list[NewEvent]) -> None:
+    world.do(lambda link: write.put_events(link, events))
 
 
 def picked(world: World, condition: dict[str, Any]) -> set[int]:
@@ -325,15 +329,15 @@ def test_sql_agrees_with_the_plain_reading(crowd: tuple[World, Crowd], condition
 def test_every_operator_decides_something(crowd: tuple[World, Crowd], field: str) -> None:
     """The crowd is mixed enough: each test of a field holds for some and not for others, and never for the unknown."""
     world, people = crowd
-    tests = {
+    every: dict[str, list[Any]] = {
         "industry": ["saas", ["saas", "50%"], {"not": "saas"}, {"contains": "a"}, {"starts_with": "s"}],
         "employees": [50, [49, 50], {"not": 50}, {"at_least": 50}, {"at_most": 50}, {"above": 49}, {"under": 50}],
         "paid": [True, False, {"not": True}],
         "since": ["2026-03-01", {"before": "2026-03-01"}, {"after": "2026-03-01"}],
-    }[field]
+    }
     unknown = {lead for lead, person in people.items() if person.values.get(field) is None}
 
-    for test in tests:
+    for test in every[field]:
         found = picked(world, {field: test})
         assert found, test
         assert found < set(people) - unknown, test
@@ -348,8 +352,7 @@ def test_any_word_may_be_the_name_of_a_datum(crowd: tuple[World, Crowd], key: st
     """An event's data are whatever a form or an export called them; no name is taken for SQL or for a path."""
     world, people = crowd
     lead = next(iter(people))
-    put = NewEvent(lead, "strange", NOW, NOW, NOW, {key: "yes"}, "test", f"strange-{key}")
-    world.do(lambda link: write.put_events(link, [put]))
+    put(world, [NewEvent(lead, "strange", NOW, NOW, NOW, {key: "yes"}, "test", f"strange-{key}")])
 
     assert picked(world, {"did": "strange", "where": {key: "yes"}}) == {lead}
     assert picked(world, {"did": "strange", "where": {key: "n*"}}) == set()

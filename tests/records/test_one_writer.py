@@ -122,7 +122,7 @@ def test_a_deadlock_is_tried_again(postgres_url: str) -> None:
     for thread in threads:
         thread.join()
     with db.read() as link:
-        turns = dict(link.execute(text("SELECT ring, turn FROM routing_turn")).all())  # type: ignore[arg-type]
+        turns = {row.ring: row.turn for row in link.execute(text("SELECT ring, turn FROM routing_turn"))}
     db.dispose()
 
     assert turns == {"a": 2, "b": 2}

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, n
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from nurture.dialects import new_rows, newer_rows
+from nurture.dialects import apart, new_rows, newer_rows
 from nurture.engine.lifecycle import hold, release
 from nurture.engine.live import Live
 from nurture.engine.running import CLAIMED, Run
@@ -73,7 +73,7 @@ def _entering(live: Live, segment: Segment) -> _Entering:
         select(1)
         .where(
             col(Enrolment.lead_id) == col(Lead.id),
-            col(Enrolment.sequence) == segment.slug,
+            apart(col(Enrolment.sequence)) == segment.slug,
             col(Enrolment.ended_at).is_(None),
         )
         .correlate(Lead)
@@ -101,7 +101,7 @@ def refusal(live: Live, segment: Segment) -> ColumnElement[str | None]:
     """Why a lead that matches is not enrolled, or NULL: the first clause that says no."""
     spec = segment.spec
     clauses: list[tuple[ColumnElement[bool], ColumnElement[str]]] = [(suppressed(), literal("suppressed"))]
-    mine = (col(Enrolment.lead_id) == col(Lead.id)) & (col(Enrolment.sequence) == segment.slug)
+    mine = (col(Enrolment.lead_id) == col(Lead.id)) & (apart(col(Enrolment.sequence)) == segment.slug)
     last = select(func.max(micros(col(Enrolment.ended_at)))).where(mine).correlate(Lead).scalar_subquery()
     if spec.enrol.again == "never":
         clauses.append((last.is_not(None), literal("once_only")))
@@ -152,7 +152,7 @@ def _enter(live: Live, segment: Segment, which: ColumnElement[bool]) -> Any:
     first = segment.spec.steps[0]
     rotation = (
         select(func.count())
-        .where(col(Enrolment.lead_id) == col(Lead.id), col(Enrolment.sequence) == segment.slug)
+        .where(col(Enrolment.lead_id) == col(Lead.id), apart(col(Enrolment.sequence)) == segment.slug)
         .correlate(Lead)
         .scalar_subquery()
     )

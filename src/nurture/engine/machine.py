@@ -36,7 +36,7 @@ from nurture.tokens import Keys
 
 log = logging.getLogger("nurture.machine")
 #: A segment is carried by one run at a time, for so long unless it renews.
-SEGMENT_LEASE = timedelta(minutes=15)
+SEGMENT_LEASE = timedelta(minutes=5)
 RENEW_SECONDS = 60.0
 #: States of a touch that a run may act on.
 _WAITING = ("planned", "retry_wait")
@@ -139,7 +139,7 @@ class Machine:
         """Carry `segment` alone. Raises SegmentBusy when another run does."""
         name = f"segment:{segment}"
         if not self._take(name, holder):
-            raise SegmentBusy(f"segment '{segment}' is carried by another run; it will be free in 15 minutes at most")
+            raise SegmentBusy(f"segment '{segment}' is carried by another run; it will be free in 5 minutes at most")
         self._held[segment] = (holder, clocks.monotonic())
         try:
             yield
@@ -288,6 +288,7 @@ class Machine:
             self.journal.close()
             if self.journal_folder is not None and self._nothing_in_doubt():
                 journal_file(self.journal_folder, self.worker).unlink(missing_ok=True)
+            self.journal = NoJournal()  # closing twice closes nobody else's file
         self.db.dispose()
 
     def _nothing_in_doubt(self) -> bool:

@@ -155,9 +155,7 @@ def notice_names(
             {"points": round(line.points), "rule": line.rule, "when": when(line.at) if line.at else None}
             for line in lines[:6]
         ],
-        "timeline": [
-            {"when": when(h.at), "what": h.what} for h in story.happenings if h.kind in ("event", "milestone", "stage")
-        ][-12:],
+        "timeline": [{"when": when(h.at), "what": h.what} for h in story.happenings if h.by_person][-12:],
         "sent": [{"when": when(h.at), "what": h.what} for h in story.happenings if h.kind == "touch" and ": sent" in h.what],
         "suggestion": (rule.follow_up if rule else None) or "Call or write within the deadline, and begin with what they asked for.",
         "owner": {"name": person.name, "email": person.email},
@@ -168,7 +166,7 @@ def reason_sentence(milestone: str, story: Story) -> str:
     """Why now, in one sentence."""
     company = f" of {story.lead['company']}" if story.lead.get("company") else ""
     who = " ".join(filter(None, (story.lead.get("first_name"), story.lead.get("last_name")))) or "This lead"
-    last = next((h for h in reversed(story.happenings) if h.kind == "event"), None)
+    last = next((h for h in reversed(story.happenings) if h.by_person), None)
     seen = f" Last seen: {last.what}." if last else ""
     return f"{who}{company} reached “{milestone.replace('_', ' ')}”.{seen}"
 

@@ -32,6 +32,10 @@ from nurture.records import (
 from nurture.records.types import micros, to_micros
 
 
+#: What makes the lines add up to the number; never a rule of the house's, and always last.
+ADJUSTED = ("rounded", "kept within 0 to 100")
+
+
 @dataclass(frozen=True)
 class ScoreLine:
     """One reason for the number: a rule, when it was earned, what is left of it."""
@@ -50,6 +54,8 @@ class Happening:
     at: datetime
     kind: str
     what: str
+    #: Of an event: whether the person did it, and not a machine.
+    by_person: bool = False
 
 
 @dataclass
@@ -65,6 +71,9 @@ class Story:
     happenings: list[Happening] = field(default_factory=list)
     enrolments: list[Any] = field(default_factory=list)
     refusals: list[Any] = field(default_factory=list)
+
+
+_WAYS = "name one by its e-mail address, by source:id as it was imported, or by our own number"
 
 
 def letter(thirds: int | None) -> str | None:
@@ -88,10 +97,10 @@ def find_lead(link: Connection, who: str) -> int:
     elif who.isdigit():
         query = query.where(col(Lead.id) == int(who))
     else:
-        raise NotFound(f"'{who}' is neither an e-mail, nor source:id, nor a lead's number")
+        raise NotFound(f"'{who}' names no lead; {_WAYS}")
     found = link.execute(query).scalar()
     if found is None:
-        raise NotFound(f"no lead is known as '{who}'; import it, or check the spelling")
+        raise NotFound(f"no lead is known as '{who}'; {_WAYS}")
     return int(found)
 
 
@@ -102,7 +111,7 @@ def tell(link: Connection, live: Live, lead: int, now: datetime) -> Story:
     ).where(col(Lead.id) == lead)  # fmt: skip
     row = link.execute(query).one_or_none()
     if row is None:
-        raise NotFound(f"there is no lead {lead}")
+        raise NotFound(f"there is no lead {lead}; {_WAYS}")
     story = Story(lead_data(row, live.house), lead, row.zone, row.score, letter(row.fit))
     story.lines = _lines(link, live, lead, now)
     raw = sum(line.points for line in story.lines)
@@ -110,7 +119,7 @@ def tell(link: Connection, live: Live, lead: int, now: datetime) -> Story:
         story.score = max(0, min(100, floor(raw + 0.500001)))
         story.lead["stage"] = _stage_then(link, lead, now) or story.lead["stage"]
     if abs(raw - story.score) > 0.005:
-        word = "rounded" if 0 <= raw <= 100 else "kept within 0 to 100"
+        word = ADJUSTED[0 if 0 <= raw <= 100 else 1]
         story.lines.append(ScoreLine(word, story.score - raw, None, story.score - raw))
     story.happenings = _happenings(link, lead, now)
     story.enrolments = list(
@@ -169,7 +178,7 @@ def _lines(link: Connection, live: Live, lead: int, now: datetime) -> list[Score
 
 
 def _happenings(link: Connection, lead: int, now: datetime) -> list[Happening]:
-    found = [Happening(at, "event", _said(name, data, actor)) for name, at, data, actor in _events(link, lead, now)]
+    found = [Happening(at, "event", _said(name, data, actor), actor == "person") for name, at, data, actor in _events(link, lead, now)]
     for touch in link.execute(
         select(Touch.__table__).where(col(Touch.lead_id) == lead, col(Touch.planned_at) <= now)  # type: ignore[attr-defined]
     ):

@@ -36,7 +36,7 @@ _AROUND = 60
 def decide_encoding(path: Path, said: str | None, command: str) -> str:
     """The codec that reads all of `path`; raises FileFault, with the way out, if that is not certain.
 
-    `said` is what the person says it is. Reads the file once, in blocks.
+    `said` is what the person says it is; a mark at the file's beginning knows better. Reads the file once, in blocks.
     """
     with path.open("rb") as file:
         head = file.read(1 << 16)
@@ -44,37 +44,40 @@ def decide_encoding(path: Path, said: str | None, command: str) -> str:
         if head.startswith(magic):
             raise FileFault(f"{path}: is {what}, not text; save it as CSV (UTF-8) and import that")
     marked = next((codec for bom, codec in _BOMS if head.startswith(bom)), None)
-    codec = _agreed(path, said, marked) or _plain_utf16(head) or "utf-8"
+    named = _named(path, said)
+    codec = marked or named or _plain_utf16(head) or "utf-8"
     fault = _first_fault(path, codec)
     if fault is None:
         return codec
     if said is None and codec == "utf-8":
         raise FileFault(_which(path, fault, command))
     raise FileFault(
-        f"{path}: line {fault.line} cannot be read as {said or codec}; "
+        f"{path}: line {fault.line} cannot be read as {codec if marked else said or codec}; "
         "mend that line, or name another --encoding; nothing was imported"
     )
 
 
-def _agreed(path: Path, said: str | None, marked: str | None) -> str | None:
-    """The encoding that was said, if the mark at the beginning of the file does not contradict it."""
+def overruled(said: str | None, codec: str) -> str | None:
+    """A sentence for whoever said an encoding that the file's own mark contradicts."""
+    if said is None or codec not in {marked for _, marked in _BOMS}:
+        return None
+    family = codec.removesuffix("-sig")
+    if codecs.lookup(said).name.startswith(family):
+        return None
+    return f"the file begins with the mark of {family.upper()}, so it was read as that and not as {said}"
+
+
+def _named(path: Path, said: str | None) -> str | None:
+    """The codec of the encoding that was said."""
     if said is None:
-        return marked
+        return None
     try:
         "a".encode(said)  # codecs of bytes to bytes fail here
-        name = codecs.lookup(said).name
+        return codecs.lookup(said).name
     except LookupError:
         raise FileFault(
             f"{path}: there is no encoding '{said}'; known are utf-8, utf-16, {', '.join(CANDIDATES)} …"
         ) from None
-    if marked is None:
-        return name
-    family = marked.removesuffix("-sig")
-    if not name.startswith(family):
-        raise FileFault(
-            f"{path}: begins with the mark of {family.upper()}, so it is not {said}; leave --encoding away"
-        )
-    return marked
 
 
 def _plain_utf16(head: bytes) -> str | None:

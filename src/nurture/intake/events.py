@@ -23,7 +23,7 @@ from nurture.intake.columns import KnownFields, Plan, check_named, plan_events, 
 from nurture.intake.mapping import Mapping
 from nurture.intake.reader import PROBLEM, Record, Table
 from nurture.intake.report import ImportReport, Notes
-from nurture.intake.shapes import as_text, snake, squeeze
+from nurture.intake.shapes import as_text, quoted, snake, squeeze
 from nurture.intake.staging import Progress, Staging
 from nurture.intake.trouble import finish, place_for_refused
 from nurture.intake.write import NewEvent, fits, put_events
@@ -68,8 +68,8 @@ def import_events(
             created, strangers = db.transact(work)
             report.created += created
             report.unchanged += len(chunk) - created - len(strangers)
-            for line in strangers:
-                staging.refuse(line, rows.lead_column, rows.strange)
+            for line, who in strangers:
+                staging.refuse(line, rows.lead_column, rows.strange, who)
         report.warnings += rows.passed_over()
         finish(staging, target, report, rows.notes, rows.unused)
     log.info(
@@ -85,14 +85,14 @@ def _write(
     source: str | None,
     now: datetime,
     click_rest: timedelta,
-) -> tuple[int, list[int]]:
-    """Record the rows whose lead is known: how many were new, and the lines of the others."""
+) -> tuple[int, list[tuple[int, str]]]:
+    """Record the rows whose lead is known: how many were new; of the others the lines, and whom they name."""
     leads = _leads(link, rows, source)
     events, strangers = [], []
     for line, (email, lead_id, name, at, key, data) in rows:
         lead = leads.get(email or (lead_id,))
         if lead is None:
-            strangers.append(line)
+            strangers.append((line, email or lead_id))
             continue
         happened = from_micros(at)
         ripe = happened + click_rest if name in CLICKS else now
@@ -144,7 +144,7 @@ class _EventRows:
             try:
                 body = self._event(record, plan)
             except _Cell as problem:
-                staging.refuse(record.line, problem.column, str(problem))
+                staging.refuse(record.line, problem.column, str(problem), problem.value)
                 continue
             if body is None:
                 staging.report.passed_over += 1
@@ -209,9 +209,8 @@ class _EventRows:
         if at is None:
             raise _Cell(plan.columns.get("at", ""), "is empty; an event needs its time")
         if at > self.latest:
-            raise _Cell(
-                plan.columns["at"], "lies in the future; correct it (or the zone of the file's dates)"
-            )
+            said = as_text(record.cells[plan.columns["at"]])
+            raise _Cell(plan.columns["at"], "lies in the future; correct it (or the zone of the file's dates)", said)
         data = self._data(record, plan)
         own = self._cell(record, plan, "id", values.line_of_text)
         return [
@@ -253,10 +252,10 @@ class _EventRows:
             return parse(text)
         except values.TwoWays as problem:
             raise FileFault(
-                f"{self.table.path}: line {record.line}, {column}: {problem}; nothing was imported"
+                f"{self.table.path}: line {record.line}, {column}: {quoted(text)} {problem}; nothing was imported"
             ) from None
         except ValueError as problem:
-            raise _Cell(column or "", str(problem)) from None
+            raise _Cell(column or "", str(problem), text) from None
 
     def _data(self, record: Record, plan: Plan) -> dict[str, Any]:
         if self.mapping.data is not None:
@@ -278,20 +277,17 @@ class _EventRows:
 
 
 class _Cell(Exception):
-    """A cell that cannot be read: its column and why."""
+    """A cell that cannot be read: its column, why, and what it holds."""
 
-    def __init__(self, column: str, said: str) -> None:
+    def __init__(self, column: str, said: str, value: str = "") -> None:
         super().__init__(said)
-        self.column = column
+        self.column, self.value = column, value
 
 
 def _named(said: str, column: str) -> str:
     name = snake(said)
+    if not said:
+        raise _Cell(column, "is empty; an event needs a name")
     if not _NAME.fullmatch(name):
-        raise _Cell(
-            column,
-            "is no name of an event; names look like email_opened"
-            if said
-            else "is empty; an event needs a name",
-        )
+        raise _Cell(column, "is no name of an event; names look like email_opened", said)
     return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -19,8 +20,8 @@ from nurture.intake.mapping import ConsentColumn, Mapping
 from nurture.intake.people import put_people
 from nurture.intake.person import Outcome, Person
 from nurture.intake.reader import Record, Table
-from nurture.intake.report import ImportReport, Notes
-from nurture.intake.shapes import as_text, squeeze
+from nurture.intake.report import ImportReport, Notes, Refusal
+from nurture.intake.shapes import as_text, quoted, squeeze
 from nurture.intake.staging import Progress, Staging
 from nurture.intake.trouble import finish, place_for_refused
 
@@ -128,7 +129,7 @@ class _LeadRows:
             plan = self._plan(tuple(record.cells))
             person, problems = self._person(record, plan)
             if problems:
-                staging.refuse(record.line, problems[0][0], _sentence(problems))
+                staging.refuse(record.line, problems[0].column, _sentence(problems), problems[0].value)
                 continue
             addresses += person.email is not None
             asked = asked or plan.consent is not None
@@ -187,28 +188,30 @@ class _LeadRows:
     def _parser(self, kind: str) -> Callable[[str], Any]:
         return {"number": values.number, "flag": values.flag, "date": self.dates.day}.get(kind, str)
 
-    def _person(self, record: Record, plan: Plan) -> tuple[Person, list[tuple[str, str]]]:
-        """What the row says, and (column, problem) of every cell that cannot be read."""
+    def _person(self, record: Record, plan: Plan) -> tuple[Person, list[Refusal]]:
+        """What the row says, and every cell that cannot be read."""
         person = Person(None, self.source)
-        problems: list[tuple[str, str]] = []
+        problems: list[Refusal] = []
         for ours, column in plan.columns.items():
             text = self._cell(record, column)
             if not text:
                 continue
             try:
-                self._take(person, ours, text, record.line, column)
+                typed = record.cells[column]
+                if isinstance(typed, float) and math.isfinite(typed) and self.known.fields.get(ours) == "number":
+                    person.fields[ours] = typed  # of JSON: its point is no thousands' mark
+                else:
+                    self._take(person, ours, text, record.line, column)
             except values.TwoWays as problem:
                 raise FileFault(
-                    f"{self.table.path}: line {record.line}, {column}: {problem}; nothing was imported"
+                    f"{self.table.path}: line {record.line}, {column}: {quoted(text)} {problem}; nothing was imported"
                 ) from None
             except ValueError as problem:
-                problems.append((column, str(problem)))
-        try:
-            self._agree(person, record, plan)
-        except ValueError as problem:
-            problems.append((plan.consent.column if plan.consent else "consent", str(problem)))
+                problems.append(Refusal(record.line, column, str(problem), text))
+        problems += self._agree(person, record, plan)
         if not problems and person.email is None and person.source_id is None:
-            problems.append((plan.columns.get("email", ""), "is empty, and no other column says who this is"))
+            column = plan.columns.get("email", "")
+            problems.append(Refusal(record.line, column, "is empty, and no other column says who this is"))
         return person, problems
 
     def _cell(self, record: Record, column: str) -> str:
@@ -241,16 +244,21 @@ class _LeadRows:
         try:
             person.columns[ours] = parse(text)
         except ValueError as problem:
-            shown_text = "a cell" if ours == "owner" else f"'{text[:40]}'"
-            self.notes.add(f"{column}: {shown_text} {_clause(problem, ours)}; left empty", line)
+            self.notes.add(f"{column}: {quoted(text)} {_clause(problem, ours)}; left empty", line)
 
-    def _agree(self, person: Person, record: Record, plan: Plan) -> None:
-        if plan.consent is not None:
-            person.mail = self._said(plan.consent, record)
-        elif person.email is not None:
+    def _agree(self, person: Person, record: Record, plan: Plan) -> list[Refusal]:
+        """What the row agrees to, into `person`; the cells that cannot be read."""
+        problems = []
+        if plan.consent is None and person.email is not None:
             person.mail = self.basis
-        if plan.tracking is not None:
-            person.tracking = self._said(plan.tracking, record)
+        for purpose, column in (("mail", plan.consent), ("tracking", plan.tracking)):
+            if column is not None:
+                try:
+                    setattr(person, purpose, self._said(column, record))
+                except ValueError as problem:
+                    text = self._cell(record, column.column)
+                    problems.append(Refusal(record.line, column.column, str(problem), text))
+        return problems
 
     def _said(self, column: ConsentColumn, record: Record) -> str | None:
         """The basis that the column states, `no`, or None where it is silent."""
@@ -272,9 +280,10 @@ def _clause(problem: ValueError, ours: str) -> str:
     return "is not the e-mail address of a salesperson" if ours == "owner" else str(problem)
 
 
-def _sentence(problems: Sequence[tuple[str, str]]) -> str:
+def _sentence(problems: Sequence[Refusal]) -> str:
     first, *others = problems
-    return "; ".join([first[1], *(f"{column} {said}" for column, said in others)])
+    told = (f"{other.column}: {quoted(other.value)} {other.problem}" for other in others)
+    return "; ".join([first.problem, *told])
 
 
 def _body(person: Person) -> list[Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nurture.errors import FileFault
-from nurture.intake.encodings import decide_encoding
+from nurture.intake.encodings import decide_encoding, overruled
 from nurture.intake.report import counted
 from nurture.intake.shapes import flat, squeeze
 
@@ -79,6 +79,8 @@ class Table:
                 )
             self.size = path.stat().st_size
             self.encoding = decide_encoding(path, encoding, command)
+            #: What to say of an encoding that was named and not used.
+            self.overruled = overruled(encoding, self.encoding)
             with self._lines() as lines:
                 self._look(lines.stream.read(_SAMPLE))
         except OSError as problem:

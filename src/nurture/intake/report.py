@@ -19,9 +19,36 @@ class Refusal:
     line: int
     column: str
     problem: str
+    #: What the cell holds, quoted; empty when that says nothing.
+    value: str = ""
+
+    @property
+    def said(self) -> str:
+        """The problem, after what has it."""
+        return f"{self.value} {self.problem}" if self.value else self.problem
 
     def __str__(self) -> str:
-        return f"line {self.line}{', ' + self.column if self.column else ''}: {self.problem}"
+        return f"line {self.line}{', ' + self.column if self.column else ''}: {self.said}"
+
+
+@dataclass(slots=True)
+class _Reason:
+    """Rows refused for one reason: how many, the first few lines, what the first held, whether others held else."""
+
+    value: str
+    count: int = 0
+    lines: list[int] = field(default_factory=list)
+    others: bool = False
+
+    def add(self, refusal: Refusal) -> None:
+        self.count += 1
+        self.lines = sorted([*self.lines, refusal.line])[:4]
+        self.others = self.others or refusal.value != self.value
+
+    @property
+    def words(self) -> str:
+        """Whose problem it is, to be put before it."""
+        return f"{self.value}{' (or the like)' if self.others else ''} " if self.value else ""
 
 
 @dataclass
@@ -47,8 +74,8 @@ class ImportReport:
     warnings: list[str] = field(default_factory=list)
     refused_file: Path | None = None
 
-    #: (column, problem) to the lines: how many, and the first few.
-    _reasons: dict[tuple[str, str], tuple[int, list[int]]] = field(default_factory=dict, repr=False)
+    #: By (column, problem).
+    _reasons: dict[tuple[str, str], _Reason] = field(default_factory=dict, repr=False)
 
     def refuse(self, refusal: Refusal) -> None:
         """Count a refused row, and keep it if there is room."""
@@ -57,8 +84,7 @@ class ImportReport:
             self.refused.append(refusal)
         reason = (refusal.column, refusal.problem)
         if reason in self._reasons or len(self._reasons) < KEPT:
-            count, lines = self._reasons.get(reason, (0, []))
-            self._reasons[reason] = (count + 1, sorted([*lines, refusal.line])[:4])
+            self._reasons.setdefault(reason, _Reason(refusal.value)).add(refusal)
 
     def text(self) -> str:
         """For people: counts, the first refusals, what to know, what to do."""
@@ -71,21 +97,22 @@ class ImportReport:
         lines += self._refusals()
         if self.refused_file is not None:
             lines.append(
-                f"  Refused rows are in {self.refused_file}; mend them and import that file the same way."
+                f"  Refused rows are in {self.refused_file} (UTF-8, whatever the file was); "
+                "mend them and import that file the same way."
             )
         lines += [f"  Note: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
     def _refusals(self) -> list[str]:
         """One line for each reason, the most frequent first."""
-        reasons = sorted(self._reasons.items(), key=lambda reason: (-reason[1][0], reason[1][1]))
+        reasons = sorted(self._reasons.items(), key=lambda reason: (-reason[1].count, reason[1].lines))
         told, shown = [], 0
-        for (column, problem), (count, lines) in reasons[:_SHOWN]:
-            listed = ", ".join(str(line) for line in lines)
-            more = f" and {count - len(lines):,} more" if count > len(lines) else ""
-            where = f"line{'s' if count > 1 else ''} {listed}{more}"
-            told.append(f"    {where}{', ' + column if column else ''}: {problem}")
-            shown += count
+        for (column, problem), reason in reasons[:_SHOWN]:
+            listed = ", ".join(str(line) for line in reason.lines)
+            more = f" and {reason.count - len(reason.lines):,} more" if reason.count > len(reason.lines) else ""
+            where = f"line{'s' if reason.count > 1 else ''} {listed}{more}"
+            told.append(f"    {where}{', ' + column if column else ''}: {reason.words}{problem}")
+            shown += reason.count
         if shown < self.refused_count:
             told.append(f"    and {counted(self.refused_count - shown, 'row')} for other reasons")
         return told
@@ -95,7 +122,7 @@ class ImportReport:
         return {
             "what": self.what, "file": str(self.file), "form": self.form, "rows": self.rows,
             **{word.replace(" ", "_"): number for word, number in self._counts()},
-            "refusals": [{"line": r.line, "column": r.column, "problem": r.problem} for r in self.refused],
+            "refusals": [{"line": r.line, "column": r.column, "problem": r.said} for r in self.refused],
             "refused_file": None if self.refused_file is None else str(self.refused_file),
             "warnings": self.warnings,
         }  # fmt: skip

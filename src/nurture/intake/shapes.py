@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 from nurture.folding import fold
 
 _APART = re.compile(r"[\W_]+")
+#: Characters of a cell that a sentence repeats.
+_QUOTED = 40
 
 
 @lru_cache(maxsize=4096)
@@ -57,6 +59,12 @@ def _storable(value: Any) -> None:
             raise ValueError("holds a NUL character; remove it")
         if any("\ud800" <= c <= "\udfff" for c in value):
             raise ValueError("holds half of a character (a lone surrogate)")
+
+
+def quoted(text: str) -> str:
+    """The beginning of a cell, quoted for a sentence; what would not be seen is spelled out."""
+    seen = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:_QUOTED])
+    return f"'{seen}{'…' if len(text) > _QUOTED else ''}'"
 
 
 def as_text(cell: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from nurture.intake.reader import PROBLEM, Record, Table, as_json
 from nurture.intake.report import ImportReport, Refusal
-from nurture.intake.shapes import squeeze
+from nurture.intake.shapes import quoted, squeeze
 
 T = TypeVar("T")
 _TOGETHER = 2000
@@ -48,11 +48,12 @@ class Staging:
         if len(self._kept) == _TOGETHER:
             self._flush()
 
-    def refuse(self, line: int, column: str, problem: str) -> None:
-        """A row that is not applied, and why."""
-        self.report.refuse(Refusal(line, column, problem))
+    def refuse(self, line: int, column: str, problem: str, value: str = "") -> None:
+        """A row that is not applied, and why; `value`: what its cell holds."""
+        refusal = Refusal(line, column, problem, quoted(value) if value else "")
+        self.report.refuse(refusal)
         self._link.execute(
-            "INSERT INTO refused VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (line, column, problem)
+            "INSERT INTO refused VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (line, column, refusal.said)
         )
 
     def _flush(self) -> None:
@@ -99,6 +100,7 @@ class Staging:
     def write_refused(self, path: Path) -> None:
         """Copy the refused rows, as they stand in the file and each with its problem before it, to `path`.
 
+        The copy is UTF-8 and marked so, whatever the file was: the mark overrules --encoding when it comes back.
         Raises OSError if that cannot be written; the file is whole or not there.
         """
         part = path.with_name(path.name + ".part")
@@ -106,7 +108,7 @@ class Staging:
         following = cursor.fetchone()
         try:
             # Half a character goes back as JSON spells it.
-            with part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out:
+            with part.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as out:
                 writer = _Writer(out, self.table)
                 for record in self.table.records():
                     if following is None:

@@ -46,7 +46,7 @@ def place_for_refused(source: Path, said: Path | None) -> Place:
 def finish(staging: Staging, place: Place, report: ImportReport, notes: Notes, unused: Iterable[str]) -> None:
     """Write the refused rows and complete the report."""
     report.refused.sort(key=lambda refusal: refusal.line)
-    report.warnings += notes.sentences()
+    report.warnings += [*filter(None, [staging.table.overruled]), *notes.sentences()]
     left = list(unused)
     if left:
         report.warnings.append(f"{counted(len(left), 'column')} not used: {shown(left)}")

@@ -40,13 +40,19 @@ _PLAIN_DOMAIN = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
 _NUMBER = re.compile(
     r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+|\d{1,3}(?:[ \u00a0\u202f]\d{3})+)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?"
 )
+#: Half of the world writes thousands so; before three digits a point may be either (not after a zero).
+_POINTED = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+", re.ASCII)
 _ISO = re.compile(
     r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})"
     r"(?:[T ]\s*(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?"
     r"\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?",
     re.ASCII | re.IGNORECASE,
 )
-_TWO_WAYS = re.compile(r"\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})(?!\d).*", re.ASCII | re.DOTALL)
+#: Day and month (or month and day), year, and perhaps a time.
+_OF_ITS_OWN = re.compile(
+    r"(\d{1,2})([./-])(\d{1,2})[./-](\d{4}|\d{2})(?!\d)(?:(,? |T)(\d{1,2}:\d{2})(:\d{2})?( ?[AaPp][Mm])?)?(.*)",
+    re.ASCII | re.DOTALL,
+)
 _TAG = re.compile(r"([A-Za-z]{2,3})(?:[-_]([A-Za-z]{4}))?(?:[-_]([A-Za-z]{2}|\d{3}))?", re.ASCII)
 
 
@@ -69,7 +75,12 @@ def _domain(domain: str) -> str:
 
 
 def number(text: str) -> int | float:
-    """`1234`, `1,234.5`, `1 234`; money signs, `K` and decimal commas are not guessed at."""
+    """`1234`, `1,234.5`, `1 234`; money signs, `K`, decimal commas and points every three digits are not guessed at."""
+    if _POINTED.fullmatch(text):
+        whole = text.replace(".", "")
+        if text.count(".") > 1:
+            raise ValueError(f"is not a number; write {whole}")
+        raise ValueError(f"may mean {whole} or {float(text):g}; write the one that is meant")
     if not _NUMBER.fullmatch(text):
         raise ValueError("is not a number; write 1234 or 1,234.50")
     plain = re.sub(r"[,\s]", "", text)
@@ -168,7 +179,8 @@ def _language_names() -> dict[str, str]:
 
 
 class TwoWays(ValueError):
-    """A date that reads in two ways, so that no row of its file can be trusted without a format."""
+    """A date that is not ISO 8601 and may read in two ways, if not here then elsewhere in its file: no row of
+    the file can be trusted without a format."""
 
 
 @dataclass(frozen=True)
@@ -219,10 +231,9 @@ def _iso(text: str) -> datetime:
         )
     parts = _ISO.fullmatch(text)
     if parts is None:
-        if _TWO_WAYS.fullmatch(text):
-            raise TwoWays(
-                'may be day or month first; say which in a mapping file, for example dates: "%d/%m/%Y"'
-            )
+        own = _OF_ITS_OWN.fullmatch(text)
+        if own is not None:
+            raise TwoWays(_way_out(own))
         raise ValueError(
             "is not a date like 2026-03-02T09:00:00+02:00; say its form in a mapping file, "
             'for example dates: "%d %b, %Y %H:%M:%S"'
@@ -235,6 +246,21 @@ def _iso(text: str) -> datetime:
         )  # fmt: skip
     except ValueError:
         raise ValueError("is not a date of the calendar") from None
+
+
+def _way_out(own: re.Match[str]) -> str:
+    """What to say of a date whose form the mapping file must give: which one would read it."""
+    first, mark, second, year, apart, minutes, seconds, half, rest = own.groups()
+    time = ""
+    if minutes:
+        time = f"{apart}{'%I' if half else '%H'}:%M{':%S' if seconds else ''}{half[:-2] + '%p' if half else ''}"
+    day_first, month_first = (f"{order}{mark}%{'Y' if len(year) == 4 else 'y'}{time}" for order in
+                              (f"%d{mark}%m", f"%m{mark}%d"))
+    if not rest and int(first) > 12 >= int(second):
+        return f'has the day first; say so in a mapping file: dates: "{day_first}"'
+    if not rest and int(second) > 12 >= int(first):
+        return f'has the month first; say so in a mapping file: dates: "{month_first}"'
+    return f'may be day or month first; say which in a mapping file, for example dates: "{day_first}"'
 
 
 def _offset(text: str | None) -> tzinfo | None:

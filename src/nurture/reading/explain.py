@@ -12,15 +12,18 @@ from sqlalchemy import Connection, select
 from sqlmodel import col
 
 from nurture.engine.enrolling import holding_rule
+from nurture.engine.live import Live
 from nurture.engine.machine import Machine
 from nurture.engine.running import Run
-from nurture.engine.story import Story, find_lead, tell
+from nurture.engine.story import ADJUSTED, Story, find_lead, tell
 from nurture.language import conditions as c
 from nurture.language.compiler import Scope, compile_condition
 from nurture.program.load import Segment
+from nurture.reading.basis import barred, bases
 from nurture.reading.counts import written
+from nurture.reading.holds import lead_holds
 from nurture.reading.sentences import sentence
-from nurture.records import Holding, Lead, Suppression
+from nurture.records import Holding, Lead
 
 #: Why a lead whose trigger came was not enrolled, in plain words.
 REFUSALS = {
@@ -42,6 +45,12 @@ class Explained:
     zone: str
     why_not: dict[str, str]
     barred: list[str]
+    #: The basis for `mail` and `tracking`, or what became of it.
+    bases: dict[str, str]
+    #: Sentences on what is on hold now.
+    holds: list[str]
+    #: The leave rule in words, by sequence version.
+    leave: dict[int, str]
 
     def text(self) -> str:
         """For people: dates in the lead's zone and in UTC."""
@@ -54,6 +63,7 @@ class Explained:
         return {
             "id": story.lead_id, "at": written(self.at), "zone": self.zone,
             "lead": story.lead, "score": story.score, "fit": story.fit, "suppressed": self.barred,
+            "basis": self.bases, "on hold": self.holds,
             "lines": [
                 {
                     "rule": line.rule, "points": round(line.points, 6), "earned": line.earned,
@@ -64,7 +74,7 @@ class Explained:
             "enrolments": [
                 {
                     "segment": row.sequence, "step": row.step, "started": written(row.started_at),
-                    "ended": written(row.ended_at), "outcome": row.outcome, "next": written(row.due_at),
+                    "ended": written(row.ended_at), "outcome": row.outcome, "left because": self._because(row), "next": written(row.due_at),
                 }
                 for row in story.enrolments
             ],
@@ -83,7 +93,14 @@ class Explained:
         facts = [f"stage {lead['stage']}", f"status {lead['status']}", f"fit {story.fit or 'not known yet'}"]
         facts += [f"owner {lead['owner']}"] if lead["owner"] else []
         lines = [f"{head or 'a lead without a name'} (lead {story.lead_id})", "  " + ", ".join(facts)]
-        return [*lines, *(f"  Never written to: {why}" for why in self.barred)]
+        lines += [f"  {purpose.capitalize()}: {basis}" for purpose, basis in self.bases.items()]
+        lines += [f"  Never written to: {why}" for why in self.barred] or ["  Not on the suppression list"]
+        return [*lines, *(f"  {held}" for held in self.holds)]
+
+    def _because(self, row: Any) -> str:
+        """The rule by which the lead left, in words; empty where the outcome says it all."""
+        rule = self.leave.get(row.version_id, "")
+        return f"the leave rule held: {rule}" if row.outcome == "left" and rule else ""
 
     def _score(self) -> list[str]:
         lines = [f"Score {self.story.score} on {self._local(self.at)} ({self.zone})"]
@@ -91,7 +108,8 @@ class Explained:
             when = f"  {self._local(line.at)}" if line.at else ""
             was = f", {line.earned:+g} then" if line.at and round(line.earned, 1) != round(line.points, 1) else ""
             why = " (over the cap of its day)" if line.capped and not line.points else was
-            lines.append(f"  {line.points:+8.2f}  {line.rule}{when}{why}")
+            rule = f"({line.rule}, no rule's doing)" if line.rule in ADJUSTED else line.rule
+            lines.append(f"  {line.points:+8.2f}  {rule}{when}{why}")
         return [*lines, f"  {self.story.score:8.2f}  in all"] if self.story.lines else [*lines, "  nothing counts yet"]
 
     def _sequences(self) -> list[str]:
@@ -100,7 +118,8 @@ class Explained:
             inside = row.ended_at is None or row.ended_at > self.at
             begun = f"  {row.sequence}: since {self._local(row.started_at)}"
             if not inside:
-                lines.append(f"{begun}, left {self._local(row.ended_at)}: {row.outcome}")
+                why = self._because(row) or row.outcome
+                lines.append(f"{begun}, left {self._local(row.ended_at)}: {why}")
             elif row.ended_at is not None:
                 lines.append(f"{begun}, inside then")
             else:
@@ -129,8 +148,17 @@ def explain(machine: Machine, who: str, at: datetime | None = None) -> Explained
             for slug, segment in live.segments.items()
             if slug not in inside
         }
-        barred = _barred(link, story)
-    return Explained(story, now, story.zone or live.house.program.zone, why_not, barred)
+        shut = barred(link, lead, story.lead["email"] or "")
+        basis, leave = bases(link, lead, now), _leave_rules(link, live, story)
+    holds = lead_holds(machine, lead, inside)
+    return Explained(story, now, story.zone or live.house.program.zone, why_not, shut, basis, holds, leave)
+
+
+def _leave_rules(link: Connection, live: Live, story: Story) -> dict[int, str]:
+    """The leave rule of each version that the lead was in."""
+    versions = {row.version_id for row in story.enrolments}
+    rules = {version: live.library.segment(link, version).spec.leave for version in versions}
+    return {version: sentence(rule) for version, rule in rules.items() if rule is not None}
 
 
 def _why_not(run: Run, segment: Segment, story: Story) -> str:
@@ -140,7 +168,7 @@ def _why_not(run: Run, segment: Segment, story: Story) -> str:
     for which, rule in (("segment", spec.segment), ("enrol", spec.enrol.when)):
         failing = _failing(run, rule, scope, story.lead_id)
         if failing:
-            missing.append(f"{which} does not hold ({', '.join(sentence(part) for part in failing)})")
+            missing.append(f"{which} does not hold ({', '.join(f'{sentence(part)}: no' for part in failing)})")
     if missing:
         return " and ".join(missing)
     refused = next((row for row in story.refusals if row.sequence == segment.slug), None)
@@ -166,17 +194,3 @@ def _failing(run: Run, rule: c.Condition, scope: Scope, lead: int) -> list[c.Con
         if run(holds).first() is None:
             failing.append(part)
     return failing
-
-
-def _barred(link: Connection, story: Story) -> list[str]:
-    email = story.lead["email"] or ""
-    mine = [("lead", str(story.lead_id)), ("address", email), ("domain", email.rpartition("@")[2])]
-    return [
-        f"{kind} suppressed ({row.reason}, by {row.source}, {row.at:%Y-%m-%d %H:%M}Z)"
-        for kind, value in mine
-        for row in link.execute(
-            select(col(Suppression.reason), col(Suppression.source), col(Suppression.at)).where(
-                col(Suppression.kind) == kind, col(Suppression.value) == value
-            )
-        )
-    ]

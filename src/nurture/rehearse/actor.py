@@ -18,7 +18,7 @@ from nurture.intake.values import zone as zone_of
 from nurture.language.source import Misread
 from nurture.program.load import House
 from nurture.records import Handoff, Touch
-from nurture.rehearse.script import Check, Event, Rejected
+from nurture.program.checks import Check, Event, Rejected
 from nurture.rehearse.stage import Stage
 
 
@@ -89,8 +89,10 @@ class Actor:
             for index, event in events:
                 try:
                     self._do(index, event)
-                except (NurtureError, ValueError, KeyError) as problem:
-                    self.troubles.append((index, str(problem).strip("'")))
+                except (NurtureError, ValueError) as problem:
+                    self.troubles.append((index, str(problem)))
+                except KeyError as missing:
+                    self.troubles.append((index, f"there is no '{missing.args[0]}'"))
 
         return play
 

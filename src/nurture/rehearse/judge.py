@@ -13,7 +13,7 @@ from sqlmodel import col
 from nurture.engine.story import tell
 from nurture.folding import canonical_email
 from nurture.records import Enrolment, Handoff, Lead, Milestone, StageTransition, Touch
-from nurture.rehearse.script import Check, Expected, ScoreRange
+from nurture.program.checks import Check, Expected, ScoreRange
 from nurture.rehearse.stage import Stage, plain
 
 #: Two instants closer than this are the same one.
@@ -36,7 +36,7 @@ class Judge:
         for expected in self.check.expect:
             if expected.kind in ("score", "status") and expected.lead in self._keys():
                 at = self.check.when(expected.at if expected.at is not None else self.check.until)
-                yield at, self.leads[self._key(expected.lead)]
+                yield at, self.leads[self.key(expected.lead)]
 
     def look(self, lead: int) -> None:
         """Read what the lead's score and status are at this instant."""
@@ -48,11 +48,12 @@ class Judge:
 
     def verdict(self, expected: Expected) -> str | None:
         """None when it is as expected, else what was found instead."""
+        who = (expected.never or expected).lead
+        if who is not None and self.key(who) not in self.leads:
+            return f"'{who}' is not among the leads of this check"
         if expected.never is not None:
             found = [at for at, _ in self._matches(expected.never) if self._in_time(expected.never, at)]
             return f"it happened at {self._show(found[0])}" if found else None
-        if expected.lead is not None and self._key(expected.lead) not in self.leads:
-            return f"'{expected.lead}' is not among the leads of this check"
         if expected.kind in ("score", "status"):
             return self._state(expected)
         matches = list(self._matches(expected))
@@ -72,7 +73,7 @@ class Judge:
 
     def _state(self, expected: Expected) -> str | None:
         at = self.check.when(expected.at if expected.at is not None else self.check.until)
-        known = self.seen[(self.leads[self._key(expected.lead)], at)]
+        known = self.seen[(self.leads[self.key(expected.lead)], at)]
         if expected.kind == "status":
             return None if known["status"] == expected.status else f"it was {known['status']}"
         score = known["score"]
@@ -80,7 +81,7 @@ class Judge:
         return None if right else f"it was {score}"
 
     def _matches(self, expected: Expected) -> Iterator[tuple[datetime | None, Any]]:
-        lead = self.leads[self._key(expected.lead)]
+        lead = self.leads[self.key(expected.lead)]
         yield from getattr(self, f"_{expected.kind}")(expected, lead)
 
     def _email(self, expected: Expected, lead: int) -> Iterator[tuple[datetime | None, Any]]:
@@ -156,7 +157,8 @@ class Judge:
         return self.stage.machine.live().house.program.language
 
     def _keys(self) -> set[str | None]:
-        return {expected.lead for expected in self.check.expect if expected.lead and self._key(expected.lead) in self.leads}
+        return {expected.lead for expected in self.check.expect if expected.lead and self.key(expected.lead) in self.leads}
 
-    def _key(self, who: str | None) -> str:
+    def key(self, who: str | None) -> str:
+        """The name that a lead of the check goes by."""
         return canonical_email(who) if who and "@" in who else str(who)

@@ -14,7 +14,7 @@ from nurture.language.source import Misread, ProgramError, Source, read_yaml
 from nurture.program.load import load, read_folder
 from nurture.rehearse.actor import Actor
 from nurture.rehearse.judge import Judge
-from nurture.rehearse.script import Check, Expected
+from nurture.program.checks import Check, Expected
 from nurture.rehearse.stage import Stage, Theatre, set_stage
 
 
