@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from nurture import tokens
 from nurture.channels.audience import AudienceChannel
@@ -48,7 +50,20 @@ def mail_channel(settings: Settings) -> Channel:
     """The relay, or a folder of .eml files when none is set."""
     if settings.smtp_url is None:
         return FolderChannel(settings.home / "mail")
-    return SmtpChannel(settings.smtp_url.get_secret_value(), connections=settings.smtp_connections)
+    relay, ours = settings.smtp_url.get_secret_value(), own_name(settings.public_url)
+    return SmtpChannel(relay, connections=settings.smtp_connections, helo=ours)
+
+
+def own_name(public_url: str) -> str:
+    """What we call ourselves to a relay: the public host; `localhost` where that is no name of ours."""
+    host = urlsplit(public_url).hostname or ""
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return "localhost"
+    with suppress(UnicodeError):
+        name = host.encode("idna").decode()
+        return "localhost" if name.endswith(".localhost") else name or "localhost"
+    return "localhost"
 
 
 def audience_channel(db: Database, keys: tokens.Keys, clock: Clock) -> Channel:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,6 +39,21 @@ class Settings(BaseSettings):
     smtp_connections: int = 4
     #: Seconds that a click rests before it counts (a scanner's second click unmasks the first).
     click_rest_seconds: int = 30
+    #: Addresses (or networks) of our own reverse proxies, with commas between: whose word on a visitor's address counts.
+    trusted_proxies: str = ""
+
+    def proxies(self) -> list[str]:
+        """The trusted proxies. Raises SettingsError for what is no address."""
+        found = [part.strip() for part in self.trusted_proxies.split(",") if part.strip()]
+        for part in found:
+            try:
+                ipaddress.ip_network(part)
+            except ValueError:
+                raise SettingsError(
+                    f"NURTURE_TRUSTED_PROXIES: '{part}' is not an IP address or network; "
+                    "write those of your reverse proxy, such as 127.0.0.1 or 10.0.0.0/24"
+                ) from None
+        return found
 
     def url(self) -> str:
         """The database's URL as SQLAlchemy takes it."""
@@ -57,8 +76,7 @@ class Settings(BaseSettings):
             file = self.secret_key_file or self.home / "secret_key"
             if self.secret_key_file is None and not file.exists():
                 self.home.mkdir(parents=True, exist_ok=True)
-                file.touch(mode=0o600)
-                file.write_text(clock.unguessable() + clock.unguessable())
+                _keep_first(file, clock.unguessable() + clock.unguessable())
             try:
                 secret, source = file.read_text().strip(), str(file)
             except OSError as problem:
@@ -66,6 +84,20 @@ class Settings(BaseSettings):
         if len(secret) < 32:
             raise SettingsError(f"{source}: the secret has {len(secret)} characters; give at least 32")
         return secret
+
+
+def _keep_first(file: Path, secret: str) -> None:
+    """Write `file` whole, for our eyes only; of several processes at once the first one's stands."""
+    made, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # of mode 0600
+    try:
+        with os.fdopen(made, "w") as out:
+            out.write(secret)
+            out.flush()
+            os.fsync(out.fileno())
+        with suppress(FileExistsError):
+            os.link(name, file)
+    finally:
+        os.unlink(name)
 
 
 def load_settings() -> Settings:

@@ -150,12 +150,14 @@ BAD_CELLS = [
     ("no address at all", "Email", "", "is empty, and no other column says who this is"),
     ("money", "Seats", "$1,117.10K", "is not a number"),
     ("a decimal comma", "Seats", "1,5", "is not a number"),
+    ("thousands, or three decimals", "Seats", "1.200", "'1.200' may mean 1200 or 1.2; write the one"),
+    ("German millions", "Seats", "1.200.000", "is not a number; write 1200000"),
     ("infinity", "Seats", "1e999", "too large"),
     ("maybe", "Trial", "maybe", "neither yes nor no"),
     ("a date by name", "Renewal", "15 Apr, 2021", "say its form in a mapping file"),
     ("30 February", "Renewal", "2026-02-30", "not a date of the calendar"),
     ("an unknown stage", "Stage", "prospect", "is not a stage; stages are subscriber, lead, mql"),
-    ("a control character", "Company", "Ac\x1bme", "control character"),
+    ("a control character", "Company", "Ac\x1bme", r"'Ac\x1bme' holds a control character"),
     ("an unknown consent", "Consent", "perhaps", "neither yes nor no"),
 ]  # fmt: skip
 
@@ -188,7 +190,7 @@ LENIENT = [
     ("Country", "Atlantis", "Country: 'Atlantis' is not a country", "country"),
     ("Time Zone", "Mars/Base", "Time Zone: 'Mars/Base' is not a time zone", "zone"),
     ("Language", "klingonish", "Language: 'klingonish' is not a language", "language"),
-    ("Lead Owner", "David Love", "Lead Owner: a cell is not the e-mail address of a salesperson", "owner"),
+    ("Lead Owner", "David Love", "Lead Owner: 'David Love' is not the e-mail address of a salesperson", "owner"),
 ]
 
 
@@ -203,11 +205,50 @@ def test_what_is_only_a_help_is_left_empty_with_a_note(
     assert reading.rows("lead", field) == [None] * 2
 
 
+FORMS = {
+    "20.11.2026 10:00": "%d.%m.%Y %H:%M",
+    "11/20/2026": "%m/%d/%Y",
+    "20-11-26, 10:00:30": "%d-%m-%y, %H:%M:%S",
+    "11/20/2026 9:05 PM": "%m/%d/%Y %I:%M %p",
+}
+
+
+@pytest.mark.parametrize(("cell", "form"), FORMS.items(), ids=FORMS.keys())
+def test_a_date_of_another_form_is_told_the_form_that_reads_it(reading: Imports, cell: str, form: str) -> None:
+    content = f'Email,Renewal\nana@acme.example,"{cell}"\n'
+
+    with pytest.raises(FileFault) as refused:
+        reading.leads(content)
+    report = reading.leads(content, mapping=f'dates: "{form}"')
+
+    assert f'dates: "{form}"' in str(refused.value)
+    assert f"Renewal: '{cell}' has the" in str(refused.value)
+    assert (report.created, reading.lead("ana@acme.example")["fields"]) == (1, {"renewal": "2026-11-20"})
+
+
+def test_numbers_with_marks_that_mean_one_thing(reading: Imports) -> None:
+    """Commas every three digits, and a point that no thousand can have; JSON's own numbers are what they are."""
+    reading.leads('Email,Seats\na@acme.example,"1,200"\nb@acme.example,0.125\nc@acme.example,1234.500\n')
+    reading.leads('{"email": "d@acme.example", "seats": 1.234}\n', name="p.ndjson")
+
+    assert [reading.lead(f"{who}@acme.example")["fields"]["seats"] for who in "abcd"] == [1200, 0.125, 1234.5, 1.234]
+
+
+def test_refusals_name_the_cell_and_each_column(reading: Imports) -> None:
+    report = reading.leads(
+        "Email,Consent,Tracking Consent,Company\nana@acme.example,ja,nein," + "x" * 50 + "\x07\n", consent=None
+    )
+
+    (refusal,) = report.refused
+    assert str(refusal).startswith(f"line 2, Company: '{'x' * 40}…' holds a control character")
+    assert "Consent: 'ja' is neither yes nor no; Tracking Consent: 'nein' is neither yes nor no" in str(refusal)
+
+
 def test_a_date_that_reads_two_ways_refuses_the_file(imports: Imports) -> None:
     """Twelve days of each month would be wrong, and nobody would see it."""
     content = "Email,Renewal\nana@acme.example,2027-03-01\nbo@acme.example,03/04/2027\n"
 
-    with pytest.raises(FileFault, match="line 3, Renewal: may be day or month first"):
+    with pytest.raises(FileFault, match="line 3, Renewal: '03/04/2027' may be day or month first"):
         imports.leads(content)
     report = imports.leads(content.replace("2027-03-01", "01/03/2027"), mapping='dates: "%d/%m/%Y"')
 

@@ -19,10 +19,10 @@ def test_they_are_written_beside_the_file_each_with_its_problem(imports: Imports
     report = imports.leads(CONTENT)
 
     assert imports.folder / "people.refused.csv" == report.refused_file
-    assert report.refused_file.read_text().splitlines() == [
+    assert report.refused_file.read_text("utf-8-sig").splitlines() == [
         "problem;Email;Company;Seats",
-        'Email: is not an e-mail address: An email address must have an @-sign.;broken;"Say ""hi""";6',
-        '"Seats: is not a number; write 1234 or 1,234.50";bo@acme.example;Bo;many',
+        "Email: 'broken' is not an e-mail address: An email address must have an @-sign.;broken;\"Say \"\"hi\"\"\";6",
+        '"Seats: \'many\' is not a number; write 1234 or 1,234.50";bo@acme.example;Bo;many',
         "has 2 cells where the header has 3;x;y",
     ]
 
@@ -40,6 +40,26 @@ def test_mended_they_are_imported_as_if_they_had_been_right(imports: Imports) ->
     assert imports.lead("cy@acme.example")["company"] == 'Say "hi"'
     assert imports.lead("bo@acme.example")["fields"]["seats"] == 7
     assert report.refused_file.read_text().count("problem") == 1
+
+
+def test_rows_of_another_encoding_come_back_by_the_same_command(imports: Imports) -> None:
+    """The file says itself that it is UTF-8: --encoding cp1252 again does not spoil its letters."""
+    content = "Email,Company\nbroken,Käse\n".encode("cp1252")
+    refused = imports.leads(content, encoding="cp1252").refused_file
+    assert refused is not None
+    refused.write_bytes(refused.read_bytes().replace(b",broken,", b",ana@acme.example,"))
+
+    report = imports.leads(refused, encoding="cp1252")
+
+    assert imports.lead("ana@acme.example")["company"] == "Käse"
+    assert "UTF-8, so it was read as that and not as cp1252" in report.text()
+
+
+def test_reasons_are_told_once_however_the_cells_differ(reading: Imports) -> None:
+    report = reading.leads("Email,Seats\na@acme.example,many\nb@acme.example,few\n")
+
+    assert "lines 2, 3, Seats: 'many' (or the like) is not a number" in report.text()
+    assert [refusal.value for refusal in report.refused] == ["'many'", "'few'"]
 
 
 def test_json_rows_stay_json(imports: Imports) -> None:
@@ -79,9 +99,9 @@ def test_reports_read_well(reading: Imports) -> None:
   created          1,176
   unchanged            0
   refused             25
-    lines 51, 101, 151, 201 and 20 more, Seats: is not a number; write 1234 or 1,234.50
-    line 1202, Email: is not an e-mail address: An email address must have an @-sign.
-  Refused rows are in {reading.folder / "people.refused.csv"}; mend them and import that file the same way.
+    lines 51, 101, 151, 201 and 20 more, Seats: 'many' is not a number; write 1234 or 1,234.50
+    line 1202, Email: 'x' is not an e-mail address: An email address must have an @-sign.
+  Refused rows are in {reading.folder / "people.refused.csv"} (UTF-8, whatever the file was); mend them and import that file the same way.
   Note: 1,176 leads have no basis for mail: their messages will be suppressed(no_consent)
   Note: 1 column not used: 'Shoe Size'""" == report.text()
     assert {"created": 1176, "refused": 25, "rows": 1201}.items() <= report.as_dict().items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -80,6 +81,25 @@ def test_the_page_shows_everything_and_all_choices(machine: Machine, visit: Visi
         assert part in page
     for answer in ("accept", "inaccurate_data", "not_persona", "premature", "duplicate"):
         assert f'action="{links[answer].removeprefix("/h/")}"' in page
+
+
+def test_the_reasons_are_of_the_day_of_the_score(machine: Machine, visit: Visitor) -> None:
+    """What has faded since does not make the sum wrong; one button takes the lead."""
+    way = answers_in(handed_over(machine, visit))["page"]
+    fresh = visit.get(way).text
+    later(machine, days=3)
+
+    page = visit.get(way).text
+
+    assert reasons_in(page) == reasons_in(fresh) != []
+    (score,) = re.findall(r'class="score">(\d+)<', page)
+    assert sum(reasons_in(page)) == int(score)
+    assert page.count("I take this lead") == 1
+
+
+def reasons_in(page: str) -> list[int]:
+    """The points of a page's reasons."""
+    return [int(points) for points in re.findall(r'class="points" dir="ltr">([+-]?\d+)<', page)]
 
 
 def test_who_comes_second_reads_who_was_first(machine: Machine, visit: Visitor) -> None:

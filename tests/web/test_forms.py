@@ -253,6 +253,7 @@ def test_thank_you_is_said_in_the_words_of_the_program(machine: Machine, visit: 
     page = visit.get(f"/f/{answer.headers['location']}")
     assert page.status_code == 200
     assert "Thank you. We will be in touch." in page.text
+    assert page.text.count("Thank you") == 1
 
 
 def test_a_refused_gate_is_no_business_of_the_visitor(machine: Machine, visit: Visitor) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from nurture.engine.machine import Machine
 from nurture.web.server import PublicServer
-from tests.web.factories import PAGE, letter_to, links_in
+from tests.web.factories import DEMO, FORM, PAGE, letter_to, links_in
 
 
 def said_to(url: str, request: bytes) -> bytes:
@@ -53,3 +55,24 @@ def test_it_stops_when_it_should_and_frees_its_port(machine: Machine) -> None:
         port = urlsplit(server.url).port or 0
     with PublicServer(machine, port=port) as again:
         assert httpx.get(f"{again.url}/health").json() == {"ok": True}
+
+
+@pytest.mark.parametrize(("proxies", "statuses"), [((), [303, 429]), (("127.0.0.1",), [303, 303])], ids=["none", "ours"])
+def test_a_visitors_address_is_believed_of_our_own_proxy_alone(
+    machine: Machine, proxies: tuple[str, ...], statuses: list[int]
+) -> None:
+    """Behind a proxy each visitor has an address; without one, nobody makes up another."""
+    with PublicServer(machine, trusted_proxies=proxies, forms_per_minute=1) as server:
+        answers = [
+            httpx.post(f"{server.url}/f/demo", data=DEMO, headers={**FORM, "x-forwarded-for": visitor})
+            for visitor in ("192.0.2.7", "192.0.2.8")
+        ]
+
+    assert [answer.status_code for answer in answers] == statuses
+
+
+def test_a_port_that_is_taken_leaves_no_socket_behind(machine: Machine) -> None:
+    """A warning of a socket left open would fail this test."""
+    with PublicServer(machine) as server, pytest.raises(OSError, match="in use"):
+        PublicServer(machine, port=urlsplit(server.url).port or 0)
+    gc.collect()

@@ -89,6 +89,18 @@ def test_again_is_200_and_no_second_event(machine: Machine, visit: Visitor) -> N
     assert len(events(machine, "unsubscribed")) == 1
 
 
+def test_who_looks_again_reads_that_it_is_done(machine: Machine, visit: Visitor) -> None:
+    """Nothing is asked of somebody who has unsubscribed."""
+    visit.post(way_out(machine))
+    before = everything(machine)
+
+    page = visit.get(way_out(machine)).text
+
+    assert "You are unsubscribed already" in page
+    assert "<form" not in page
+    assert everything(machine) == before
+
+
 def test_nothing_is_sent_afterwards(machine: Machine, visit: Visitor) -> None:
     """The sequence is over; what was planned is called off."""
     visit.post(way_out(machine))

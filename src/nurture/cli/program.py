@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -155,10 +156,20 @@ def diagram(
     if live:
         with machine() as opened:
             say(pictures.diagram(opened.live().segment(segment), pictures.standing(opened, segment)))
+        _where_to_show()
         return 0
     loaded = load(read_folder(settings().templates)).require()
     say(pictures.diagram(loaded.segments[_known(segment, loaded)]))
+    _where_to_show()
     return 0
+
+
+def _where_to_show() -> None:
+    """For a person at a terminal: what this text is for."""
+    if sys.stdout.isatty():
+        complain(
+            "This is Mermaid text: put it into a ```mermaid block of a Markdown file on GitHub or GitLab, or on mermaid.live."
+        )
 
 
 def definitions() -> int:

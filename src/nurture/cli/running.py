@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Segments = Annotated[str, Parameter(name="SEGMENT", help="Which; else all that are live.")]
 _DRAIN_SECONDS = 3.0
+log = logging.getLogger("nurture.cli")
 
 
 def migrate() -> int:
@@ -109,6 +111,7 @@ def serve(
     from nurture.web.server import serve_public
 
     given = settings()
+    proxies = given.proxies()
     with machine(given=given) as opened:
         opened.live()
         say_where_mail_goes(given)
@@ -118,7 +121,7 @@ def serve(
         notices = threading.Thread(target=_send_notices, args=(opened, over), name="notices", daemon=True)
         notices.start()
         try:
-            serve_public(opened, host, port)
+            serve_public(opened, host, port, proxies)
         finally:
             over.set()
             notices.join(30)
@@ -126,7 +129,7 @@ def serve(
 
 
 def _send_notices(opened: Machine, over: threading.Event) -> None:
-    """Drain the outbox every few seconds; a fault is said once, and tried again."""
+    """Drain the outbox every few seconds; a fault is said once, and tried again, whatever it is."""
     said = ""
     while not over.wait(_DRAIN_SECONDS):
         try:
@@ -136,6 +139,10 @@ def _send_notices(opened: Machine, over: threading.Event) -> None:
             if str(problem) != said:
                 said = str(problem)
                 complain(f"notices: {said}")
+        except Exception as problem:
+            if repr(problem) != said:
+                said = repr(problem)
+                log.exception("notices could not be sent; trying again")
 
 
 def demo() -> int:

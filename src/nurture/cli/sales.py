@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from zoneinfo import ZoneInfo
 
-from cyclopts import Parameter
+from cyclopts import CycloptsError, Parameter
 
 from nurture.cli.speech import Json, machine, say, tell_json, tell_table
 from nurture.errors import NotFound, Refused
@@ -27,14 +29,35 @@ def handoffs(
 
     with machine() as opened:
         rows = counts.handoffs(opened, open_only=not all, people=True)
+        program, now = opened.live().house.program, opened.now()
     if json:
         tell_json(rows)
         return 0
-    shown = ["id", "who", "company", "milestone", "owner", "score", "fit", "deadline"]
-    shown += ["state", "reason", "answered by"] if all else []
-    rows = [{key: row[key] for key in shown} for row in rows]
-    tell_table(rows, empty="No hand-off waits for an answer." if not all else "There are no hand-offs yet.")
+    zones = {person.email: person.zone or program.zone for person in program.sales}
+    tell_table(
+        [_shown(row, zones.get(row["owner"], program.zone), now, answered=all) for row in rows],
+        spare=("answered by", "fit", "company", "score"),
+        empty="No hand-off waits for an answer." if not all else "There are no hand-offs yet.",
+    )
     return 0
+
+
+def _shown(row: dict[str, Any], zone: str, now: datetime, *, answered: bool) -> dict[str, Any]:
+    """A line of the table: the owner without the domain, the deadline on the owner's clock."""
+    deadline = datetime.fromisoformat(row["deadline"])
+    line = {
+        "id": row["id"], "who": row["who"], "company": row["company"],
+        "milestone": row["milestone"].replace("_", " "), "owner": row["owner"].partition("@")[0],
+        "score": row["score"], "fit": row["fit"],
+        "deadline": f"{deadline.astimezone(ZoneInfo(zone)):%d %b %H:%M %Z}",
+        "overdue": "overdue" if row["state"] == "open" and deadline < now else "",
+    }  # fmt: skip
+    answer = {
+        "state": row["state"],
+        "reason": row["reason"].replace("_", " "),
+        "answered by": row["answered by"].partition("@")[0],
+    }
+    return line | answer if answered else line
 
 
 def accept(number: Number, /, *, by: By = None) -> int:
@@ -46,10 +69,12 @@ def reject(
     number: Number,
     /,
     *,
-    reason: Annotated[Reason, Parameter(help="Why; it says where the lead goes.")],
+    reason: Annotated[Reason | None, Parameter(help="Why, always said; it decides where the lead goes.")] = None,
     by: By = None,
 ) -> int:
     """Reject a hand-off, with the reason."""
+    if reason is None:
+        raise CycloptsError(msg=f"--reason says why, and where the lead goes: one of {', '.join(get_args(Reason))}")
     return _answer(number, "rejected", reason, by)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,9 +45,17 @@ def tell_json(value: Any) -> None:
 
 
 def tell_table(
-    rows: Sequence[Mapping[str, Any]], *, title: str = "", keep: Sequence[str] = (), empty: str = ""
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    title: str = "",
+    keep: Sequence[str] = (),
+    spare: Sequence[str] = (),
+    empty: str = "",
 ) -> None:
-    """Rows as a table; a column in which nothing stands is left out unless it is in `keep`."""
+    """Rows as a table; a column in which nothing stands is left out unless it is in `keep`.
+
+    Where the page is too narrow, the columns of `spare` go first, in their order.
+    """
     if not rows:
         print(empty or f"{title}: nothing")
         return
@@ -55,14 +64,24 @@ def tell_table(
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE, highlight=False)
     shown = [name for name in rows[0] if name in keep or any(row[name] for row in rows)]
+    for name in spare:
+        if _width(rows, shown) > console.width and name in shown:
+            shown.remove(name)
     table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for name in shown:
         number = all(isinstance(row[name], int) for row in rows)
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row[name])) for name in shown))
-    Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
+    console.print(table)
+
+
+def _width(rows: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> int:
+    """Columns of a page on which no cell is broken; two stand between two cells."""
+    widest = (max(len(name), *(len(_cell(row[name])) for row in rows)) for name in shown)
+    return sum(widest) + 2 * len(shown)
 
 
 def _cell(value: Any) -> str:

@@ -15,6 +15,7 @@ from nurture.engine.reports import StepReport, TickReport
 from nurture.engine.settle import SettleReport
 from nurture.errors import SegmentBusy
 from nurture.reading.counts import failures, next_due, written
+from nurture.reading.holds import holds
 
 _COUNTS = ("due", "planned", "sent", "failed", "expired", "uncertain", "cancelled", "retrying", "handoffs")
 
@@ -84,6 +85,8 @@ class Ticking:
             tell_table(rows, keep=("due", "sent"))
         elif not self.busy:
             say("Nobody was due.")
+        for sentence in holds(self.machine, self.segments):
+            say(sentence)
         for sentence in _settled(self.settled):
             say(sentence)
         if self.notices:
@@ -114,7 +117,7 @@ class Ticking:
                 }
                 for report in self._ordered()
             ],
-            "busy": self.busy, "down": self.down,
+            "busy": self.busy, "down": self.down, "on hold": holds(self.machine, self.segments),
         }  # fmt: skip
 
     def _ordered(self) -> list[StepReport]:

@@ -64,9 +64,7 @@ def _mail(link: Connection, mail: Sequence[Kept]) -> Entry:
 
 
 def _audiences(link: Connection, ads: AdPlatform) -> Entry:
-    told = select(col(AudienceMember.audience), col(Lead.email)).join(
-        Lead, col(Lead.id) == col(AudienceMember.lead_id)
-    )
+    told = select(col(AudienceMember.audience), col(Lead.email)).join(Lead, col(Lead.id) == col(AudienceMember.lead_id))
     ours: dict[str, set[str]] = {}
     for audience, email in link.execute(told.where(col(AudienceMember.told).is_(True))):
         ours.setdefault(audience, set()).add(hashlib.sha256((email or "").encode()).hexdigest())
@@ -79,8 +77,9 @@ def _clicks(link: Connection, audience: Audience) -> Entry:
     noted = findings.clicks(link)
     made = audience.clicks
     same = made["person"] + made["lone"] == noted["person"] and made["machine"] == noted["machine"]
-    outside = f"{made['person']:,} by people, {made['machine'] + made['lone']:,} by scanners"
-    inside = f"{noted['person']:,} counted, {noted['machine']:,} kept out"
+    late = f" + {made['lone']:,} as people do" if made["lone"] else ""
+    outside = f"{made['person']:,} by people{late}; {made['machine']:,} by scanners"
+    inside = f"{noted['person']:,} counted; {noted['machine']:,} kept out"
     return Entry("tracked links followed", outside, inside, same)
 
 

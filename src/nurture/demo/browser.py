@@ -62,9 +62,7 @@ class Browser:
 
     def _checked(self, response: httpx.Response) -> httpx.Response:
         if response.is_error:
-            raise NotServed(
-                f"{response.request.method} {response.request.url} was answered {response.status_code}"
-            )
+            raise NotServed(f"{response.request.method} {response.request.url} was answered {response.status_code}")
         return response
 
 

@@ -68,9 +68,7 @@ def run(
     screen, size = Screen(out), size or Size()
     today = SystemClock().now().replace(hour=0, minute=0, second=0, microsecond=0)
     try:
-        outcome = perform(
-            screen, size, folder or Path(".nurture/demo"), start or today - timedelta(days=size.days)
-        )
+        outcome = perform(screen, size, folder or Path(".nurture/demo"), start or today - timedelta(days=size.days))
     except (NurtureError, NotServed) as problem:
         screen.say(f"\n[bold red]The demo stopped:[/] {problem}")
         return 1
@@ -136,9 +134,7 @@ def _mornings(start: datetime, size: Size) -> list[datetime]:
     return [open_days[place] + _ROUND for place in places]
 
 
-def _prepare(
-    screen: Screen, house: DemoHouse, size: Size, start: datetime
-) -> tuple[list[Person], list[sample.Visit]]:
+def _prepare(screen: Screen, house: DemoHouse, size: Size, start: datetime) -> tuple[list[Person], list[sample.Visit]]:
     """Make the sample, import it, publish the program."""
     chance, program = clocks.seeded(_SEED), house.house.program
     leads, events = house.folder / "leads.csv", house.folder / "events.ndjson"
@@ -195,13 +191,9 @@ class _Story:
         )
         self.audience.expect(visits)
         self.sales = SalesTeam(house.house, agenda, browser)
-        self.play = Play(
-            machine, house.clock, house.mail, agenda, self.audience, self.sales, website, house.segments
-        )
+        self.play = Play(machine, house.clock, house.mail, agenda, self.audience, self.sales, website, house.segments)
 
-    def carry(
-        self, start: datetime, end: datetime, mornings: Sequence[datetime], runs: PrefectRuns | None
-    ) -> None:
+    def carry(self, start: datetime, end: datetime, mornings: Sequence[datetime], runs: PrefectRuns | None) -> None:
         """Let the days go by."""
         self.screen.title("Three weeks" if (end - start).days == 21 else f"{(end - start).days} days")
         self.screen.say(
@@ -218,19 +210,17 @@ class _Story:
             self.play.run(end)
 
     def _round(self, runs: PrefectRuns, at: datetime) -> None:
-        self.screen.say(
-            f"    {at:%a %d %b %H:%M}  `python -m flows tick …`: a Prefect flow run for each segment"
-        )
+        self.screen.say(f"    {at:%a %d %b %H:%M}  `python -m flows tick …`: a Prefect flow run for each segment")
         runs.tick(self.house.segments, at)
 
     def _news(self) -> str:
-        deeds, mails = self.audience.deeds, len(self.house.mail.messages)
-        return f"{mails:,} mails, {deeds['links followed']:,} links followed, {deeds['forms sent']:,} forms"
+        mails, clicks = len(self.house.mail.messages), self.audience.clicks["person"]
+        return f"{mails:,} mails, {clicks:,} tracked links followed, {self.audience.deeds['forms sent']:,} forms"
 
     def tell(self, start: datetime, checked: Sequence[Checked]) -> Outcome:
         """Compare, and print what happened."""
         mails = list(self.house.mail.messages)
         with self.machine.db.read() as link:
             entries = books.balance(link, mails, self.house.ads, self.audience, self.sales, checked)
-            report(self.screen, link, self.house, self.audience, checked, entries, start)
+            report(self.screen, self.machine, link, self.house, self.audience, checked, entries, start)
         return Outcome(entries, len(mails))

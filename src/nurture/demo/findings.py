@@ -11,24 +11,9 @@ from sqlalchemy import Connection, func, select
 from sqlmodel import col
 
 from nurture.program.load import Loaded
-from nurture.records import Enrolment, Event, Handoff, Lead, Milestone, Outbox, StageTransition, Touch
+from nurture.records import Event, Handoff, Lead, Milestone, Outbox, Touch
 
-NO_SEQUENCE = "no sequence"
 _CLICKS = ("email_clicked", "offer_viewed")
-
-
-@dataclass
-class FunnelRow:
-    """One segment's way to sales, in leads; `mql` counts leads by the sequence that they were in last."""
-
-    segment: str
-    entered: int = 0
-    inside: int = 0
-    mql: int = 0
-    sal: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    refused: int = 0
 
 
 @dataclass
@@ -55,39 +40,9 @@ class HandoffRow:
     owner: str
     score: int
     opened: datetime
+    #: From the milestone to the notice.
     told_after: timedelta | None
     answer: str
-
-
-def funnel(link: Connection, segments: list[str], since: datetime) -> list[FunnelRow]:
-    """A row for each segment, and one for leads that were in none."""
-    rows = {slug: FunnelRow(slug) for slug in [*segments, NO_SEQUENCE]}
-    last: dict[int, str] = {}
-    passages = select(col(Enrolment.lead_id), col(Enrolment.sequence), col(Enrolment.ended_at))
-    for lead, slug, ended in link.execute(passages.order_by(col(Enrolment.started_at))):
-        last[lead] = slug
-        rows[slug].entered += 1
-        rows[slug].inside += ended is None
-    became = select(col(StageTransition.lead_id)).where(
-        col(StageTransition.to_stage) == "mql", col(StageTransition.at) >= since
-    )
-    for lead in link.execute(became.distinct()).scalars():
-        rows[last.get(lead, NO_SEQUENCE)].mql += 1
-    for sequence, state in link.execute(select(col(Handoff.sequence), col(Handoff.state))):
-        row = rows[sequence or NO_SEQUENCE]
-        row.sal += 1
-        row.accepted += state == "accepted"
-        row.rejected += state == "rejected"
-    kept_back = select(col(Milestone.lead_id)).where(col(Milestone.outcome) == "refused")
-    for lead in link.execute(kept_back).scalars():
-        rows[last.get(lead, NO_SEQUENCE)].refused += 1
-    return list(rows.values())
-
-
-def refusals(link: Connection) -> Counter[str]:
-    """Milestones that the gate kept from sales, by reason."""
-    query = select(col(Milestone.reason)).where(col(Milestone.outcome) == "refused")
-    return Counter(reason or "" for reason in link.execute(query).scalars())
 
 
 def steps(link: Connection, loaded: Loaded, segments: list[str]) -> list[StepRow]:
@@ -115,8 +70,10 @@ _WORD = {"planned": "waits", "retry_wait": "tried again"}
 def handoffs(link: Connection) -> list[HandoffRow]:
     """All of them, in the order in which they were opened."""
     who = (col(Lead.first_name), col(Lead.last_name), col(Lead.email), col(Lead.company))
+    asked = (col(Milestone.handoff_id) == col(Handoff.id)) & (col(Milestone.outcome) == "handed_off")
+    reached = select(func.min(col(Milestone.reached_at))).where(asked).correlate(Handoff).scalar_subquery()
     query = (
-        select(*Handoff.__table__.columns, *who, col(Outbox.done_at))  # type: ignore[attr-defined]
+        select(*Handoff.__table__.columns, *who, col(Outbox.done_at), reached.label("reached_at"))  # type: ignore[attr-defined]
         .join(Lead, col(Lead.id) == col(Handoff.lead_id))
         .join(
             Outbox,
@@ -136,7 +93,7 @@ def handoffs(link: Connection) -> list[HandoffRow]:
             owner=row.owner,
             score=row.score,
             opened=row.opened_at,
-            told_after=None if row.done_at is None else row.done_at - row.opened_at,
+            told_after=None if row.done_at is None else row.done_at - (row.reached_at or row.opened_at),
             answer=row.state if row.reason is None else f"{row.state}: {row.reason}",
         )
         for row in link.execute(query)
@@ -151,9 +108,7 @@ def minutes_to_notice(rows: list[HandoffRow]) -> float | None:
 
 def clicks(link: Connection) -> Counter[str]:
     """Links followed, by who followed them: `person` or `machine`."""
-    query = (
-        select(col(Event.actor), func.count()).where(col(Event.name).in_(_CLICKS)).group_by(col(Event.actor))
-    )
+    query = select(col(Event.actor), func.count()).where(col(Event.name).in_(_CLICKS)).group_by(col(Event.actor))
     return Counter({actor: count for actor, count in link.execute(query)})
 
 
@@ -169,9 +124,7 @@ def example(link: Connection, since: datetime) -> str | None:
         .join(Handoff, col(Handoff.lead_id) == col(Lead.id))
         .join(
             Event,
-            (col(Event.lead_id) == col(Lead.id))
-            & col(Event.name).in_(_CLICKS)
-            & (col(Event.actor) == "person"),
+            (col(Event.lead_id) == col(Lead.id)) & col(Event.name).in_(_CLICKS) & (col(Event.actor) == "person"),
         )
         .where(col(Handoff.opened_at) >= since + timedelta(days=3), col(Handoff.state) == "accepted")
         .group_by(col(Lead.email))

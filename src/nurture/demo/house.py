@@ -58,9 +58,7 @@ class DemoHouse:
     def publish(self) -> Published:
         """Make the program live, every segment."""
         now, library = self.clock.now(), Library()
-        return self.db.transact(
-            lambda link: publishing.publish(link, library, self.loaded, self.segments, now)
-        )
+        return self.db.transact(lambda link: publishing.publish(link, library, self.loaded, self.segments, now))
 
     @contextmanager
     def opened(self) -> Iterator[Machine]:

@@ -133,9 +133,7 @@ def _companies(place: Place, count: int, chance: Chance) -> list[Company]:
     return list(found.values())
 
 
-def _company_name(
-    stem: Name, second: Name | None, industry: str, arabic: bool, chance: Chance
-) -> tuple[str, str]:
+def _company_name(stem: Name, second: Name | None, industry: str, arabic: bool, chance: Chance) -> tuple[str, str]:
     english, native = TRADES[industry]
     other = f" {second[1].title()}" if second and second != stem else ""
     if arabic and chance.random() < 0.6:
@@ -154,11 +152,7 @@ def _person(place: Place, companies: Sequence[Company], today: date, chance: Cha
     domain = company.domain
     if role in ("student", "professor"):
         domain = f"{'student.' if role == 'student' else ''}university-{place.code.casefold()}.example"
-    local = (
-        f"{latin(first[1])}.{latin(last[1])}"
-        if chance.random() < 0.7
-        else f"{latin(first[1])[:1]}{latin(last[1])}"
-    )
+    local = f"{latin(first[1])}.{latin(last[1])}" if chance.random() < 0.7 else f"{latin(first[1])[:1]}{latin(last[1])}"
     native = first if arabic else (first[1].title(), first[1]) if place.arabic else first
     family = last[0] if arabic else last[1].title() if place.arabic else last[0]
     bought = today - timedelta(days=chance.randrange(200, 900)) if chance.random() < 0.07 else None

@@ -69,9 +69,7 @@ class PrefectRuns:
 
     def environment(self) -> dict[str, str]:
         """The house and the server for another process; nothing of the surroundings' own settings."""
-        own = {
-            name: value for name, value in os.environ.items() if not name.startswith(("NURTURE_", "PREFECT_"))
-        }
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("NURTURE_", "PREFECT_"))}
         settings = self._settings
         assert settings.smtp_url is not None
         return own | {
@@ -128,10 +126,7 @@ class PrefectRuns:
             why = next((line["message"] for line in lines if line["state"] != "Completed"), None)
             said = why or (done.stderr.strip().splitlines() or ["it said nothing"])[-1].strip()
             raise FlowsFault(f"`python {' '.join(command[1:])}` failed: {said}; {log} says more")
-        fresh = [
-            Run(line["flow_run_id"], line["name"], segment)
-            for line, segment in zip(lines, segments, strict=True)
-        ]
+        fresh = [Run(line["flow_run_id"], line["name"], segment) for line, segment in zip(lines, segments, strict=True)]
         self.runs += fresh
         return fresh
 

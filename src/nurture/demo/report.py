@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from nurture.demo import findings, tables
 from nurture.demo.audience import Audience
@@ -17,11 +19,22 @@ from nurture.demo.books import Entry
 from nurture.demo.house import DemoHouse
 from nurture.demo.prefect_runs import Checked
 from nurture.demo.screen import Screen
-from nurture.records import Lead
+from nurture.demo.website import EVERY
+from nurture.engine.machine import Machine
+from nurture.reading import counts
+from nurture.reading.answers import refused
+
+#: Deeds that a tracked link's click stands for, or that a machine did.
+_OF_LINKS = ("links followed", "scanners")
+_ON_TOLD = (
+    "[dim]Told: from the milestone to the salesperson's notice, the median; page views come as files, every "
+    f"{EVERY.total_seconds() / 60:.0f} minutes.[/]"
+)
 
 
 def report(
     screen: Screen,
+    machine: Machine,
     link: Connection,
     house: DemoHouse,
     audience: Audience,
@@ -31,20 +44,22 @@ def report(
 ) -> None:
     """Print all of it."""
     segments = house.segments
-    leads = link.execute(select(func.count()).select_from(Lead)).scalar_one()
     steps = findings.steps(link, house.loaded, segments)
     given = findings.handoffs(link)
     screen.title("From lead to sales")
-    screen.show(tables.funnel(findings.funnel(link, segments, start), leads))
-    screen.show(f"[dim]the gate refused for: {tables.counted(findings.refusals(link)) or 'nothing'}[/]")
+    screen.show(tables.funnel(counts.funnel(machine)))
+    screen.show(f"[dim]{counts.FUNNEL}[/]")
+    kept_back = Counter({str(row["reason"]): int(row["times"]) for row in refused(machine)})
+    screen.show(f"[dim]Refused at the gate, by reason: {tables.counted(kept_back) or 'nothing'}.[/]")
     screen.title(f"Touches: {tables.by_channel(steps)}")
     screen.show(tables.touches(steps))
-    noted = findings.clicks(link)
-    deeds = ", ".join(f"{word} {count:,}" for word, count in audience.deeds.most_common())
-    screen.say(f"\n  What their readers did: {deeds}.")
-    screen.say(_on_scanners(noted["machine"], audience.clicks["lone"]))
+    done = Counter({word: count for word, count in audience.deeds.items() if word not in _OF_LINKS})
+    done["tracked links followed"] = audience.clicks["person"]
+    screen.say(f"\n  What their readers did: {tables.counted(done)}.")
+    screen.say(_on_scanners(findings.clicks(link)["machine"], audience.clicks["lone"]))
     screen.title(f"Hand-offs: {len(given):,}")
     screen.show(tables.owners(given))
+    screen.show(_ON_TOLD)
     screen.say()
     screen.show(tables.handoffs(given))
     if checked:
@@ -66,9 +81,7 @@ def _verdict(screen: Screen, entries: Sequence[Entry]) -> None:
 
 def _on_scanners(known: int, unknown: int) -> str:
     alone = f" {unknown:,} found a lone link minutes later, as a person does, and passed." if unknown else ""
-    return (
-        f"  Mail scanners followed links too: {known:,} clicks were recognised and count for nothing.{alone}"
-    )
+    return f"  Mail scanners followed links too: {known:,} clicks were recognised and count for nothing.{alone}"
 
 
 def _command() -> str:
@@ -81,8 +94,10 @@ def _command() -> str:
 
 def _next(screen: Screen, house: DemoHouse, example: str | None) -> None:
     """Commands that work as they stand."""
-    folder, nurture = house.folder, _command()
-    lines = [("in this shell, so that the commands below mean the demo", f"export NURTURE_HOME={folder}")]
+    folder, nurture = house.folder.resolve(), _command()
+    lines = [
+        ("in this shell, so that the commands below mean the demo", f"export NURTURE_HOME={shlex.quote(str(folder))}")
+    ]
     if "NURTURE_DATABASE_URL" in os.environ:
         lines.append(("and not your own database", "unset NURTURE_DATABASE_URL"))
     if example:
@@ -96,6 +111,7 @@ def _next(screen: Screen, house: DemoHouse, example: str | None) -> None:
         ("the flow runs in Prefect's pages, at http://127.0.0.1:4200", _prefect_again(folder)),
         ("rows that could not be imported, with the reasons", f"cat {folder}/leads.refused.csv"),
     ]
+    lines.append(("afterwards, back to your own", "unset NURTURE_HOME"))
     screen.title("Where to look next")
     for why, command in lines:
         if why:

@@ -30,9 +30,7 @@ class SalesTeam:
     def read(self, letter: Letter) -> None:
         """A notice has come."""
         person, links = self._team[letter.to], letter.doors("h")
-        lead = next(
-            (link.url.removeprefix("mailto:") for link in letter.links if link.url.startswith("mailto:")), ""
-        )
+        lead = next((link.url.removeprefix("mailto:") for link in letter.links if link.url.startswith("mailto:")), "")
         mind = share("sales", lead)
         if mind > 0.94:
             return  # lies unanswered

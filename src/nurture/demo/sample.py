@@ -82,11 +82,7 @@ def exported(number: int | str, at: datetime, email: str, event: str, data: dict
 def history(people: Sequence[Person], start: datetime, chance: Chance) -> list[dict[str, Any]]:
     """What the website saw of these people in the seven months before `start`, oldest first."""
     seen = sorted(
-        (
-            (at, person.email, event, data)
-            for person in people
-            for at, event, data in _past(person, start, chance)
-        ),
+        ((at, person.email, event, data) for person in people for at, event, data in _past(person, start, chance)),
         key=lambda line: (line[0], line[1], line[2]),
     )
     return [exported(number, *line) for number, line in enumerate(seen, 1)]
@@ -118,9 +114,7 @@ def visits(people: Sequence[Person], start: datetime, days: int, chance: Chance)
     """Who comes by in the weeks to come, in order; known people first of all, and some that nobody knows."""
     evaluators = [person for person in people if person.is_evaluator]
     traders = [person for person in people if person.is_trader]
-    misfits = [
-        p for p in people if p.role in ("student", "analyst") or p.email.endswith("@rivaldesk.example")
-    ]
+    misfits = [p for p in people if p.role in ("student", "analyst") or p.email.endswith("@rivaldesk.example")]
     found: list[Visit] = []
     for person in chance.sample(evaluators, len(evaluators) // 4):
         at = _by_day(start, days * chance.random() ** 1.7, person, chance)

@@ -76,9 +76,7 @@ class Screen:
                     self.console.print(f"    [dim]{clocks.monotonic() - began:5.1f} s[/]  {words}")
 
             yield moved
-        self.console.print(
-            f"  [green]✓[/] {whole:.0f} days went by  [dim]{clocks.monotonic() - began:.1f} s[/]"
-        )
+        self.console.print(f"  [green]✓[/] {whole:.0f} days went by  [dim]{clocks.monotonic() - began:.1f} s[/]")
 
     def spent(self) -> float:
         """Seconds since the beginning."""

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nurture.demo.books import Entry
-from nurture.demo.findings import FunnelRow, HandoffRow, StepRow, minutes_to_notice
+from nurture.demo.findings import HandoffRow, StepRow, minutes_to_notice
 from nurture.demo.prefect_runs import COUNTED, Checked
+from nurture.reading.counts import Row
 
 _SHOWN = 14
 
@@ -30,27 +31,12 @@ def _number(count: int) -> str:
     return f"{count:,}" if count else "[dim]·[/]"
 
 
-def funnel(rows: Sequence[FunnelRow], leads: int) -> Table:
-    """From lead to what sales said, a row for each sequence."""
-    table = _table(
-        "sequence",
-        "entered",
-        "inside now",
-        "MQL",
-        "SAL",
-        "accepted",
-        "given back",
-        "refused by gate",
-        numbers=7,
-    )
+def funnel(rows: Sequence[Row]) -> Table:
+    """From lead to accepted hand-off, a row for each segment, as `nurture report` has it."""
+    table = _table("segment", "leads", "MQL", "SAL", "accepted", numbers=4)
     for row in rows:
-        figures = (row.entered, row.inside, row.mql, row.sal, row.accepted, row.rejected, row.refused)
-        table.add_row(row.segment, *map(_number, figures))
-    total = [
-        sum(getattr(row, name) for row in rows)
-        for name in ("entered", "inside", "mql", "sal", "accepted", "rejected", "refused")
-    ]
-    table.add_row(f"[bold]all[/], of {leads:,} leads", *(f"[bold]{count:,}[/]" for count in total))
+        figures = (row["leads"], row["mql"], row["sal"], row["accepted"])
+        table.add_row(str(row["segment"]), *map(_number, figures))
     return table
 
 
@@ -80,9 +66,7 @@ def counted(words: Counter[str]) -> str:
 
 def owners(rows: Sequence[HandoffRow]) -> Table:
     """The team: how much each was given, and what came of it."""
-    table = _table(
-        "owner", "handed over", "accepted", "given back", "waiting", "minutes to the notice", numbers=5
-    )
+    table = _table("owner", "handed over", "accepted", "given back", "waiting", "told after (min)", numbers=5)
     for owner in sorted({row.owner for row in rows}):
         mine = [row for row in rows if row.owner == owner]
         states = Counter(row.answer.partition(":")[0] for row in mine)
@@ -103,9 +87,7 @@ def handoffs(rows: Sequence[HandoffRow]) -> Table:
         owner = row.owner.partition("@")[0]
         milestone = row.milestone.replace("_", " ")
         lead, opened = Text(row.lead, overflow="ellipsis"), f"{row.opened:%d %b %H:%M}"
-        table.add_row(
-            opened, lead, milestone, str(row.score), owner, _after(row.told_after), _answer(row.answer)
-        )
+        table.add_row(opened, lead, milestone, str(row.score), owner, _after(row.told_after), _answer(row.answer))
     return table
 
 
@@ -140,7 +122,5 @@ def books(entries: Sequence[Entry]) -> Table:
     """Each comparison with its verdict."""
     table = _table("", "what", "outside", "in our ledger")
     for entry in entries:
-        table.add_row(
-            "[green]=[/]" if entry.balances else "[bold red]≠[/]", entry.what, entry.outside, entry.inside
-        )
+        table.add_row("[green]=[/]" if entry.balances else "[bold red]≠[/]", entry.what, entry.outside, entry.inside)
     return table

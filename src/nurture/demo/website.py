@@ -1,4 +1,4 @@
-"""The website as far as we hear of it: every few hours it exports what it saw, and we import that."""
+"""The website as far as we hear of it: every half hour it exports what it saw, and we import that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nurture.engine.machine import Machine
 from nurture.intake import import_events
 from nurture.program.models import ProgramFile
 
-EVERY = timedelta(hours=2)
+EVERY = timedelta(minutes=30)
 SOURCE = "website"
 
 
@@ -31,7 +31,7 @@ class Website:
         self._seen.append(exported(f"later-{self._count}", at, email, event, data))
 
     def export(self, now: datetime) -> None:
-        """Write what was seen since the last time, and import it."""
+        """Write what was seen since the last time, import it, and act on it at once, notices included."""
         if not self._seen:
             return
         file = self._folder / f"{now:%Y-%m-%dT%H%M}.ndjson"
@@ -46,3 +46,5 @@ class Website:
             known=self._program,
         )
         self.imported += report.created
+        self._machine.settle(now)
+        self._machine.drain(now)

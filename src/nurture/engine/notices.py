@@ -78,12 +78,16 @@ class Desk:
             with self.db.read() as link:
                 parcel = self._parcel(link, outbox, handoff, now)
         except MessageFault as fault:
-            self._note(outbox, {"attempt": attempt + 1, "last_error": str(fault)[:200], "next_at": now + timedelta(hours=1)})
+            self._note(
+                outbox, {"attempt": attempt + 1, "last_error": str(fault)[:200], "next_at": now + timedelta(hours=1)}
+            )
             log.error("notice cannot be rendered handoff=%d problem=%s", handoff, fault)
             return 0
         receipt = self.channel.deliver([parcel], self.journal, lambda: False)[0]
         if receipt.verdict == "accepted":
-            self._note(outbox, {"done_at": self.clock.now(), "next_at": None, "message_id": parcel.key, "last_error": None})
+            self._note(
+                outbox, {"done_at": self.clock.now(), "next_at": None, "message_id": parcel.key, "last_error": None}
+            )
             return 1
         pause = BACKOFF * 3 ** min(attempt, 4)
         self._note(outbox, {"attempt": attempt + 1, "last_error": receipt.detail[:200], "next_at": now + pause})
@@ -156,8 +160,11 @@ def notice_names(
             for line in lines[:6]
         ],
         "timeline": [{"when": when(h.at), "what": h.what} for h in story.happenings if h.by_person][-12:],
-        "sent": [{"when": when(h.at), "what": h.what} for h in story.happenings if h.kind == "touch" and ": sent" in h.what],
-        "suggestion": (rule.follow_up if rule else None) or "Call or write within the deadline, and begin with what they asked for.",
+        "sent": [
+            {"when": when(h.at), "what": h.what} for h in story.happenings if h.kind == "touch" and ": sent" in h.what
+        ],
+        "suggestion": (rule.follow_up if rule else None)
+        or "Call or write within the deadline, and begin with what they asked for.",
         "owner": {"name": person.name, "email": person.email},
     }
 

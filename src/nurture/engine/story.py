@@ -73,7 +73,7 @@ class Story:
     refusals: list[Any] = field(default_factory=list)
 
 
-_WAYS = "name one by its e-mail address, by source:id as it was imported, or by our own number"
+_WAYS = "a lead goes by its e-mail address, by source:id as imported, or by our own number"
 
 
 def letter(thirds: int | None) -> str | None:
@@ -100,7 +100,7 @@ def find_lead(link: Connection, who: str) -> int:
         raise NotFound(f"'{who}' names no lead; {_WAYS}")
     found = link.execute(query).scalar()
     if found is None:
-        raise NotFound(f"no lead is known as '{who}'; {_WAYS}")
+        raise NotFound(f"no lead is known as '{who}'; import it, or check the spelling ({_WAYS})")
     return int(found)
 
 
@@ -178,7 +178,10 @@ def _lines(link: Connection, live: Live, lead: int, now: datetime) -> list[Score
 
 
 def _happenings(link: Connection, lead: int, now: datetime) -> list[Happening]:
-    found = [Happening(at, "event", _said(name, data, actor), actor == "person") for name, at, data, actor in _events(link, lead, now)]
+    found = [
+        Happening(at, "event", _said(name, data, actor), actor == "person")
+        for name, at, data, actor in _events(link, lead, now)
+    ]
     for touch in link.execute(
         select(Touch.__table__).where(col(Touch.lead_id) == lead, col(Touch.planned_at) <= now)  # type: ignore[attr-defined]
     ):
@@ -186,18 +189,26 @@ def _happenings(link: Connection, lead: int, now: datetime) -> list[Happening]:
         state = touch.state if touch.ended_at is None or touch.ended_at <= now else "planned"
         reason = f" ({touch.reason})" if touch.reason else ""
         found.append(Happening(at, "touch", f"{touch.kind} {touch.sequence}/{touch.step}: {state}{reason}"))
-    moves = select(StageTransition.__table__).where(and_(col(StageTransition.lead_id) == lead, col(StageTransition.at) <= now))  # type: ignore[attr-defined]
+    moves = select(StageTransition.__table__).where(
+        and_(col(StageTransition.lead_id) == lead, col(StageTransition.at) <= now)
+    )  # type: ignore[attr-defined]
     for move in link.execute(moves):
-        found.append(Happening(move.at, "stage", f"{move.from_stage} to {move.to_stage}: {move.cause} (by {move.author})"))
+        found.append(
+            Happening(move.at, "stage", f"{move.from_stage} to {move.to_stage}: {move.cause} (by {move.author})")
+        )
     reached = select(Milestone.__table__).where(col(Milestone.lead_id) == lead, col(Milestone.reached_at) <= now)  # type: ignore[attr-defined]
     for milestone in link.execute(reached):
-        came = {"handed_off": "handed to sales", "evidence": "added to the open hand-off"}.get(milestone.outcome, milestone.outcome)
+        came = {"handed_off": "handed to sales", "evidence": "added to the open hand-off"}.get(
+            milestone.outcome, milestone.outcome
+        )
         why = f": {milestone.reason}" if milestone.reason else ""
         found.append(Happening(milestone.reached_at, "milestone", f"{milestone.name}, {came}{why}"))
     for handoff in link.execute(
         select(Handoff.__table__).where(col(Handoff.lead_id) == lead, col(Handoff.opened_at) <= now)  # type: ignore[attr-defined]
     ):
-        found.append(Happening(handoff.opened_at, "handoff", f"hand-off {handoff.id} to {handoff.owner}: {handoff.milestone}"))
+        found.append(
+            Happening(handoff.opened_at, "handoff", f"hand-off {handoff.id} to {handoff.owner}: {handoff.milestone}")
+        )
         if handoff.answered_at is not None and handoff.answered_at <= now:
             why = f" ({handoff.reason})" if handoff.reason else ""
             said = f"hand-off {handoff.id} {handoff.state}{why} by {handoff.answered_by}"

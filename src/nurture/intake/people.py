@@ -72,7 +72,8 @@ class _Plan:
     def read(self, lock: set[int] | None = None) -> None:
         """The leads that any of the people may be; with `lock`, those leads again and under lock."""
         if lock is not None:
-            mine = select(*_READ).where(_LEAD.c.id.in_(sorted(lock))).order_by(_LEAD.c.id).with_for_update(key_share=True)
+            mine = select(*_READ).where(_LEAD.c.id.in_(sorted(lock))).order_by(_LEAD.c.id)
+            mine = mine.with_for_update(key_share=True)
             self.stored |= {row["id"]: dict(row) for row in self.link.execute(mine).mappings()}
         else:
             keys = [{key: getattr(outcome.person, key) for key in _KEYS} for outcome in self.outcomes]

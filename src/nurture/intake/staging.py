@@ -108,7 +108,8 @@ class Staging:
         following = cursor.fetchone()
         try:
             # Half a character goes back as JSON spells it.
-            with part.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as out:
+            plain = self.table.delimiter is None and self.table.encoding == "utf-8"  # JSON likes no mark
+            with part.open("w", encoding="utf-8" if plain else "utf-8-sig", errors="backslashreplace", newline="") as out:
                 writer = _Writer(out, self.table)
                 for record in self.table.records():
                     if following is None:

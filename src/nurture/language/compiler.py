@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
-from nurture.dialects import flag_in, number_in, text_in
+from nurture.dialects import flag_in, greatest, least, number_in, text_in
 from nurture.durations import Duration
 from nurture.folding import fold
 from nurture.language import conditions as c
@@ -181,8 +181,11 @@ def _did(did: c.Did, scope: Scope) -> ColumnElement[bool]:
 
 
 def _answered(step: str, how: str, scope: Scope) -> ColumnElement[bool]:
-    if not scope.enrolled:
-        return false()
+    return exists(_answers(step, how, scope)) if scope.enrolled else false()
+
+
+def _answers(step: str, how: str, scope: Scope) -> Select[Any]:
+    """Clicks in, or replies to, the message of a step of this enrolment, without a column list."""
     names = CLICKS if how == "clicked" else ("email_replied",)
     rows = (
         select(1)
@@ -197,7 +200,30 @@ def _answered(step: str, how: str, scope: Scope) -> ColumnElement[bool]:
     )
     if scope.recorded_by is not None:
         rows = rows.where(col(Event.recorded_at) <= scope.recorded_by)
-    return exists(rows.correlate(Enrolment, Lead))
+    return rows.correlate(Enrolment, Lead)
+
+
+def moment(condition: c.Condition, scope: Scope) -> ColumnElement[int] | None:
+    """When `condition`, which holds, came to hold by an event (microseconds); None: it does not rest on events alone."""
+    counts_from = greatest(micros(col(Event.recorded_at)), micros(col(Event.ripe_at)))
+    match condition:
+        case c.Did(negated=False):
+            rows = _events(condition, scope).with_only_columns(counts_from)
+        case c.Answered(step, how):
+            rows = _answers(step, how, scope).with_only_columns(counts_from)
+        case c.Any_(parts) | c.All(parts):
+            inner = [moment(part, scope) for part in parts]
+            known = [at for at in inner if at is not None]
+            if len(known) < len(inner):
+                return None
+            if isinstance(condition, c.All):
+                return known[0] if len(known) == 1 else greatest(*known)
+            never = literal(2**61)
+            return known[0] if len(known) == 1 else least(*(func.coalesce(at, never) for at in known))
+        case _:
+            return None
+    nth = condition.at_least - 1 if isinstance(condition, c.Did) else 0
+    return rows.order_by(counts_from).offset(nth).limit(1).correlate(Lead, Enrolment).scalar_subquery()
 
 
 def turning(condition: c.Condition) -> set[c.Condition]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from html import escape
 from typing import Any, Literal
@@ -83,6 +84,9 @@ def _read(
     except TemplateSyntaxError as odd:
         yield Problem(odd.name or variant, odd.lineno, 1, odd.message or "is broken", _ODD_REMEDY)
         return
+    if kind != "notice" and not _has_subject(templates, variant):
+        problem = f"'{variant.rpartition('/')[2]}' has no subject, and would go out under that of the layout"
+        yield Problem(variant, 1, 1, problem, "write {% block subject %}…{% endblock %}")
     names = NOTICE_NAMES if kind == "notice" else NAMES
     known = names | {name for tree in trees.values() for name in _set_by(tree)}
     for name, tree in trees.items():
@@ -100,6 +104,20 @@ def _read(
         if kind == "offer":
             yield from _wrong_fields(name, tree, "offer", OFFER_FIELDS)
         yield from _wrong_forms(name, tree, forms)
+
+
+def _has_subject(templates: Templates, variant: str) -> bool:
+    """Whether the letter, or one that it is made after, says its subject; a layout's own is no letter's."""
+    name: str | None = variant
+    while name in templates.files:
+        tree = templates.sandbox.read(name)
+        parent = next((node.template for node in tree.find_all(nodes.Extends)), None)
+        if any(block.name == "subject" for block in tree.find_all(nodes.Block)):
+            return parent is not None or name == variant
+        if not isinstance(parent, nodes.Const):
+            return name == variant  # without a layout, rendering tells
+        name = parent.value
+    return True
 
 
 def _set_by(tree: nodes.Template) -> Iterator[str]:
@@ -143,19 +161,27 @@ def _tried(
     full = {name: _SAMPLES.get(sort, _SAMPLES["text"]) for name, sort in fields.items()}
     leads = {"a lead of whom nothing is known": dict.fromkeys(fields), "a lead with every field": full}
     renderer = Renderer(templates, _BRAND, Keys(("sample " * 8,)), "https://sample.example")
-    for who, lead in leads.items():
-        try:
-            if kind == "notice":
-                renderer.notice(_notice(lead), spoken, variant)
-                continue
-            html = renderer.render(_job(variant, spoken, lead, kind)).html
-        except TemplateFault as fault:
-            yield Problem(fault.file, fault.line, 1, f"for {who}: {fault.problem}", _ODD_REMEDY)
+    faults = {who: _fault(renderer, variant, spoken, lead, kind) for who, lead in leads.items()}
+    whoever = len({(fault.line, fault.problem) for fault in faults.values() if fault}) == 1 and all(faults.values())
+    for who, fault in faults.items():
+        if fault is not None:
+            yield fault if whoever else replace(fault, problem=f"for {who}: {fault.problem}")
             return
-        if kind != "operational" and escape(_BRAND.address, quote=False) not in html:
-            problem = f"for {who}: the message has no postal address"
-            yield Problem(variant, 1, 1, problem, "print {{ address }} in the layout")
-            return
+
+
+def _fault(renderer: Renderer, variant: str, spoken: str, lead: Mapping[str, Any], kind: Kind) -> Problem | None:
+    """What rendering for this one lead shows."""
+    try:
+        if kind == "notice":
+            renderer.notice(_notice(lead), spoken, variant)
+            return None
+        html = renderer.render(_job(variant, spoken, lead, kind)).html
+    except TemplateFault as fault:
+        return Problem(fault.file, fault.line, 1, fault.problem, _ODD_REMEDY)
+    if escape(_BRAND.address, quote=False) not in html:
+        problem = "the message has no postal address"
+        return Problem(variant, 1, 1, problem, "print {{ address }} in the layout")
+    return None
 
 
 def _job(variant: str, language: str, lead: Mapping[str, Any], kind: Kind) -> RenderJob:
@@ -184,3 +210,12 @@ def _notice(lead: Mapping[str, Any]) -> dict[str, Any]:
         "score": 50, "fit": "B" if lines else None, "reasons": lines, "timeline": lines, "sent": lines,
         "suggestion": "Call", "owner": {"name": "Sam", "email": "sam@sample.example"},
     }  # fmt: skip
+
+
+def words_of(templates: Templates, variant: str) -> Iterator[tuple[str, int, list[str]]]:
+    """File, line and languages of every table `words` that a layout of this letter sets; `{% set words = {…} %}`."""
+    for name in templates.made_of(variant):
+        for node in templates.sandbox.read(name).find_all(nodes.Assign):
+            if isinstance(node.target, nodes.Name) and node.target.name == "words" and isinstance(node.node, nodes.Dict):
+                pairs = node.node.items
+                yield name, node.lineno, [str(pair.key.value) for pair in pairs if isinstance(pair.key, nodes.Const)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -191,6 +191,14 @@ class Around:
             if fault is not None:
                 place = (*path, index) if isinstance(operand, list) else path
                 self.source.complain(place, *fault)
+
+
+def declare(name: str, known: Collection[str], where: str) -> str:
+    """What was probably meant, else what is known, and where a new one is declared."""
+    if not known:
+        return f"declare it under {where}"
+    said = suggest(name, known)
+    return said if nearest(name, known) else f"{said}; or declare it under {where}"
 
 
 Fault = tuple[str, str] | None

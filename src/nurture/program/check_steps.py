@@ -14,11 +14,11 @@ from nurture.mail import check as mail
 from nurture.mail.check import Kind
 from nurture.mail.templates import Templates
 from nurture.program.check_conditions import KINDS as KINDS_OF_FIELDS
-from nurture.program.check_conditions import Around, Known, Stands, value_fault
+from nurture.program.check_conditions import Around, Known, Stands, declare, value_fault
 from nurture.steps import KINDS, AnyStep, Step
 
 _ONE_STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
-_DECLARE = "declare it under milestones: in lifecycle.yaml"
+_MILESTONES = "milestones: in lifecycle.yaml"
 _WAYS = ("next", "then", "else", "passed", "refused")
 
 
@@ -64,7 +64,7 @@ class SequenceCheck:
             self.source.complain(
                 ("objective",),
                 f"there is no milestone '{name}'",
-                suggest(name, milestones) if milestones else _DECLARE,
+                declare(name, milestones, _MILESTONES),
             )
 
     def _conditions(self) -> None:
@@ -152,15 +152,14 @@ class SequenceCheck:
         audience = step.get("audience")
         for verb, name in (audience if isinstance(audience, dict) else {}).items():
             if known.audiences is not None and isinstance(name, str) and name not in known.audiences:
-                source.complain(
-                    (*at, "audience", verb), f"there is no audience '{name}'", suggest(name, known.audiences)
-                )
+                remedy = declare(name, known.audiences, "audiences: in program.yaml")
+                source.complain((*at, "audience", verb), f"there is no audience '{name}'", remedy)
         milestone = step.get("handoff")
         if isinstance(milestone, str) and known.milestones is not None:
             by_step = [name for name, steps in known.milestones.items() if steps]
             if milestone not in known.milestones:
                 what = f"there is no milestone '{milestone}'"
-                source.complain((*at, "handoff"), what, suggest(milestone, by_step) if by_step else _DECLARE)
+                source.complain((*at, "handoff"), what, declare(milestone, by_step, _MILESTONES))
             elif milestone not in by_step:
                 what = f"'{milestone}' is reached by a condition, not by a step"
                 source.complain((*at, "handoff"), what, f"known by_step: {', '.join(by_step) or 'none'}")

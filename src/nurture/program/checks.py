@@ -122,8 +122,8 @@ class Expected(Written):
             raise ValueError(f"an expectation says one thing, this says {', '.join(said) or 'none'}; use one of {', '.join(_KINDS)}")
         if self.lead is None and self.never is None:
             raise ValueError("'lead' is missing; say who")
-        if self.never is not None and self.never.kind in ("never", "score"):
-            raise ValueError(f"'never' with {self.never.kind}; expect the score at an instant instead")
+        if self.never is not None and self.never.kind in ("never", "score", "status"):
+            raise ValueError(f"'never' with {self.never.kind}; expect the {self.never.kind} at an instant instead")
         return self
 
 

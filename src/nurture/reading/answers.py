@@ -21,7 +21,9 @@ def answers(machine: Machine, now: datetime | None = None) -> list[Row]:
     states: dict[str, Counter[str]] = defaultdict(Counter)
     back: dict[str, Counter[str]] = defaultdict(Counter)
     with machine.db.read() as link:
-        for milestone, state, reason, count, overdue in link.execute(select(*groups, func.count(), late).group_by(*groups)):
+        for milestone, state, reason, count, overdue in link.execute(
+            select(*groups, func.count(), late).group_by(*groups)
+        ):
             states[milestone][state] += count
             if state == "open":
                 states[milestone]["overdue"] += int(overdue)

@@ -15,7 +15,14 @@ _PURPOSES = {"mail": "Mail", "tracking": "Tracking"}
 
 def bases(link: Connection, lead: int, now: datetime) -> dict[str, str]:
     """For `mail` and `tracking`: the basis that holds, or what became of the last one."""
-    columns = (Consent.purpose, Consent.basis, Consent.source, Consent.given_at, Consent.expires_at, Consent.withdrawn_at)
+    columns = (
+        Consent.purpose,
+        Consent.basis,
+        Consent.source,
+        Consent.given_at,
+        Consent.expires_at,
+        Consent.withdrawn_at,
+    )
     mine = select(*map(col, columns)).where(col(Consent.lead_id) == lead, col(Consent.given_at) <= now)
     rows = link.execute(mine.order_by(col(Consent.given_at), col(Consent.id))).all()
     return {purpose: _said([row for row in rows if row.purpose == purpose], now) for purpose in _PURPOSES}

@@ -44,4 +44,6 @@ def lead_holds(machine: Machine, lead: int, segments: Collection[str]) -> list[s
         held = held_scopes(link)
         email = link.execute(select(col(Lead.email)).where(col(Lead.id) == lead)).scalar() or ""
     mine = ["all", *(f"segment:{slug}" for slug in sorted(segments)), f"lead:{lead}"]
-    return [hold_sentence(scope, held[scope], email if scope.startswith("lead") else "") for scope in mine if scope in held]
+    return [
+        hold_sentence(scope, held[scope], email if scope.startswith("lead") else "") for scope in mine if scope in held
+    ]

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import select
+from sqlmodel import col
+
 from nurture.engine.story import tell
 from nurture.errors import FileFault, NurtureError
-from nurture.language.source import Misread, ProgramError, Source, read_yaml
+from nurture.language.source import Misread, ProgramError, Source
+from nurture.program.checks import Check, Expected
 from nurture.program.load import load, read_folder
+from nurture.program.check_stories import Names, is_check, is_sequence, read_story
+from nurture.records import Touch
 from nurture.rehearse.actor import Actor
 from nurture.rehearse.judge import Judge
-from nurture.program.checks import Check, Expected
 from nurture.rehearse.stage import Stage, Theatre, set_stage
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+#: Of one instant: what was done, then who came in by it, then the rest.
+_ORDER = {"event": 0, "enrolled": 1}
 
 
 @dataclass
@@ -68,15 +77,15 @@ def run_checks(
 
 def segment_checks(files: Mapping[str, str], slugs: list[str]) -> CheckRun:
     """Run the checks of these segments, from files in memory."""
-    names = [name for name in sorted(files) if name.split("/")[0] in slugs and _is_check(name)]
+    names = [name for name in sorted(files) if name.split("/")[0] in slugs and is_check(name)]
     return _run(files, names)
 
 
 def _run(files: Mapping[str, str], names: list[str], told: Callable[[Outcome], None] | None = None) -> CheckRun:
-    run, theatre = CheckRun(), Theatre()
+    run, theatre, declared = CheckRun(), Theatre(), Names.of(load(files).sources)
     try:
         for name in names:
-            outcome = run_check(files, name, theatre=theatre)
+            outcome = run_check(files, name, theatre=theatre, names=declared)
             if outcome is not None:
                 run.outcomes.append(outcome)
                 if told is not None:
@@ -86,39 +95,39 @@ def _run(files: Mapping[str, str], names: list[str], told: Callable[[Outcome], N
     return run
 
 
-def _is_check(name: str) -> bool:
-    parts = name.split("/")
-    return len(parts) == 3 and parts[1] == "checks" and name.endswith(".yaml")
-
-
 def _chosen(folder: Path, files: Mapping[str, str], paths: list[Path] | None) -> list[str]:
-    names = [name for name in sorted(files) if _is_check(name)]
+    names = [name for name in sorted(files) if is_check(name)]
     if not paths:
         return names
     chosen = []
     for path in paths:
+        segment = len(path.parts) == 1 and not path.exists() and f"{path}/sequence.yaml" in files
         try:
-            wanted = path.resolve().relative_to(folder.resolve()).as_posix()
+            wanted = str(path) if segment else path.resolve().relative_to(folder.resolve()).as_posix()
         except ValueError:
             raise FileFault(f"{path}: is not below {folder}; name a check, or a folder of checks, there") from None
         found = [name for name in names if wanted in (".", name) or name.startswith(f"{wanted}/")]
         if not found:
-            raise FileFault(f"{path}: there is no check here; checks are <segment>/checks/*.yaml")
+            raise FileFault(f"{path}: there is no check here; name a segment, or a check: <segment>/checks/*.yaml")
         chosen += found
     return list(dict.fromkeys(chosen))
 
 
 def run_check(
-    files: Mapping[str, str], name: str, url: str | None = None, theatre: Theatre | None = None
+    files: Mapping[str, str],
+    name: str,
+    url: str | None = None,
+    theatre: Theatre | None = None,
+    names: Names | None = None,
 ) -> Outcome | None:
     """One check; None for a file beside the checks that is none (an edited sequence).
 
     `url`: an empty database to play on. `theatre`: where other checks of the same files are played.
+    `names`: what the program of `files` declares.
     """
-    source = read_yaml(name, files[name])
-    if isinstance(source.value, dict) and "check" not in source.value and "steps" in source.value:
+    source, check = read_story(name, files, names or Names.of(load(files).sources))
+    if is_sequence(source):
         return None
-    check = source.read(Check)
     if check is None:
         return Outcome(name, "cannot be read", [str(problem) for problem in source.problems])
     outcome = Outcome(name, check.check)
@@ -171,7 +180,7 @@ def _play(check: Check, stage: Stage, source: Source, files: Mapping[str, str], 
         found = judge.verdict(expected)
         if found is not None:
             source.complain(("expect", index), f"expected {_spoken(expected)}, but {found}", "see the diary below")
-            named.add(str((expected.never or expected).lead))
+            named.add(judge.key((expected.never or expected).lead))
     outcome.differences += [str(problem) for problem in source.problems]
     outcome.diary = [line for who in sorted(named) for line in _diary(stage, actor.leads, who, until)]
 
@@ -182,8 +191,17 @@ def _spoken(expected: Expected) -> str:
     value = getattr(expected, expected.kind)
     said = value.model_dump(exclude_none=True) if hasattr(value, "model_dump") else value
     more = [f"{key} {getattr(expected, key)}" for key in ("owner", "refused", "reason", "language") if getattr(expected, key)]
-    at = f" at {expected.at}" if expected.at is not None else ""
+    at = f" at {_moment(expected.at)}" if expected.at is not None else ""
     return f"{expected.kind} {said}{' (' + ', '.join(more) + ')' if more else ''}{at}"
+
+
+def _moment(at: datetime | timedelta) -> str:
+    """As it is written in a check: `+1d`, or the instant."""
+    if isinstance(at, datetime):
+        return at.isoformat()
+    seconds = round(at.total_seconds())
+    unit, length = next(((unit, length) for unit, length in _UNITS if seconds % length == 0), ("s", 1))
+    return f"+{seconds // length}{unit}" if seconds else "+0m"
 
 
 def _diary(stage: Stage, leads: dict[str, int], who: str, until: datetime) -> list[str]:
@@ -194,11 +212,23 @@ def _diary(stage: Stage, leads: dict[str, int], who: str, until: datetime) -> li
     with machine.db.read() as link:
         live = machine.live()
         story = tell(link, live, number, until)
+        sent = select(col(Touch.sequence), col(Touch.step), col(Touch.content)).where(
+            col(Touch.lead_id) == number, col(Touch.kind) == "offer", col(Touch.content).is_not(None)
+        )
+        pieces = {f"offer {row.sequence}/{row.step}:": row.content for row in link.execute(sent)}
     zone = ZoneInfo(story.zone or live.house.program.zone)
-    lines = [f"diary of {who} ({zone.key})"]
-    lines += [f"{h.at.astimezone(zone):%a %Y-%m-%d %H:%M:%S}  {h.kind:9}  {h.what}" for h in story.happenings]
+    lines = []
     for passage in story.enrolments:
-        where = f"left {passage.ended_at.astimezone(zone):%Y-%m-%d %H:%M:%S}: {passage.outcome}" if passage.ended_at else f"stands on {passage.step}"
-        lines.append(f"{passage.started_at.astimezone(zone):%a %Y-%m-%d %H:%M:%S}  enrolled   {passage.sequence}; {where}")
-    lines += [f"not enrolled in {refusal.sequence}: {refusal.reason}" for refusal in story.refusals]
-    return lines
+        ended = passage.ended_at
+        where = f"left {ended.astimezone(zone):%Y-%m-%d %H:%M:%S}: {passage.outcome}" if ended else f"stands on {passage.step}"
+        lines.append((passage.started_at, "enrolled", f"{passage.sequence}; {where}"))
+    for happening in story.happenings:
+        start = happening.what.partition(":")[0] + ":"
+        what = happening.what.replace(start, f"{start[:-1]} ({pieces[start]}):", 1) if start in pieces else happening.what
+        lines.append((happening.at, happening.kind, what))
+    told = [
+        f"{at.astimezone(zone):%a %Y-%m-%d %H:%M:%S}  {kind:9}  {what}"
+        for at, kind, what in sorted(lines, key=lambda line: (line[0], _ORDER.get(line[1], 2)))
+    ]
+    refusals = [f"not enrolled in {refusal.sequence}: {refusal.reason}" for refusal in story.refusals]
+    return [f"diary of {who} ({zone.key})", *told, *refusals]

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
-from sqlalchemy import ColumnElement, SQLColumnExpression, and_, select, true
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, func, select, true
 from sqlmodel import col
 
+from nurture.dialects import greatest
 from nurture.durations import Duration, parse_duration
-from nurture.language.compiler import Scope, compile_condition
+from nurture.language.compiler import Scope, compile_condition, moment
 from nurture.language.conditions import Condition
 from nurture.language.source import Written
 from nurture.records import Enrolment, Lead
@@ -72,6 +73,14 @@ class Here:
         scope = replace(self.scope, enrolled=True, recorded_by=recorded_by)
         lead = select(1).where(col(Lead.id) == col(Enrolment.lead_id), compile_condition(condition, scope))
         return lead.correlate_except(Lead).exists()
+
+    def moment(self, condition: Condition, recorded_by: SQLColumnExpression[Any]) -> ColumnElement[int] | None:
+        """When `condition`, which holds, came to hold by an event, not before the step was entered; None: who knows."""
+        at = moment(condition, replace(self.scope, enrolled=True, recorded_by=recorded_by))
+        if at is None:
+            return None
+        of_lead = select(at).where(col(Lead.id) == col(Enrolment.lead_id)).correlate_except(Lead).scalar_subquery()
+        return greatest(func.coalesce(of_lead, self.due), self.entered)
 
 
 def zone_of_enrolment(default: str) -> ColumnElement[str]:

@@ -46,10 +46,12 @@ class WaitUntil(Step):
         return [update(Enrolment).where(here.cohort).values(deadline_at=deadline)]
 
     def exits(self, here: Here) -> list[Exit]:
-        reached = here.holds(_since_step(self.wait_until), recorded_by=col(Enrolment.deadline_at))
+        goal = _since_step(self.wait_until)
+        reached = here.holds(goal, recorded_by=col(Enrolment.deadline_at))
+        came = here.moment(goal, recorded_by=col(Enrolment.deadline_at))
         over = and_(col(Enrolment.deadline_at) <= NOW_AT, not_(self._resting(here).exists()))
         return [
-            Exit(self.then or self.next or here.following, reached, here.due),
+            Exit(self.then or self.next or here.following, reached, here.due if came is None else came),
             Exit(self.otherwise or self.next or here.following, over, micros(col(Enrolment.deadline_at))),
         ]
 

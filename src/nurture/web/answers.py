@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -119,8 +119,10 @@ def _show(
 
 
 def _names(site: Site, live: Live, link: Connection, row: Any, owner: Salesperson) -> dict[str, Any]:
-    story = tell(link, live, row.lead_id, site.machine.now())
+    """What the page prints: the score's reasons as of the hand-off, like its number; what happened, up to now."""
     machine = site.machine
+    then = tell(link, live, row.lead_id, row.opened_at)
+    story = replace(tell(link, live, row.lead_id, machine.now()), lines=then.lines)
     return notice_names(live.house, story, row, owner, machine.keys, machine.public_url)
 
 

@@ -7,13 +7,15 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
+from sqlmodel import col
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from nurture.engine import doors
 from nurture.errors import DatabaseFault
+from nurture.records import Suppression
 from nurture.web.guard import body
 from nurture.web.letters import Letters, followable
 from nurture.web.pages import Sign, direction, page
@@ -98,7 +100,10 @@ def routes(site: Site) -> APIRouter:
         """The question; a scanner that comes here changes nothing."""
         touch, program = _letter(token)
         language = spoken(touch.language, program.language)
-        return page("stop", language, Sign.of(program), address=masked(touch.address or touch.email))
+        with site.machine.db.read() as link:
+            gone = _unsubscribed(link, touch)
+        address = masked(touch.address or touch.email)
+        return page("stopped" if gone else "stop", language, Sign.of(program), address=address, already=gone)
 
     @router.post("/u/{token}")
     def unsubscribe(token: str, sent: Annotated[bytes, Depends(body)]) -> Response:
@@ -113,7 +118,7 @@ def routes(site: Site) -> APIRouter:
         site.machine.db.transact(work, door=True)
         language = spoken(touch.language, program.language)
         address = masked(touch.address or touch.email)
-        return page("stopped", language, Sign.of(program), address=address, task=site.afterwards())
+        return page("stopped", language, Sign.of(program), address=address, already=False, task=site.afterwards())
 
     def _letter(token: str) -> tuple[Any, Any]:
         number, _ = site.opened("unsubscribe", token)
@@ -121,3 +126,13 @@ def routes(site: Site) -> APIRouter:
             return site.touch(link, number), site.live(link).house.program
 
     return router
+
+
+def _unsubscribed(link: Connection, touch: Any) -> bool:
+    """Whether the lead of this letter has unsubscribed before."""
+    query = select(col(Suppression.id)).where(
+        col(Suppression.kind) == "lead",
+        col(Suppression.value) == str(touch.lead_id),
+        col(Suppression.reason) == "unsubscribed",
+    )
+    return link.execute(query).first() is not None

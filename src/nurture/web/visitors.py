@@ -32,7 +32,8 @@ def machine_reason(request: Request) -> str | None:
 
 
 def origin(request: Request) -> str:
-    """The visitor's address as the connection has it; of IPv6 the network: each host has a million."""
+    """The visitor's address as the connection (or a trusted proxy) has it; of IPv6 the network: each host has a million.
+    """
     host = request.client.host if request.client else ""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

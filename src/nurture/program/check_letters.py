@@ -1,0 +1,79 @@
+"""What is wrong with the files of letters as such: names that nothing reads, languages without a footer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from babel import Locale, UnknownLocaleError
+from jinja2 import TemplateSyntaxError
+
+from nurture.language.source import Problem, nearest
+from nurture.mail.check import words_of
+from nurture.mail.templates import Templates
+
+
+def spoken(tag: str) -> bool:
+    """Whether a tag is that of a language."""
+    try:
+        Locale.parse(tag.replace("_", "-"), sep="-")
+    except (ValueError, UnknownLocaleError):
+        return False
+    return True
+
+
+def odd_variants(templates: Templates, named: Iterable[str]) -> Iterator[Problem]:
+    """`confirm.ger.j2` beside `confirm.j2`: no lead's language is called so, and nobody would ever get it."""
+    named = set(named)
+    for name in templates.files:
+        stem, _, tag = name.removesuffix(".j2").rpartition(".")
+        if name in named or not stem or "/" in tag or f"{stem}.j2" not in {*templates.files, *named} or spoken(tag):
+            continue
+        meant = _meant(tag)
+        remedy = f"did you mean '{stem.rpartition('/')[2]}.{meant}.j2'?" if meant else "write a tag such as en, ar or pt-BR"
+        yield Problem(name, 1, 1, f"'{tag}' is not the tag of a language, and nobody gets this letter", remedy)
+
+
+def _meant(tag: str) -> str | None:
+    """The tag of the one language whose English name begins so."""
+    names = {code: name.casefold() for code, name in Locale("en").languages.items() if len(code) == 2}
+    found = [code for code, name in names.items() if name.startswith(tag.casefold())]
+    return found[0] if len(found) == 1 else None
+
+
+def unused(templates: Templates, slug: str, named: Iterable[str]) -> Iterator[Problem]:
+    """Letters in a segment's folder that none of its steps sends, and no letter is made of."""
+    named = list(named)
+    used: set[str] = set()
+    try:
+        for message in named:
+            for variant in templates.variants(message):
+                used |= {variant, *templates.made_of(variant)}
+    except TemplateSyntaxError:  # told where the letter is read
+        return
+    for name in templates.files:
+        stem, _, tag = name.removesuffix(".j2").rpartition(".")
+        odd = f"{stem}.j2" in {*templates.files, *named} and "/" not in tag and not spoken(tag)
+        if name.startswith(f"{slug}/") and name not in used and not odd:
+            near = nearest(name, named)
+            remedy = f"is it meant for '{near.rpartition('/')[2]}'? Else name it in a step, or remove it" if near else (
+                "name it in a step, or remove it"
+            )
+            yield Problem(name, 1, 1, "no step sends this letter", remedy)
+
+
+def wordless(templates: Templates, named: Iterable[str], language: str) -> Iterator[Problem]:
+    """Languages of letters that the layout's table of words lacks: their footer would be in English."""
+    lacking: dict[tuple[str, int, str], str] = {}
+    for message in named:
+        for variant in templates.variants(message):
+            tag = templates.language(variant, language)
+            try:
+                tables = words_of(templates, variant)
+            except TemplateSyntaxError:
+                continue
+            for file, line, tags in tables:
+                if tag not in tags:
+                    lacking.setdefault((file, line, tag), variant)
+    for (file, line, tag), variant in lacking.items():
+        what = f"the words under every letter are not written in '{tag}', the language of {variant}"
+        yield Problem(file, line, 1, what, f'add a line "{tag}": {{…}} to words')
