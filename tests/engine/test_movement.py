@@ -131,6 +131,23 @@ def test_wait_until_goes_by_what_was_recorded(make: Make, ticks: str) -> None:
     assert {name: (row.step, row.entered_at) for name, row in world.passages().items()} == expected
 
 
+OTHERS = {"nothing else": None, "something else before the deadline": DAY, "something else after it": 3 * DAY}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_then_is_entered_at_the_very_event(make: Make, other: str) -> None:
+    """A late tick finds what was waited for, and more that happened since: the step is entered at the former."""
+    world = make(program(drip=sequence(UNTIL)))
+    enrolled(world, "ana").tick()
+    world.at(HOUR).event("ana", "seen", page="/a")
+    if OTHERS[other] is not None:
+        world.at(OTHERS[other]).event("ana", "seen", page="/b")
+    world.at(4 * DAY).tick()
+
+    passage = world.passages()["ana"]
+    assert (passage.step, passage.entered_at - passage.started_at) == ("good", HOUR)
+
+
 RESTING = {
     # the click, seconds from the deadline; who; the way and seconds from the deadline of entry there
     "a person long before": (-7200, None, ("good", -7170)),

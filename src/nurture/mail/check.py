@@ -212,9 +212,17 @@ def _notice(lead: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def parts_of(templates: Templates, variant: str) -> list[str]:
+    """The letter and all files that it is made of; none where one of them cannot be read."""
+    try:
+        return templates.made_of(variant)
+    except TemplateSyntaxError:
+        return []
+
+
 def words_of(templates: Templates, variant: str) -> Iterator[tuple[str, int, list[str]]]:
-    """File, line and languages of every table `words` that a layout of this letter sets; `{% set words = {…} %}`."""
-    for name in templates.made_of(variant):
+    """File, line and languages of every table `{% set words = {…} %}` that a layout of this letter keeps."""
+    for name in parts_of(templates, variant):
         for node in templates.sandbox.read(name).find_all(nodes.Assign):
             if isinstance(node.target, nodes.Name) and node.target.name == "words" and isinstance(node.node, nodes.Dict):
                 pairs = node.node.items

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from babel import Locale, UnknownLocaleError
-
 from nurture.language.conditions import BUILT_IN
-from nurture.language.source import Path, Problem, Source, nearest, read_yaml, suggest
+from nurture.language.source import Path, Problem, Source, nearest, suggest
 from nurture.mail import check as mail
 from nurture.mail.templates import Templates
 from nurture.program.check_conditions import OF_THE_HOUSE, RESERVED, Around, Known, Stands, country_fault
+from nurture.program.check_events import misspelled
+from nurture.program.check_letters import odd_variants, spoken, unused, wordless
 from nurture.program.check_steps import SequenceCheck, equal_hours, mail_fields
+from nurture.program.check_stories import Names, is_sequence, read_story
 from nurture.program.load import HOUSE_FILES, load
+from nurture.program.sequence import Sequence
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,59}")
 _EXTENDS = re.compile(r"""{%-?\s*extends\s+["']([^"']+)["']""")
@@ -35,14 +37,50 @@ def check(files: Mapping[str, str]) -> list[Problem]:
     _check_scoring(house["scoring.yaml"], known)
     _twice(house["offers.yaml"], ("offers",), "key")
     _languages(house)
+    checks = _checks(files, loaded.sources, known)
+    misspelled({**house, **sequences, **checks})
     for slug, source in sequences.items():
         one = SequenceCheck(slug, source, known)
         one.run()
         one.check_letters(_templates(files, slug))
+        problems += _letter_files(files, slug, one, checks)
     problems += _notice(files, known)
-    problems += [problem for name in files if "/checks/" in name for problem in read_yaml(name, files[name]).problems]
-    problems += [problem for source in (*house.values(), *sequences.values()) for problem in source.problems]
+    problems += odd_variants(Templates({name: text for name, text in files.items() if name.startswith("_shared/")}), [])
+    problems += [problem for source in (*house.values(), *sequences.values(), *checks.values()) for problem in source.problems]
     return _once([_pointed(problem, files) for problem in set(problems)], files)
+
+
+def _checks(files: Mapping[str, str], sources: Mapping[str, Source], known: Known) -> dict[str, Source]:
+    """Every file among checks, read: checks, and the edited sequences that they publish."""
+    names, found = Names.of(sources), {}
+    for name in files:
+        if "/checks/" not in name or not name.endswith(".yaml"):
+            continue
+        source, _ = read_story(name, files, names)
+        if is_sequence(source):
+            source.read(Sequence)
+            slug = name.split("/")[0]
+            one = SequenceCheck(slug, source, known)
+            letters = [named for _, named, kind in one.letters() if kind != "offer"]
+            edited = replace(known, letters={**known.letters, slug: [*known.letters.get(slug, ()), *letters]})
+            one = SequenceCheck(slug, source, edited)
+            one.run()
+            one.check_letters(_templates(files, slug))
+        found[name] = source
+    return found
+
+
+def _letter_files(
+    files: Mapping[str, str], slug: str, one: SequenceCheck, checks: Mapping[str, Source]
+) -> Iterator[Problem]:
+    """Letters that nothing reads, and languages that the layout lacks."""
+    templates = _templates(files, slug)
+    steps = [one, *(SequenceCheck(slug, it, one.known) for name, it in checks.items() if name.startswith(f"{slug}/") and is_sequence(it))]
+    letters = [step.file_of(named, kind) for step in steps for _, named, kind in step.letters()]
+    yield from odd_variants(Templates({name: text for name, text in templates.files.items() if name.startswith(f"{slug}/")}), letters)
+    yield from wordless(templates, letters, one.known.language)
+    if not one.source.problems and all(templates.variants(letter) for letter in letters):
+        yield from unused(templates, slug, letters)
 
 
 def _known(files: Mapping[str, str], house: Mapping[str, Source], sequences: Mapping[str, Source]) -> Known:
@@ -174,16 +212,8 @@ def _languages(house: Mapping[str, Source]) -> None:
     places += [(program, ("forms", key, "language")) for key in _mapping(program, "forms") or {}]
     for source, path in places:
         tag = source.at(path)
-        if isinstance(tag, str) and not _spoken(tag):
+        if isinstance(tag, str) and not spoken(tag):
             source.complain(path, f"'{tag}' is not a language", "write a tag such as en, ar or pt-BR")
-
-
-def _spoken(tag: str) -> bool:
-    try:
-        Locale.parse(tag, sep="-")
-    except (ValueError, UnknownLocaleError):
-        return False
-    return True
 
 
 def _templates(files: Mapping[str, str], slug: str) -> Templates:
@@ -222,7 +252,7 @@ def _once(problems: Iterable[Problem], files: Mapping[str, str]) -> list[Problem
     told = []
     for (file, what, remedy), group in alike.items():
         whole = len({problem.file for problem in group}) > 1
-        told += [Problem(file, 1, 1, f"{what}, as in {len(group)} letters", remedy)] if whole else group
+        told += [Problem(file, 1, 1, f"{what}, in each of the {len(group)} letters that extend it", remedy)] if whole else group
     return sorted(set(told))
 
 

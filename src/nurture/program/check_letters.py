@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from babel import Locale, UnknownLocaleError
-from jinja2 import TemplateSyntaxError
-
-from nurture.language.source import Problem, nearest
-from nurture.mail.check import words_of
+from nurture.language.source import Problem
+from nurture.mail.check import parts_of, words_of
 from nurture.mail.templates import Templates
 
 
@@ -44,21 +42,17 @@ def unused(templates: Templates, slug: str, named: Iterable[str]) -> Iterator[Pr
     """Letters in a segment's folder that none of its steps sends, and no letter is made of."""
     named = list(named)
     used: set[str] = set()
-    try:
-        for message in named:
-            for variant in templates.variants(message):
-                used |= {variant, *templates.made_of(variant)}
-    except TemplateSyntaxError:  # told where the letter is read
-        return
+    for message in named:
+        for variant in templates.variants(message):
+            parts = parts_of(templates, variant)
+            if not parts:  # told where the letter is read
+                return
+            used.update(parts)
     for name in templates.files:
         stem, _, tag = name.removesuffix(".j2").rpartition(".")
         odd = f"{stem}.j2" in {*templates.files, *named} and "/" not in tag and not spoken(tag)
         if name.startswith(f"{slug}/") and name not in used and not odd:
-            near = nearest(name, named)
-            remedy = f"is it meant for '{near.rpartition('/')[2]}'? Else name it in a step, or remove it" if near else (
-                "name it in a step, or remove it"
-            )
-            yield Problem(name, 1, 1, "no step sends this letter", remedy)
+            yield Problem(name, 1, 1, "no step sends this letter", "name it in a step, or remove the file")
 
 
 def wordless(templates: Templates, named: Iterable[str], language: str) -> Iterator[Problem]:
@@ -67,11 +61,7 @@ def wordless(templates: Templates, named: Iterable[str], language: str) -> Itera
     for message in named:
         for variant in templates.variants(message):
             tag = templates.language(variant, language)
-            try:
-                tables = words_of(templates, variant)
-            except TemplateSyntaxError:
-                continue
-            for file, line, tags in tables:
+            for file, line, tags in words_of(templates, variant):
                 if tag not in tags:
                     lacking.setdefault((file, line, tag), variant)
     for (file, line, tag), variant in lacking.items():

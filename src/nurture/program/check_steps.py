@@ -57,6 +57,10 @@ class SequenceCheck:
                 if isinstance(named, str):
                     yield (*at, "message" if "message" in step else "offer"), named, "offer"
 
+    def file_of(self, named: str, kind: Kind) -> str:
+        """The file of a letter that a step names."""
+        return named if kind == "offer" and named.startswith("_shared/") else f"{self.slug}/{named}"
+
     def _objective(self) -> None:
         name = self.source.at(("objective",))
         milestones = self.known.milestones
@@ -203,7 +207,7 @@ class SequenceCheck:
         """Note letters that are missing, and the problems of those that are there."""
         own = [name.removeprefix(f"{self.slug}/") for name in templates.files if name.startswith(f"{self.slug}/")]
         for path, named, kind in self.letters():
-            file = named if kind == "offer" and named.startswith("_shared/") else f"{self.slug}/{named}"
+            file = self.file_of(named, kind)
             variants = templates.variants(file)
             if not variants:
                 what = f"there is no letter '{named}' in {file.rpartition('/')[0]}/"
