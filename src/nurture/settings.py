@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     smtp_connections: int = 4
     #: Seconds that a click rests before it counts (a scanner's second click unmasks the first).
     click_rest_seconds: int = 30
-    #: Addresses (or networks) of our own reverse proxies, with commas between: whose word on a visitor's address counts.
+    #: Addresses (or networks) of our own reverse proxies, with commas between; they say who a visitor is.
     trusted_proxies: str = ""
 
     def proxies(self) -> list[str]:
@@ -97,7 +97,7 @@ def _keep_first(file: Path, secret: str) -> None:
         with suppress(FileExistsError):
             os.link(name, file)
     finally:
-        os.unlink(name)
+        Path(name).unlink()
 
 
 def load_settings() -> Settings:

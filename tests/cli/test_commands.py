@@ -168,7 +168,7 @@ def test_explain_adds_up(either: Desk) -> None:
     text = desk.nurture("explain", "ana@acme.example", "--at", "2026-03-02T12:00:00Z").out
     assert "Mon 2 Mar 2026, 09:00:00; 2026-03-02 07:00:00Z  event: whitepaper downloaded" in text
     early = desk.nurture("explain", "ana@acme.example", "--at", "2026-03-01T00:00:00Z").out
-    assert "evaluators: not enrolled: enrol does not hold (whitepaper downloaded)" in early
+    assert "evaluators: not enrolled: enrol does not hold (whitepaper downloaded: no)" in early
 
 
 def test_holding_and_going_on(desk: Desk) -> None:

@@ -56,7 +56,8 @@ def test_no_message_begins_after_the_goodbye(make: Make) -> None:
     world = crowd(make(program(drip=sequence(STEPS))), GOODBYES)
     live = world.machine.live()
     leads = list(world.ids.values())
-    parts: list[Sequence[int]] = [leads[0::2], leads[1::2]]
+    doors_open = 1 if world.machine.db.is_sqlite else 3  # SQLite has one writer
+    parts: list[Sequence[int]] = [leads[n::doors_open] for n in range(doors_open)]
     seen: dict[int, str] = {}
     world.machine.settle(world.now)
 

@@ -189,7 +189,7 @@ def test_lines_are_counted_through_cells_of_several_lines(reading: Imports) -> N
 
     report = reading.leads(content)
 
-    assert "line 5, Email: is not an e-mail address" in report.text()
+    assert "line 5, Email: 'broken' is not an e-mail address" in report.text()
 
 
 def test_json_rows_are_read_with_nested_values(reading: Imports) -> None:

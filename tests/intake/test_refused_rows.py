@@ -93,7 +93,7 @@ def test_reports_read_well(reading: Imports) -> None:
 
     report = reading.leads("Email,Seats,Shoe Size\n" + rows.replace("\n", ",\n") + "x,1,\n", consent="none")
 
-    path = reading.folder / "people.csv"
+    path, refused = reading.folder / "people.csv", reading.folder / "people.refused.csv"
     assert f"""\
 {path}: 1,201 rows (UTF-8, comma)
   created          1,176
@@ -101,7 +101,7 @@ def test_reports_read_well(reading: Imports) -> None:
   refused             25
     lines 51, 101, 151, 201 and 20 more, Seats: 'many' is not a number; write 1234 or 1,234.50
     line 1202, Email: 'x' is not an e-mail address: An email address must have an @-sign.
-  Refused rows are in {reading.folder / "people.refused.csv"} (UTF-8, whatever the file was); mend them and import that file the same way.
+  Refused rows are in {refused} (UTF-8, whatever the file was); mend them and import that file the same way.
   Note: 1,176 leads have no basis for mail: their messages will be suppressed(no_consent)
   Note: 1 column not used: 'Shoe Size'""" == report.text()
     assert {"created": 1176, "refused": 25, "rows": 1201}.items() <= report.as_dict().items()

@@ -99,8 +99,8 @@ def test_letters_are_empty_the_second_time() -> None:
 @pytest.mark.parametrize(
     ("gone", "what"),
     [
-        ("{{ address }}", "for a lead of whom nothing is known: the message has no postal address"),
-        ("{{ unsubscribe_url }}", "for a lead of whom nothing is known: there is no unsubscribe link"),
+        ("{{ address }}", "the message has no postal address, in each of the "),
+        ("{{ unsubscribe_url }}", "there is no unsubscribe link, in each of the "),
     ],
 )
 def test_a_mistake_of_the_layout_is_told_once(gone: str, what: str) -> None:
@@ -168,3 +168,92 @@ def test_an_empty_program() -> None:
 def test_no_shape_of_a_file_breaks_the_check(name: str, text: str) -> None:
     """Whatever stands in a file, the answer is a list of problems."""
     said({file: old for file, old in shipped().items() if file.endswith(".yaml")} | {name: text})
+
+
+CHECK = "saas-evaluators/checks/demo-request.yaml"
+STORY = """check: a story
+start: 2026-03-02T09:00:00+02:00
+leads:
+  - {email: ana@acme.example, industry: saas}
+until: +1d
+expect:
+  - {never: {lead: ana@acme.example, email: welcme}}
+  - {lead: ben@acme.example, offer: no-such-piece}
+  - {lead: ana@acme.example, audience: {add: linkedin-evaluaters}, left: complete}
+  - {lead: ana@acme.example, left: complete}
+"""
+
+
+def test_a_check_is_read_before_it_is_played() -> None:
+    """Names that nothing bears, inside `never` too, and a mistake of form, each at its place."""
+    assert said(
+        shipped()
+        | {CHECK: STORY.replace("  - {lead: ana@acme.example, audience", "  - {lead: ana@acme.example, audiance")}
+    )[:3] == [
+        f"{CHECK}:7:44: there is no step 'welcme'; did you mean 'welcome'?",
+        f"{CHECK}:8:12: 'ben@acme.example' is not among the leads of this check; did you mean 'ana@acme.example'?",
+        f"{CHECK}:8:37: there is no offer 'no-such-piece'; " + said(shipped() | {CHECK: STORY})[2].partition("; ")[2],
+    ]
+
+
+def test_an_edited_sequence_beside_a_check_is_checked() -> None:
+    """It would go live in the check."""
+    name = "gulf-distributors/checks/sequence-faster.yaml"
+
+    (problem,) = check(edited(name, "objective: quote_requested", "objective: quote_requestd"))
+    assert (problem.file, problem.remedy) == (name, "did you mean 'quote_requested'?")
+
+
+def test_an_operational_letter_has_the_address_too() -> None:
+    """Every letter says who writes; only marketing says how to leave."""
+    confirm = shipped()["gulf-distributors/confirm.j2"].replace('{% extends "_shared/letter.j2" %}', "")
+    subject = "{% block subject %}x{% endblock %}"
+
+    (problem,) = check(
+        shipped()
+        | {
+            "gulf-distributors/confirm.j2": subject + "Hello",
+            "gulf-distributors/confirm.ar.j2": subject + "{{ address }}",
+        }
+    )
+    assert problem.problem == "the message has no postal address"
+    assert confirm
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        (
+            "win-back/hello.ger.j2",
+            "x",
+            "'ger' is not the tag of a language, and nobody gets this letter; did you mean 'hello.de.j2'?",
+        ),
+        ("win-back/spare.j2", "x", "no step sends this letter; name it in a step, or remove the file"),
+    ],
+)
+def test_a_file_that_nobody_gets(name: str, text: str, says: str) -> None:
+    """It lies there and looks as if it were sent."""
+    assert said(shipped() | {name: text}) == [f"{name}:1:1: {says}"]
+
+
+def test_a_letter_has_a_subject_of_its_own() -> None:
+    """The layout's is the brand."""
+    files = {**shipped(), "win-back/hello.j2": '{% extends "_shared/letter.j2" %}{% block body %}x{% endblock %}'}
+
+    (problem,) = check(files)
+    assert problem.problem == "'hello.j2' has no subject, and would go out under that of the layout"
+
+
+def test_a_language_that_the_footer_lacks() -> None:
+    """French words under a French letter; German ones are there."""
+    letter = shipped()["win-back/hello.j2"]
+
+    (problem,) = check(shipped() | {"win-back/hello.fr.j2": letter, "win-back/hello.de.j2": letter})
+    assert (problem.file, problem.remedy) == ("_shared/letter.j2", 'add a line "fr": {…} to words')
+
+
+def test_an_event_that_is_misspelled() -> None:
+    """One slip from a form's event."""
+    (problem,) = check(edited(GULF, "did: catalogue_requested", "did: catalogue_requestd"))
+
+    assert problem.remedy == "did you mean 'catalogue_requested'?"

@@ -286,9 +286,7 @@ def test_a_mail_server_that_is_down_harms_no_form(database_url: str) -> None:
         assert len(handoffs(machine)) == 1
 
 
-def test_a_lead_that_unsubscribed_is_not_written_to_by_a_tick_in_a_form(
-    machine: Machine, visit: Visitor
-) -> None:
+def test_a_lead_that_unsubscribed_is_not_written_to_by_a_tick_in_a_form(machine: Machine, visit: Visitor) -> None:
     """A box ticked in somebody's name does not undo their unsubscribing."""
     way = next(link for link in links_in(letter_to(machine, RAE)) if link.startswith("/u/"))
     visit.post(way)

@@ -38,7 +38,7 @@ def test_proxies_are_addresses_or_networks() -> None:
     assert Settings().proxies() == []
     assert Settings(trusted_proxies="127.0.0.1, 10.0.0.0/24,::1").proxies() == ["127.0.0.1", "10.0.0.0/24", "::1"]
     for wrong in ("*", "proxy.internal", "10.0.0.1/24"):
-        with pytest.raises(SettingsError, match="NURTURE_TRUSTED_PROXIES: '.*' is not an IP address or network"):
+        with pytest.raises(SettingsError, match=r"NURTURE_TRUSTED_PROXIES: '.*' is not an IP address or network"):
             Settings(trusted_proxies=wrong).proxies()
 
 

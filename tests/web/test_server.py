@@ -57,7 +57,9 @@ def test_it_stops_when_it_should_and_frees_its_port(machine: Machine) -> None:
         assert httpx.get(f"{again.url}/health").json() == {"ok": True}
 
 
-@pytest.mark.parametrize(("proxies", "statuses"), [((), [303, 429]), (("127.0.0.1",), [303, 303])], ids=["none", "ours"])
+@pytest.mark.parametrize(
+    ("proxies", "statuses"), [((), [303, 429]), (("127.0.0.1",), [303, 303])], ids=["none", "ours"]
+)
 def test_a_visitors_address_is_believed_of_our_own_proxy_alone(
     machine: Machine, proxies: tuple[str, ...], statuses: list[int]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -26,7 +27,7 @@ def report(*, json: Json = False) -> int:
         tell_json({"funnel": funnel, "handoffs": handoffs, "refused": kept_back, "touches": touches})
         return 0
     tell_table(funnel, title="From lead to accepted hand-off", keep=("segment", "leads", "mql", "sal", "accepted"))
-    say(f"{counts.FUNNEL}\n")
+    say(f"{fill(counts.FUNNEL, 78)}\n")
     _tell_answers(handoffs, kept_back)
     if not touches:
         say("Nothing went out yet.")

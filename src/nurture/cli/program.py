@@ -167,9 +167,8 @@ def diagram(
 def _where_to_show() -> None:
     """For a person at a terminal: what this text is for."""
     if sys.stdout.isatty():
-        complain(
-            "This is Mermaid text: put it into a ```mermaid block of a Markdown file on GitHub or GitLab, or on mermaid.live."
-        )
+        shown = "a ```mermaid block of a Markdown file on GitHub or GitLab, or mermaid.live"
+        complain(f"This is Mermaid text; what shows it as a picture: {shown}.")
 
 
 def definitions() -> int:

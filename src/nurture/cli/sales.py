@@ -36,7 +36,7 @@ def handoffs(
     zones = {person.email: person.zone or program.zone for person in program.sales}
     tell_table(
         [_shown(row, zones.get(row["owner"], program.zone), now, answered=all) for row in rows],
-        spare=("answered by", "fit", "company", "score"),
+        spare=("answered by", "fit", "company", "score", "deadline") if all else ("fit", "company", "score"),
         empty="No hand-off waits for an answer." if not all else "There are no hand-offs yet.",
     )
     return 0
@@ -44,20 +44,18 @@ def handoffs(
 
 def _shown(row: dict[str, Any], zone: str, now: datetime, *, answered: bool) -> dict[str, Any]:
     """A line of the table: the owner without the domain, the deadline on the owner's clock."""
-    deadline = datetime.fromisoformat(row["deadline"])
+    deadline = datetime.fromisoformat(row["deadline"]).astimezone(ZoneInfo(zone))
+    overdue = "overdue" if row["state"] == "open" and deadline < now else ""
     line = {
         "id": row["id"], "who": row["who"], "company": row["company"],
         "milestone": row["milestone"].replace("_", " "), "owner": row["owner"].partition("@")[0],
         "score": row["score"], "fit": row["fit"],
-        "deadline": f"{deadline.astimezone(ZoneInfo(zone)):%d %b %H:%M %Z}",
-        "overdue": "overdue" if row["state"] == "open" and deadline < now else "",
+        "deadline": f"{deadline:%d %b %H:%M}\N{NO-BREAK SPACE}{deadline:%Z}",
     }  # fmt: skip
-    answer = {
-        "state": row["state"],
-        "reason": row["reason"].replace("_", " "),
-        "answered by": row["answered by"].partition("@")[0],
-    }
-    return line | answer if answered else line
+    if not answered:
+        return line | {"overdue": overdue}
+    by, reason = row["answered by"].partition("@")[0], row["reason"].replace("_", " ")
+    return line | {"state": overdue or row["state"], "reason": reason, "answered by": by}
 
 
 def accept(number: Number, /, *, by: By = None) -> int:

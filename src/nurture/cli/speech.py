@@ -79,9 +79,9 @@ def tell_table(
 
 
 def _width(rows: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> int:
-    """Columns of a page on which no cell is broken; two stand between two cells."""
+    """Columns of a page on which no cell is broken; three stand between two cells."""
     widest = (max(len(name), *(len(_cell(row[name])) for row in rows)) for name in shown)
-    return sum(widest) + 2 * len(shown)
+    return sum(widest) + 3 * len(shown)
 
 
 def _cell(value: Any) -> str:

@@ -77,8 +77,8 @@ def _clicks(link: Connection, audience: Audience) -> Entry:
     noted = findings.clicks(link)
     made = audience.clicks
     same = made["person"] + made["lone"] == noted["person"] and made["machine"] == noted["machine"]
-    late = f" + {made['lone']:,} as people do" if made["lone"] else ""
-    outside = f"{made['person']:,} by people{late}; {made['machine']:,} by scanners"
+    late = f" and {made['lone']:,} late" if made["lone"] else ""
+    outside = f"{made['person']:,} people{late}, {made['machine']:,} scanners"
     inside = f"{noted['person']:,} counted; {noted['machine']:,} kept out"
     return Entry("tracked links followed", outside, inside, same)
 

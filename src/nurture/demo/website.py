@@ -1,4 +1,4 @@
-"""The website as far as we hear of it: every half hour it exports what it saw, and we import that."""
+"""The website as far as we hear of it: every hour it exports what it saw, and we import that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nurture.engine.machine import Machine
 from nurture.intake import import_events
 from nurture.program.models import ProgramFile
 
-EVERY = timedelta(minutes=30)
+EVERY = timedelta(hours=1)
 SOURCE = "website"
 
 

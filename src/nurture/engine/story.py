@@ -31,7 +31,6 @@ from nurture.records import (
 )
 from nurture.records.types import micros, to_micros
 
-
 #: What makes the lines add up to the number; never a rule of the house's, and always last.
 ADJUSTED = ("rounded", "kept within 0 to 100")
 

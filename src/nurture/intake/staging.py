@@ -109,7 +109,8 @@ class Staging:
         try:
             # Half a character goes back as JSON spells it.
             plain = self.table.delimiter is None and self.table.encoding == "utf-8"  # JSON likes no mark
-            with part.open("w", encoding="utf-8" if plain else "utf-8-sig", errors="backslashreplace", newline="") as out:
+            codec = "utf-8" if plain else "utf-8-sig"
+            with part.open("w", encoding=codec, errors="backslashreplace", newline="") as out:
                 writer = _Writer(out, self.table)
                 for record in self.table.records():
                     if following is None:

@@ -224,6 +224,7 @@ def words_of(templates: Templates, variant: str) -> Iterator[tuple[str, int, lis
     """File, line and languages of every table `{% set words = {…} %}` that a layout of this letter keeps."""
     for name in parts_of(templates, variant):
         for node in templates.sandbox.read(name).find_all(nodes.Assign):
-            if isinstance(node.target, nodes.Name) and node.target.name == "words" and isinstance(node.node, nodes.Dict):
-                pairs = node.node.items
-                yield name, node.lineno, [str(pair.key.value) for pair in pairs if isinstance(pair.key, nodes.Const)]
+            named = isinstance(node.target, nodes.Name) and node.target.name == "words"
+            if named and isinstance(node.node, nodes.Dict):
+                keys = [pair.key for pair in node.node.items]
+                yield name, node.lineno, [str(key.value) for key in keys if isinstance(key, nodes.Const)]

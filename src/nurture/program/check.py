@@ -45,8 +45,9 @@ def check(files: Mapping[str, str]) -> list[Problem]:
         one.check_letters(_templates(files, slug))
         problems += _letter_files(files, slug, one, checks)
     problems += _notice(files, known)
-    problems += odd_variants(Templates({name: text for name, text in files.items() if name.startswith("_shared/")}), [])
-    problems += [problem for source in (*house.values(), *sequences.values(), *checks.values()) for problem in source.problems]
+    problems += odd_variants(_in(files, "_shared"), [])
+    everything = [*house.values(), *sequences.values(), *checks.values()]
+    problems += [problem for source in everything for problem in source.problems]
     return _once([_pointed(problem, files) for problem in set(problems)], files)
 
 
@@ -75,9 +76,10 @@ def _letter_files(
 ) -> Iterator[Problem]:
     """Letters that nothing reads, and languages that the layout lacks."""
     templates = _templates(files, slug)
-    steps = [one, *(SequenceCheck(slug, it, one.known) for name, it in checks.items() if name.startswith(f"{slug}/") and is_sequence(it))]
-    letters = [step.file_of(named, kind) for step in steps for _, named, kind in step.letters()]
-    yield from odd_variants(Templates({name: text for name, text in templates.files.items() if name.startswith(f"{slug}/")}), letters)
+    edited = [it for name, it in checks.items() if name.startswith(f"{slug}/") and is_sequence(it)]
+    sequences = [one, *(SequenceCheck(slug, source, one.known) for source in edited)]
+    letters = [sequence.file_of(named, kind) for sequence in sequences for _, named, kind in sequence.letters()]
+    yield from odd_variants(_in(files, slug), letters)
     yield from wordless(templates, letters, one.known.language)
     if not one.source.problems and all(templates.variants(letter) for letter in letters):
         yield from unused(templates, slug, letters)
@@ -218,7 +220,11 @@ def _languages(house: Mapping[str, Source]) -> None:
 
 def _templates(files: Mapping[str, str], slug: str) -> Templates:
     """The letters that a version of this segment is made of."""
-    return Templates({name: text for name, text in files.items() if name.startswith((f"{slug}/", "_shared/"))})
+    return _in(files, slug, "_shared")
+
+
+def _in(files: Mapping[str, str], *folders: str) -> Templates:
+    return Templates({name: text for name, text in files.items() if name.split("/")[0] in folders})
 
 
 def _notice(files: Mapping[str, str], known: Known) -> list[Problem]:
@@ -227,8 +233,9 @@ def _notice(files: Mapping[str, str], known: Known) -> list[Problem]:
         return [Problem(_NOTICE, 1, 1, "the file is missing", "write what sales receives; 'nurture init' makes one")]
     if known.fields is None or not known.typed:
         return []
-    shared = Templates({name: text for name, text in files.items() if name.startswith("_shared/")})
-    return mail.problems(shared, _NOTICE, mail_fields(known.fields), kind="notice", language=known.language)
+    return mail.problems(
+        _in(files, "_shared"), _NOTICE, mail_fields(known.fields), kind="notice", language=known.language
+    )
 
 
 def _pointed(problem: Problem, files: Mapping[str, str]) -> Problem:
@@ -252,7 +259,8 @@ def _once(problems: Iterable[Problem], files: Mapping[str, str]) -> list[Problem
     told = []
     for (file, what, remedy), group in alike.items():
         whole = len({problem.file for problem in group}) > 1
-        told += [Problem(file, 1, 1, f"{what}, in each of the {len(group)} letters that extend it", remedy)] if whole else group
+        often = f"{what}, in each of the {len(group)} letters that extend it"
+        told += [Problem(file, 1, 1, often, remedy)] if whole else group
     return sorted(set(told))
 
 

@@ -24,8 +24,8 @@ def misspelled(sources: Mapping[str, Source]) -> None:
     asked = [(source, path, str(source.at(path))) for source in sources.values() for path in _asked(source)]
     uses = Counter(name for source, _, name in asked if not is_check(source.file))
     forms = sources["program.yaml"].at(("forms",)) if "program.yaml" in sources else None
-    declared = {str(form.get("event")) for form in (forms if isinstance(forms, dict) else {}).values() if isinstance(form, dict)}
-    sure = declared | OF_THE_HOUSE
+    listed = forms.values() if isinstance(forms, dict) else []
+    sure = {str(form.get("event")) for form in listed if isinstance(form, dict)} | OF_THE_HOUSE
     order = list(dict.fromkeys([*sorted(sure), *uses]))
 
     def weight(name: str) -> tuple[bool, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from babel import Locale, UnknownLocaleError
+
 from nurture.language.source import Problem
 from nurture.mail.check import parts_of, words_of
 from nurture.mail.templates import Templates
@@ -27,7 +28,8 @@ def odd_variants(templates: Templates, named: Iterable[str]) -> Iterator[Problem
         if name in named or not stem or "/" in tag or f"{stem}.j2" not in {*templates.files, *named} or spoken(tag):
             continue
         meant = _meant(tag)
-        remedy = f"did you mean '{stem.rpartition('/')[2]}.{meant}.j2'?" if meant else "write a tag such as en, ar or pt-BR"
+        own = stem.rpartition("/")[2]
+        remedy = f"did you mean '{own}.{meant}.j2'?" if meant else "write a tag such as en, ar or pt-BR"
         yield Problem(name, 1, 1, f"'{tag}' is not the tag of a language, and nobody gets this letter", remedy)
 
 

@@ -152,7 +152,8 @@ class _Story:
         for name in lead:
             if self.names.fields is not None and name not in (*self.names.fields, *_OF_A_LEAD):
                 known = [*self.names.fields, *_OF_A_LEAD]
-                self._say((*at, name), f"no lead has a field '{name}'", name, known, "fields: in program.yaml", key=True)
+                what = f"no lead has a field '{name}'"
+                self._say((*at, name), what, name, known, "fields: in program.yaml", key=True)
 
     def _who(self, at: Path, entry: dict[str, Any]) -> None:
         lead = entry.get("lead")

@@ -58,7 +58,8 @@ class Event(Written):
         kinds = ("event", "clicks", "replies", "unsubscribes", "set", "publish", "pause", "resume", "handoff")
         said = [kind for kind in kinds if getattr(self, kind) is not None]
         if len(said) != 1:
-            raise ValueError(f"an event says one thing, this says {', '.join(said) or 'none'}; use one of {', '.join(kinds)}")
+            found = ", ".join(said) or "none"
+            raise ValueError(f"an event says one thing, this says {found}; use one of {', '.join(kinds)}")
         if said[0] not in ("publish", "pause", "resume") and self.lead is None:
             raise ValueError("'lead' is missing; say who")
         return self
@@ -119,7 +120,8 @@ class Expected(Written):
     def _one_thing(self) -> Expected:
         said = [kind for kind in _KINDS if getattr(self, kind) is not None]
         if len(said) != 1:
-            raise ValueError(f"an expectation says one thing, this says {', '.join(said) or 'none'}; use one of {', '.join(_KINDS)}")
+            found = ", ".join(said) or "none"
+            raise ValueError(f"an expectation says one thing, this says {found}; use one of {', '.join(_KINDS)}")
         if self.lead is None and self.never is None:
             raise ValueError("'lead' is missing; say who")
         if self.never is not None and self.never.kind in ("never", "score", "status"):

@@ -22,8 +22,9 @@ LADDER = ("mql", "sal", "sql", "opportunity", "customer")
 Row = dict[str, Any]
 #: What the funnel counts, for whoever reads its table.
 FUNNEL = (
-    "Each column counts leads, once per row: who entered the segment; of these, who has since made a stage transition to "
-    "MQL or beyond, to SAL or beyond, and who has an accepted hand-off opened since. A lead of two segments is in both rows."
+    "Each column counts leads, once per row: who entered the segment; of these, who has since made a stage "
+    "transition to MQL or beyond, to SAL or beyond, and who has an accepted hand-off opened since. A lead of two "
+    "segments is in both rows."
 )
 
 

@@ -74,7 +74,8 @@ class Explained:
             "enrolments": [
                 {
                     "segment": row.sequence, "step": row.step, "started": written(row.started_at),
-                    "ended": written(row.ended_at), "outcome": row.outcome, "left because": self._because(row), "next": written(row.due_at),
+                    "ended": written(row.ended_at), "outcome": row.outcome,
+                    "left because": self._because(row), "next": written(row.due_at),
                 }
                 for row in story.enrolments
             ],

@@ -16,9 +16,9 @@ from nurture.folding import canonical_email
 from nurture.intake import write
 from nurture.intake.values import zone as zone_of
 from nurture.language.source import Misread
+from nurture.program.checks import Check, Event, Rejected
 from nurture.program.load import House
 from nurture.records import Handoff, Touch
-from nurture.program.checks import Check, Event, Rejected
 from nurture.rehearse.stage import Stage
 
 
@@ -41,14 +41,14 @@ class Actor:
         complaints = []
         for index, written in enumerate(self.check.leads):
             try:
-                key, number = self._put(dict(written), house, now, f"check lead {index}")
+                key, number = self._put(dict(written), house, now)
                 self.leads[key] = number
             except (NurtureError, ValueError) as problem:
                 complaints.append((("leads", index), str(problem), "mend this lead"))
         if complaints:
             raise Misread(complaints)
 
-    def _put(self, written: dict[str, Any], house: House, now: datetime, origin: str) -> tuple[str, int]:
+    def _put(self, written: dict[str, Any], house: House, now: datetime) -> tuple[str, int]:
         email = canonical_email(str(written.pop("email"))) if written.get("email") else None
         key = email or str(written.pop("id", ""))
         if not key:
@@ -177,8 +177,8 @@ class Actor:
         machine = self.stage.machine
         live = machine.live()
         with machine.db.read() as link:
-            query = select(col(Handoff.id), col(Handoff.owner)).where(col(Handoff.lead_id) == lead, col(Handoff.state) == "open")
-            row = link.execute(query).first()
+            theirs = (col(Handoff.lead_id) == lead) & (col(Handoff.state) == "open")
+            row = link.execute(select(col(Handoff.id), col(Handoff.owner)).where(theirs)).first()
         if row is None:
             raise ValueError("there is no open hand-off of this lead by then")
         reason = answer.rejected if isinstance(answer, Rejected) else None
@@ -186,5 +186,3 @@ class Actor:
         machine.db.transact(
             lambda link: doors.answer_handoff(link, live, int(row.id or 0), verdict, reason, row.owner, now)
         )
-
-

@@ -12,8 +12,8 @@ from sqlmodel import col
 
 from nurture.engine.story import tell
 from nurture.folding import canonical_email
-from nurture.records import Enrolment, Handoff, Lead, Milestone, StageTransition, Touch
 from nurture.program.checks import Check, Expected, ScoreRange
+from nurture.records import Enrolment, Handoff, Lead, Milestone, StageTransition, Touch
 from nurture.rehearse.stage import Stage, plain
 
 #: Two instants closer than this are the same one.
@@ -86,8 +86,9 @@ class Judge:
 
     def _email(self, expected: Expected, lead: int) -> Iterator[tuple[datetime | None, Any]]:
         for touch in self._touches(lead, str(expected.email)):
-            spoken = (touch["variant"] or "").split(".")[1] if (touch["variant"] or "").count(".") > 1 else None
-            if touch["state"] == "sent" and (expected.language is None or spoken == expected.language or (spoken is None and expected.language == self._default())):
+            name = (touch["variant"] or "").split(".")
+            spoken = name[1] if len(name) > 2 else self._default()
+            if touch["state"] == "sent" and expected.language in (None, spoken):
                 yield touch["sending_at"], touch
 
     def _offer(self, expected: Expected, lead: int) -> Iterator[tuple[datetime | None, Any]]:
@@ -157,7 +158,8 @@ class Judge:
         return self.stage.machine.live().house.program.language
 
     def _keys(self) -> set[str | None]:
-        return {expected.lead for expected in self.check.expect if expected.lead and self.key(expected.lead) in self.leads}
+        named = {expected.lead for expected in self.check.expect if expected.lead}
+        return {lead for lead in named if self.key(lead) in self.leads}
 
     def key(self, who: str | None) -> str:
         """The name that a lead of the check goes by."""

@@ -14,9 +14,9 @@ from sqlmodel import col
 from nurture.engine.story import tell
 from nurture.errors import FileFault, NurtureError
 from nurture.language.source import Misread, ProgramError, Source
+from nurture.program.check_stories import Names, is_check, is_sequence, read_story
 from nurture.program.checks import Check, Expected
 from nurture.program.load import load, read_folder
-from nurture.program.check_stories import Names, is_check, is_sequence, read_story
 from nurture.records import Touch
 from nurture.rehearse.actor import Actor
 from nurture.rehearse.judge import Judge
@@ -190,7 +190,8 @@ def _spoken(expected: Expected) -> str:
         return f"never {_spoken(expected.never)}"
     value = getattr(expected, expected.kind)
     said = value.model_dump(exclude_none=True) if hasattr(value, "model_dump") else value
-    more = [f"{key} {getattr(expected, key)}" for key in ("owner", "refused", "reason", "language") if getattr(expected, key)]
+    details = {key: getattr(expected, key) for key in ("owner", "refused", "reason", "language")}
+    more = [f"{key} {detail}" for key, detail in details.items() if detail]
     at = f" at {_moment(expected.at)}" if expected.at is not None else ""
     return f"{expected.kind} {said}{' (' + ', '.join(more) + ')' if more else ''}{at}"
 
@@ -220,12 +221,12 @@ def _diary(stage: Stage, leads: dict[str, int], who: str, until: datetime) -> li
     lines = []
     for passage in story.enrolments:
         ended = passage.ended_at
-        where = f"left {ended.astimezone(zone):%Y-%m-%d %H:%M:%S}: {passage.outcome}" if ended else f"stands on {passage.step}"
-        lines.append((passage.started_at, "enrolled", f"{passage.sequence}; {where}"))
+        left = f"left {ended.astimezone(zone):%Y-%m-%d %H:%M:%S}: {passage.outcome}" if ended else ""
+        lines.append((passage.started_at, "enrolled", f"{passage.sequence}; {left or f'stands on {passage.step}'}"))
     for happening in story.happenings:
         start = happening.what.partition(":")[0] + ":"
-        what = happening.what.replace(start, f"{start[:-1]} ({pieces[start]}):", 1) if start in pieces else happening.what
-        lines.append((happening.at, happening.kind, what))
+        named = f"{start[:-1]} ({pieces[start]}):" if start in pieces else start
+        lines.append((happening.at, happening.kind, happening.what.replace(start, named, 1)))
     told = [
         f"{at.astimezone(zone):%a %Y-%m-%d %H:%M:%S}  {kind:9}  {what}"
         for at, kind, what in sorted(lines, key=lambda line: (line[0], _ORDER.get(line[1], 2)))

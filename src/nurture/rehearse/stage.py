@@ -43,9 +43,7 @@ class Stage:
         loaded: Loaded = load(files).require()
         slugs = sorted(loaded.segments)
         now = self.clock.now()
-        self.machine.db.transact(
-            lambda link: publishing.publish(link, self.machine.library, loaded, slugs, now)
-        )
+        self.machine.db.transact(lambda link: publishing.publish(link, self.machine.library, loaded, slugs, now))
 
     def run(self, until: datetime, stops: Mapping[datetime, Callable[[], None]]) -> None:
         """Carry on to `until`: at each due instant and each of `stops` (its action first) until nothing is due."""

@@ -32,8 +32,7 @@ def machine_reason(request: Request) -> str | None:
 
 
 def origin(request: Request) -> str:
-    """The visitor's address as the connection (or a trusted proxy) has it; of IPv6 the network: each host has a million.
-    """
+    """Whence a visitor comes, by the connection or a trusted proxy; of IPv6 the network: a host has a million."""
     host = request.client.host if request.client else ""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
