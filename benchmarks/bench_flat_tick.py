@@ -58,7 +58,7 @@ steps:
 """,
     "rest/hello.j2": "{% block subject %}Hello{% endblock %}{% block body %}<p>Hello</p>"
     '<p>{{ address }} <a href="{{ unsubscribe_url }}">unsubscribe</a></p>{% endblock %}',
-    "bench/welcome.j2": "{% block subject %}Hi {{ lead.first_name }}{% endblock %}{% block body %}<p>Hello {{ lead.first_name }}</p>"
+    "bench/welcome.j2": "{% block subject %}Hi {{ lead.first_name }}{% endblock %}{% block body %}<p>Hello</p>"
     '<p>{{ address }} <a href="{{ unsubscribe_url }}">unsubscribe</a></p>{% endblock %}',
 }
 
@@ -68,8 +68,9 @@ def fill(stage: Stage, leads: int) -> None:
     for first in range(0, leads, 10_000):
         rows = [
             {
-                "draw": clock.draw31(), "email": f"lead{n}@bench.example", "first_name": f"Lead {n}", "zone": "Europe/Bucharest",
-                "stage": "lead", "status": "new", "fields": {"industry": "saas" if n < DUE else "farming"},
+                "draw": clock.draw31(), "email": f"lead{n}@bench.example", "first_name": f"Lead {n}",
+                "zone": "Europe/Bucharest", "stage": "lead", "status": "new",
+                "fields": {"industry": "saas" if n < DUE else "farming"},
                 "folded": {"industry": "saas" if n < DUE else "farming"}, "fit_points": 0.0, "created_at": START,
                 "changed_at": START,
             }
@@ -77,7 +78,8 @@ def fill(stage: Stage, leads: int) -> None:
         ]  # fmt: skip
         stage.machine.db.transact(lambda link, rows=rows: link.execute(Lead.__table__.insert(), rows))
     basis = [
-        {"lead_id": n + 1, "purpose": "mail", "basis": "consent", "source": "bench", "given_at": START} for n in range(DUE)
+        {"lead_id": n + 1, "purpose": "mail", "basis": "consent", "source": "bench", "given_at": START}
+        for n in range(DUE)
     ]
     stage.machine.db.transact(lambda link: link.execute(Consent.__table__.insert(), basis))
 
@@ -95,7 +97,10 @@ def past(link: Any, ids: range, version: int, later: datetime) -> None:
     """The rows of `ids`."""
 
     def rows(**values: Any) -> list[dict[str, Any]]:
-        return [{"lead_id": n, **{key: value(n) if callable(value) else value for key, value in values.items()}} for n in ids]
+        return [
+            {"lead_id": n, **{key: value(n) if callable(value) else value for key, value in values.items()}}
+            for n in ids
+        ]
 
     event = {"occurred_at": START, "recorded_at": START, "ripe_at": START, "settled_at": START, "actor": "person"}
     link.execute(Event.__table__.insert(), rows(name="went_before", data={}, source="past", key=str, **event))

@@ -144,9 +144,7 @@ def _account() -> dict[str, Any]:
 def _reachable(tools: Path, folder: Path, account: Mapping[str, Any]) -> Path:
     """`tools`, or a copy of them when the account may not enter their folder (a venv below /root)."""
     try:
-        subprocess.run(
-            [str(tools / "initdb"), "--version"], check=True, capture_output=True, cwd=folder, **account
-        )
+        subprocess.run([str(tools / "initdb"), "--version"], check=True, capture_output=True, cwd=folder, **account)
     except PermissionError:
         package = tools.parents[1]
         for part in (package, package.with_name(f"{package.name}.libs")):

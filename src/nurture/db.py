@@ -61,7 +61,8 @@ class Database:
     def _open(self) -> Engine:
         if not self.is_sqlite:
             return create_engine(
-                self.url, hide_parameters=True, query_cache_size=_STATEMENTS, pool_pre_ping=True, pool_size=10, max_overflow=20,
+                self.url, hide_parameters=True, query_cache_size=_STATEMENTS, pool_pre_ping=True,
+                pool_size=10, max_overflow=20,
                 connect_args={"options": "-c idle_in_transaction_session_timeout=60000", "connect_timeout": 10},
             )  # fmt: skip
         engine = create_engine(
@@ -196,7 +197,14 @@ def _alembic(link: Connection | None) -> Config:
 
 def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
     dbapi.isolation_level = None  # we say BEGIN ourselves
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000", "cache_size=-65536", "case_sensitive_like=ON"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "busy_timeout=10000",
+        "cache_size=-65536",
+        "case_sensitive_like=ON",
+    ):
         dbapi.execute(f"PRAGMA {pragma}")
 
 
@@ -214,7 +222,10 @@ def take_lease(link: Connection, name: str, owner: str, seconds: float) -> int |
     until = instant(micros(now) + int(seconds * 1_000_000))
     statement = (
         upsert(link)(Lease)
-        .from_select(["name", "owner", "token", "until"], select(literal(name), literal(owner), literal(1), until).where(literal(True)))
+        .from_select(
+            ["name", "owner", "token", "until"],
+            select(literal(name), literal(owner), literal(1), until).where(literal(True)),
+        )
         .on_conflict_do_update(
             index_elements=["name"],
             set_={"owner": owner, "token": col(Lease.token) + 1, "until": until},

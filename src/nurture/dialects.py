@@ -14,7 +14,7 @@ from sqlalchemy.sql.functions import GenericFunction
 from nurture.records.types import Document, Instant
 
 
-class database_clock(GenericFunction[Any]):  # noqa: N801  (SQL spells functions in lower case)
+class database_clock(GenericFunction[Any]):
     """The database's own clock as an Instant: for leases alone."""
 
     type = Instant()
@@ -31,13 +31,13 @@ def _postgres_clock(element: Any, compiler: Any, **kw: Any) -> str:
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
 
-class nurture_least(GenericFunction[Any]):  # noqa: N801
+class nurture_least(GenericFunction[Any]):
     """The smallest of its arguments, none of which is NULL (the databases differ there)."""
 
     inherit_cache = True
 
 
-class nurture_greatest(GenericFunction[Any]):  # noqa: N801
+class nurture_greatest(GenericFunction[Any]):
     """The largest of its arguments, none of which is NULL (the databases differ there)."""
 
     inherit_cache = True
@@ -87,7 +87,7 @@ def newer_rows(
     return insert.on_conflict_do_update(index_elements=list(key), set_=dict(changes(insert.excluded)))
 
 
-class nurture_merge(GenericFunction[Any]):  # noqa: N801
+class nurture_merge(GenericFunction[Any]):
     """A JSON document with the keys of another laid over it."""
 
     inherit_cache = True
@@ -109,21 +109,21 @@ def merged(document: Any, changes: Mapping[str, Any]) -> ColumnElement[Any]:
     return nurture_merge(document, literal(json.dumps(dict(changes))), type_=Document)
 
 
-class nurture_text(GenericFunction[str]):  # noqa: N801
+class nurture_text(GenericFunction[str]):
     """What a JSON document says under a key, as text; numbers and flags as JSON spells them, lists and such as NULL."""
 
     type = String()
     inherit_cache = True
 
 
-class nurture_number(GenericFunction[float]):  # noqa: N801
+class nurture_number(GenericFunction[float]):
     """The number under a key of a JSON document; NULL where something else stands there."""
 
     type = Float()
     inherit_cache = True
 
 
-class nurture_flag(GenericFunction[bool]):  # noqa: N801
+class nurture_flag(GenericFunction[bool]):
     """The flag under a key of a JSON document; NULL where something else stands there."""
 
     type = Boolean()

@@ -114,7 +114,12 @@ def know_openings(
     if not wanted:
         return
     last = (
-        select(col(Opening.zone), col(Opening.country), func.max(micros(col(Opening.closes))), func.min(micros(col(Opening.opens))))
+        select(
+            col(Opening.zone),
+            col(Opening.country),
+            func.max(micros(col(Opening.closes))),
+            func.min(micros(col(Opening.opens))),
+        )
         .where(col(Opening.window) == window.key)
         .group_by(col(Opening.zone), col(Opening.country))
     )
@@ -138,6 +143,7 @@ def next_open(
 
     `keep_time`: on a closed day the same clock time of the next open day, if the window's hours hold it.
     """
+
     def soonest(column: Callable[[type[Opening]], ColumnElement[int]]) -> ColumnElement[int]:
         here = aliased(Opening)
         return (

@@ -35,7 +35,7 @@ def valid_zone(name: str) -> bool:
 
 @cache
 def spans_of(zone: str) -> tuple[tuple[int, int, int, int, int], ...]:
-    """(utc_from, utc_to, local_from, local_to, offset) in microseconds: exact from 2000 to 2060, the ends go on for ever."""
+    """(utc_from, utc_to, local_from, local_to, offset) in microseconds: exact 2000 to 2060, the ends go on for ever."""
     tz = ZoneInfo(zone)
 
     def offset(at: datetime) -> timedelta:
@@ -57,8 +57,14 @@ def spans_of(zone: str) -> tuple[tuple[int, int, int, int, int], ...]:
         before = changes[index - 1][1] if index else shift
         utc_from, local_from = to_micros(begins), to_micros(begins + before)
         last = index + 1 == len(changes)
-        utc_to, local_to = (_EVER, _EVER) if last else (to_micros(changes[index + 1][0]), to_micros(changes[index + 1][0] + shift))
-        rows.append((-_EVER, utc_to, -_EVER, local_to, span_micros(shift)) if not index else (utc_from, utc_to, local_from, local_to, span_micros(shift)))
+        utc_to, local_to = (
+            (_EVER, _EVER) if last else (to_micros(changes[index + 1][0]), to_micros(changes[index + 1][0] + shift))
+        )
+        rows.append(
+            (-_EVER, utc_to, -_EVER, local_to, span_micros(shift))
+            if not index
+            else (utc_from, utc_to, local_from, local_to, span_micros(shift))
+        )
     return tuple(rows)
 
 

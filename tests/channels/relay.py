@@ -136,9 +136,7 @@ class Relay:
         self._greeted.add(id(peer))
         return known
 
-    def authenticate(
-        self, server: SMTP, session: Session, envelope: Envelope, how: str, data: Any
-    ) -> AuthResult:
+    def authenticate(self, server: SMTP, session: Session, envelope: Envelope, how: str, data: Any) -> AuthResult:
         self.logins += 1
         return AuthResult(success=data.password.decode() == self.password, handled=False)
 

@@ -29,9 +29,7 @@ QUICK = Timeouts(connect=2, reply=1, end=1)
 BODY = b"Subject: hello\r\n\r\nbody\r\n"
 
 
-def parcel(
-    touch: int, to: str = "ana@acme.example", payload: bytes = BODY, sender: str = "b@us.example"
-) -> Parcel:
+def parcel(touch: int, to: str = "ana@acme.example", payload: bytes = BODY, sender: str = "b@us.example") -> Parcel:
     return Parcel(touch, f"t-{touch}", sender, to, payload)
 
 
@@ -462,9 +460,7 @@ def test_a_password_does_not_cross_an_open_line(relay, send):
     assert relay.logins == 0
 
 
-@pytest.mark.parametrize(
-    "url", ["", "mail.example", "http://x", "smtp://", "smtp://h:99999", "smtp://u:p@ss/w@h:25"]
-)
+@pytest.mark.parametrize("url", ["", "mail.example", "http://x", "smtp://", "smtp://h:99999", "smtp://u:p@ss/w@h:25"])
 def test_an_unusable_url_says_how_to_write_one(url):
     """The message names the variable and no password."""
     with pytest.raises(SettingsError, match="NURTURE_SMTP_URL") as caught:

@@ -140,8 +140,8 @@ def test_then_is_entered_at_the_very_event(make: Make, other: str) -> None:
     world = make(program(drip=sequence(UNTIL)))
     enrolled(world, "ana").tick()
     world.at(HOUR).event("ana", "seen", page="/a")
-    if OTHERS[other] is not None:
-        world.at(OTHERS[other]).event("ana", "seen", page="/b")
+    if (later := OTHERS[other]) is not None:
+        world.at(later).event("ana", "seen", page="/b")
     world.at(4 * DAY).tick()
 
     passage = world.passages()["ana"]

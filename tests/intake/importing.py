@@ -50,9 +50,7 @@ class Imports:
         given: dict[str, Any] = {"known": Program(), "now": NOW, "consent": "consent", **options}
         return import_leads(self.db, path, **{**given, "mapping": self._mapping(given.get("mapping"))})
 
-    def events(
-        self, content: str | bytes | Path, *, name: str = "events.csv", **options: Any
-    ) -> ImportReport:
+    def events(self, content: str | bytes | Path, *, name: str = "events.csv", **options: Any) -> ImportReport:
         path = content if isinstance(content, Path) else self.file(content, name)
         given: dict[str, Any] = {"now": NOW, "click_rest": timedelta(seconds=30), **options}
         return import_events(self.db, path, **{**given, "mapping": self._mapping(given.get("mapping"))})
@@ -78,9 +76,7 @@ class Imports:
 
     def count(self, table: str) -> int:
         with self.db.read() as link:
-            return link.execute(
-                select(func.count()).select_from(SQLModel.metadata.tables[table])
-            ).scalar_one()
+            return link.execute(select(func.count()).select_from(SQLModel.metadata.tables[table])).scalar_one()
 
     def clear(self, *tables: str) -> None:
         """Empty these tables, so that what a second import writes stands alone."""
@@ -94,6 +90,4 @@ def shared_data() -> Path:
     return Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
-needs_shared_data = pytest.mark.skipif(
-    not shared_data().is_dir(), reason="the exports of real systems are not here"
-)
+needs_shared_data = pytest.mark.skipif(not shared_data().is_dir(), reason="the exports of real systems are not here")

@@ -130,9 +130,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("row", "column", "said"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
-def test_a_bad_row_is_refused_and_the_others_are_recorded(
-    imports: Imports, row: str, column: str, said: str
-) -> None:
+def test_a_bad_row_is_refused_and_the_others_are_recorded(imports: Imports, row: str, column: str, said: str) -> None:
     good = "ana@acme.example,page_viewed,2026-02-0{}T10:00:00Z,\n"
 
     report = imports.events("email,event,at,path\n" + good.format(1) + row + "\n" + good.format(2))
@@ -211,9 +209,7 @@ def test_one_event_and_one_lead_are_written_by_a_door(imports: Imports) -> None:
 def test_a_door_is_refused_too_much_data_and_two_leads_in_one(imports: Imports) -> None:
     lead = imports.lead("ana@acme.example")["id"]
     with pytest.raises(Refused, match="16,384 bytes"):
-        imports.db.transact(
-            lambda link: put_event(link, lead, "x", NOW, NOW, NOW, {"a": "x" * MAX_DATA}, "form", "k")
-        )
+        imports.db.transact(lambda link: put_event(link, lead, "x", NOW, NOW, NOW, {"a": "x" * MAX_DATA}, "form", "k"))
     with pytest.raises(Refused, match="belongs to another lead"):
         imports.db.transact(
             lambda link: put_lead(link, {"email": "zoe@acme.example"}, now=NOW, source="crm", source_id="7")

@@ -83,9 +83,7 @@ def test_importing_twice_is_importing_once(
 
     assert once == twice
     assert (second.created, second.changed) == (0, 0)
-    assert (
-        first.rows == first.created + first.changed + first.unchanged + first.repeated + first.refused_count
-    )
+    assert first.rows == first.created + first.changed + first.unchanged + first.repeated + first.refused_count
 
 
 @settings(max_examples=40)
@@ -93,9 +91,7 @@ def test_importing_twice_is_importing_once(
 def test_the_order_of_distinct_people_does_not_matter(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    people = [(f"p{i}@a.example", str(i), "Acme", "5", "yes") for i in range(6)] + [
-        ("", "77", "No address", "1", "")
-    ]
+    people = [(f"p{i}@a.example", str(i), "Acme", "5", "yes") for i in range(6)] + [("", "77", "No address", "1", "")]
     tmp = tmp_path_factory.mktemp("order")
 
     assert _imported(people, tmp)[0] == _imported(data.draw(st.permutations(people)), tmp)[0]

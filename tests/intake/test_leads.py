@@ -137,9 +137,7 @@ def test_ids_without_a_source_are_not_used(imports: Imports) -> None:
 
     assert imports.rows("lead", "source_id") == [None]
     assert "1 column not used: 'LEADID'" in report.text()
-    with pytest.raises(
-        FileFault, match="known by 'LEADID' alone; say whose ids these are with --source NAME"
-    ):
+    with pytest.raises(FileFault, match="known by 'LEADID' alone; say whose ids these are with --source NAME"):
         imports.leads("LEADID,Company\n7,Acme\n")
 
 
@@ -162,9 +160,7 @@ BAD_CELLS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("column", "cell", "said"), [bad[1:] for bad in BAD_CELLS], ids=[bad[0] for bad in BAD_CELLS]
-)
+@pytest.mark.parametrize(("column", "cell", "said"), [bad[1:] for bad in BAD_CELLS], ids=[bad[0] for bad in BAD_CELLS])
 def test_a_bad_cell_refuses_its_row_whole(reading: Imports, column: str, cell: str, said: str) -> None:
     """The row names the column; the rows around it are applied."""
     columns = ["Email", "First Name", *([column] if column != "Email" else [])]
@@ -225,9 +221,7 @@ def test_a_stage_is_for_newcomers_and_leaves_its_trace(imports: Imports) -> None
     lead = imports.lead("ana@acme.example")
     assert (lead["stage"], lead["status"]) == ("sql", "Open")
     assert "stage and status of a lead that is known already are left as they are" in report.text()
-    assert imports.rows("stage_transition", "from_stage", "to_stage", "author") == [
-        ("lead", "sql", "import")
-    ]
+    assert imports.rows("stage_transition", "from_stage", "to_stage", "author") == [("lead", "sql", "import")]
 
 
 def test_leads_that_somebody_else_creates_meanwhile_are_completed(imports: Imports, monkeypatch: Any) -> None:

@@ -15,9 +15,7 @@ from tests.intake.importing import MAPPINGS, Imports
 def test_words_are_read_as_they_are_written(tmp_path: Path) -> None:
     """`no:` is a key and Yes a word, whatever YAML thinks of them."""
     path = tmp_path / "m.yaml"
-    path.write_text(
-        "consent: {column: Do Not Email, no: [Yes], yes: [No]}\nunanswered: [Select, 0, null]\nid: 01\n"
-    )
+    path.write_text("consent: {column: Do Not Email, no: [Yes], yes: [No]}\nunanswered: [Select, 0, null]\nid: 01\n")
 
     mapping = read_mapping(path)
 
@@ -72,9 +70,7 @@ def test_a_mapping_file_is_refused_with_the_key_and_the_way_out(tmp_path: Path, 
 
 
 def test_what_the_mapping_names_must_be_there(reading: Imports) -> None:
-    with pytest.raises(
-        FileFault, match="has no column 'Job', which the mapping file names; its columns are 'Email'"
-    ):
+    with pytest.raises(FileFault, match="has no column 'Job', which the mapping file names; its columns are 'Email'"):
         reading.leads("Email\na@b.example\n", mapping="fields: {title: Job}")
     with pytest.raises(
         FileFault, match=r"fills 'shoe', which program.yaml does not declare; known are created, industry"

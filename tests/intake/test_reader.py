@@ -58,9 +58,7 @@ def test_a_usual_file_is_read_without_being_asked(reading: Imports, content: byt
     ("encoding", "name"),
     [("cp1252", "Straße"), ("iso8859-2", "Łódź"), ("cp1256", "سلام"), ("cp874", "กาญจน"), ("gbk", "公司")],
 )
-def test_a_single_byte_encoding_is_asked_for_and_then_taken(
-    reading: Imports, encoding: str, name: str
-) -> None:
+def test_a_single_byte_encoding_is_asked_for_and_then_taken(reading: Imports, encoding: str, name: str) -> None:
     """It is refused with a sample of each reading and the command; named, it is read."""
     path = reading.file(f"Email,Company\nbo@acme.example,Plain\nana@acme.example,{name}\n".encode(encoding))
 
@@ -71,9 +69,7 @@ def test_a_single_byte_encoding_is_asked_for_and_then_taken(
     assert "line 3 is not UTF-8" in str(refused.value)
     assert f"nurture import leads {path} --encoding" in str(refused.value)
     if encoding != "gbk":
-        assert any(
-            line.split()[0] == encoding and name in line for line in str(refused.value).splitlines()[1:-2]
-        )
+        assert any(line.split()[0] == encoding and name in line for line in str(refused.value).splitlines()[1:-2])
     assert report.created == 2
     assert name == reading.lead("ana@acme.example")["company"]
 
@@ -114,9 +110,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("content", "said"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS]
-)
+@pytest.mark.parametrize(("content", "said"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS])
 def test_a_file_that_cannot_be_trusted_changes_nothing(reading: Imports, content: bytes, said: str) -> None:
     with pytest.raises(FileFault) as refused:
         reading.leads(content)
@@ -165,9 +159,7 @@ BAD_ROWS = [
 
 
 @pytest.mark.parametrize(("row", "said"), [row[1:] for row in BAD_ROWS], ids=[row[0] for row in BAD_ROWS])
-def test_a_bad_row_is_refused_with_its_line_and_the_others_are_applied(
-    reading: Imports, row: bytes, said: str
-) -> None:
+def test_a_bad_row_is_refused_with_its_line_and_the_others_are_applied(reading: Imports, row: bytes, said: str) -> None:
     content = b'Email,First Name\nzoe@acme.example,"Zoe\nof two lines"\n' + row + b"bo@acme.example,Bo\n"
 
     report = reading.leads(content)

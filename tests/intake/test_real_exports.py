@@ -56,15 +56,11 @@ MARKETO = [
 
 
 @pytest.mark.parametrize(("activity", "mapping", "name"), MARKETO, ids=[row[0] for row in MARKETO])
-def test_marketo_activities_find_the_leads_by_id(
-    imports: Imports, activity: str, mapping: str, name: str
-) -> None:
+def test_marketo_activities_find_the_leads_by_id(imports: Imports, activity: str, mapping: str, name: str) -> None:
     """The export's leads are others than its activities': those that the activities name are made up here."""
     path = shared_data() / "vendor_exports" / "marketo" / f"marketo_activity_{activity}_data.csv"
     rows = _read(path)
-    people = "id,email\n" + "".join(
-        f"{i},p{i}@acme.example\n" for i in sorted({row["lead_id"] for row in rows})
-    )
+    people = "id,email\n" + "".join(f"{i},p{i}@acme.example\n" for i in sorted({row["lead_id"] for row in rows}))
     imports.leads(people, mapping=MAPPINGS / "marketo_leads.yaml")
 
     report = imports.events(path, mapping=MAPPINGS / mapping)

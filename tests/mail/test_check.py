@@ -108,9 +108,7 @@ def test_marketing_says_who_we_are_and_how_to_leave(letter, kind, expected):
 
 def test_a_block_that_hides_the_address_is_found():
     """The layout has it, the message writes over it."""
-    letter = FILES["_shared/letter.j2"].replace(
-        "{{ address }}", "{% block foot %}{{ address }}{% endblock %}"
-    )
+    letter = FILES["_shared/letter.j2"].replace("{{ address }}", "{% block foot %}{{ address }}{% endblock %}")
     found = said({"_shared/letter.j2": letter, "saas/x.j2": message("x") + "{% block foot %}{% endblock %}"})
 
     assert "no postal address" in found[0]

@@ -180,9 +180,7 @@ def test_nothing_adds_a_header_or_a_recipient(subject, name, to, reply):
 
 
 @pytest.mark.parametrize("value", INJECTIONS, ids=lambda v: v.encode("unicode_escape").decode())
-@pytest.mark.parametrize(
-    "field", ["subject", "from_name", "from_address", "to", "reply_to", "message_id", "list_id"]
-)
+@pytest.mark.parametrize("field", ["subject", "from_name", "from_address", "to", "reply_to", "message_id", "list_id"])
 def test_a_value_that_could_break_a_header_fails_this_message(field, value):
     """BadHeader with the header's name, before a byte is written."""
     with pytest.raises(BadHeader):

@@ -36,9 +36,7 @@ def test_the_variant_that_speaks_the_lead_s_language(language, fallback, expecte
 
 def test_an_arm_has_its_own_languages():
     """`nudge.a.j2` is an arm, `nudge.a.ar.j2` its Arabic; an arm is no language."""
-    templates = Templates(
-        dict.fromkeys(["_shared/x.j2", "s/nudge.a.j2", "s/nudge.a.ar.j2", "s/nudge.j2"], "")
-    )
+    templates = Templates(dict.fromkeys(["_shared/x.j2", "s/nudge.a.j2", "s/nudge.a.ar.j2", "s/nudge.j2"], ""))
 
     assert templates.variant("s/nudge.a.j2", "ar", "en") == "s/nudge.a.ar.j2"
     assert templates.variant("s/nudge.j2", "a", "en") == "s/nudge.j2"
@@ -135,9 +133,7 @@ def test_data_is_escaped_in_html_and_plain_elsewhere():
 
 def test_an_empty_field_prints_nothing():
     """None is what a lead lacks."""
-    html = (
-        renderer(x=message("[{{ lead.company }}|{{ lead.first_name ~ lead.company }}]")).render(job("x")).html
-    )
+    html = renderer(x=message("[{{ lead.company }}|{{ lead.first_name ~ lead.company }}]")).render(job("x")).html
 
     assert "[|Ana]" in html
 
@@ -184,9 +180,9 @@ def test_filters_speak_the_message_s_language(expression, language, shown):
 def test_an_instant_is_shown_in_the_zone_it_came_with():
     """A deadline in the salesperson's own time."""
     at = datetime(2026, 3, 2, 9, 30, tzinfo=ZoneInfo("Europe/Bucharest"))
-    rendered = renderer(
-        notice="{% block subject %}Lead{% endblock %}<p>{{ handoff.deadline | date }}</p>"
-    ).notice({"handoff": {"deadline": at}}, "de", "saas/notice.j2")
+    rendered = renderer(notice="{% block subject %}Lead{% endblock %}<p>{{ handoff.deadline | date }}</p>").notice(
+        {"handoff": {"deadline": at}}, "de", "saas/notice.j2"
+    )
 
     assert "02.03.2026, 09:30" in rendered.html
     assert rendered.links == []
@@ -248,9 +244,7 @@ def test_a_macro_file_prints_nothing_of_a_lead():
     templates = Templates(files)
 
     for _ in range(2):
-        with pytest.raises(
-            TemplateFault, match=r"_shared/macros\.j2:1: beside its macros: 'lead' is undefined"
-        ):
+        with pytest.raises(TemplateFault, match=r"_shared/macros\.j2:1: beside its macros: 'lead' is undefined"):
             templates.compiled("saas/welcome.j2")
 
 

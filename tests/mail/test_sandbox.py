@@ -43,9 +43,7 @@ HOSTILE = {
     "nested loops": LOOP * 5 + "x" + END * 5,
     "nested silent loops": LOOP * 5 + "{% if a %}{% endif %}" + END * 5,
     "recursive macro": "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}",
-    "macro of macros": "{% macro f(n) %}"
-    + "{% if n %}{{ f(n - 1) }}{% endif %}" * 2
-    + "{% endmacro %}{{ f(60) }}",
+    "macro of macros": "{% macro f(n) %}" + "{% if n %}{{ f(n - 1) }}{% endif %}" * 2 + "{% endmacro %}{{ f(60) }}",
     "recursive loop": "{% for a in lead.tags recursive %}{{ loop(lead.tags) }}{% endfor %}",
     "self-inclusion": "{% include 'saas/x.j2' %}",
     "deep brackets": "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",

@@ -190,7 +190,7 @@ def test_a_check_is_read_before_it_is_played() -> None:
         shipped()
         | {CHECK: STORY.replace("  - {lead: ana@acme.example, audience", "  - {lead: ana@acme.example, audiance")}
     )[:3] == [
-        f"{CHECK}:7:44: there is no step 'welcme'; did you mean 'welcome'?",
+        f"{CHECK}:7:45: there is no step 'welcme'; did you mean 'welcome'?",
         f"{CHECK}:8:12: 'ben@acme.example' is not among the leads of this check; did you mean 'ana@acme.example'?",
         f"{CHECK}:8:37: there is no offer 'no-such-piece'; " + said(shipped() | {CHECK: STORY})[2].partition("; ")[2],
     ]
@@ -233,7 +233,9 @@ def test_an_operational_letter_has_the_address_too() -> None:
 )
 def test_a_file_that_nobody_gets(name: str, text: str, says: str) -> None:
     """It lies there and looks as if it were sent."""
-    assert said(shipped() | {name: text}) == [f"{name}:1:1: {says}"]
+    letter = shipped()["win-back/hello.j2"]
+
+    assert said(shipped() | {name: letter + text}) == [f"{name}:1:1: {says}"]
 
 
 def test_a_letter_has_a_subject_of_its_own() -> None:

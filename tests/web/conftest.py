@@ -29,9 +29,7 @@ def write_letters(url: str) -> list[Parcel]:
 
 
 @pytest.fixture(scope="session")
-def lettered_sqlite(
-    migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[Parcel]]:
+def lettered_sqlite(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Parcel]]:
     """An SQLite file to be copied, and what was sent."""
     path = tmp_path_factory.mktemp("web") / "lettered.db"
     shutil.copyfile(migrated_sqlite, path)

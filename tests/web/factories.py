@@ -65,9 +65,7 @@ def opened(
 def put_live(machine: Machine, files: Mapping[str, str]) -> None:
     """Publish `files`."""
     loaded = load(files)
-    machine.db.transact(
-        lambda link: publish(link, machine.library, loaded, sorted(loaded.segments), machine.now())
-    )
+    machine.db.transact(lambda link: publish(link, machine.library, loaded, sorted(loaded.segments), machine.now()))
 
 
 def later(machine: Machine, **span: float) -> None:
@@ -80,9 +78,7 @@ def make_lead(machine: Machine, address: str = "rae@acme.example", **facts: Any)
     """A lead that may be written to and followed, and belongs to the segment."""
     said = {"email": address, "first_name": "Rae", "industry": "software"} | facts
     agreed = {"consent": said.pop("consent", "consent"), "tracking": said.pop("tracking", "consent")}
-    return machine.db.transact(
-        lambda link: put_lead(link, said, now=machine.now(), source="test", **agreed)[0]
-    )
+    return machine.db.transact(lambda link: put_lead(link, said, now=machine.now(), source="test", **agreed)[0])
 
 
 def send(machine: Machine) -> None:

@@ -10,10 +10,7 @@ import pytest
 from nurture.engine.machine import Machine
 from tests.web.factories import DEMO, FORM, Visitor, events, everything
 
-A_FILE = (
-    b'--x\r\nContent-Disposition: form-data; name="email"; filename="/etc/passwd"\r\n\r\n'
-    b"a@b.example\r\n--x--\r\n"
-)
+A_FILE = b'--x\r\nContent-Disposition: form-data; name="email"; filename="/etc/passwd"\r\n\r\na@b.example\r\n--x--\r\n'
 BODIES: dict[str, tuple[dict[str, str], bytes, int]] = {
     "text": ({"content-type": "text/plain"}, b"email=a@b.example", 415),
     "no type": ({}, b"email=a@b.example", 415),
@@ -62,9 +59,7 @@ def test_five_a_minute_from_one_address(machine: Machine) -> None:
     """The sixth is told when to come again; another visitor is not concerned."""
     visit = Visitor(machine)
 
-    statuses = [
-        visit.post("/f/demo", data={**DEMO, "email": f"n{n}@a.example"}).status_code for n in range(5)
-    ]
+    statuses = [visit.post("/f/demo", data={**DEMO, "email": f"n{n}@a.example"}).status_code for n in range(5)]
     refused = visit.post("/f/demo", data=DEMO)
 
     assert statuses == [303] * 5

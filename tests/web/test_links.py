@@ -103,9 +103,7 @@ VISITORS = {
 
 
 @pytest.mark.parametrize(("headers", "actor", "why"), VISITORS.values(), ids=VISITORS.keys())
-def test_who_clicked(
-    machine: Machine, visit: Visitor, headers: dict[str, str], actor: str, why: str | None
-) -> None:
+def test_who_clicked(machine: Machine, visit: Visitor, headers: dict[str, str], actor: str, why: str | None) -> None:
     """A click is recorded with its class, rests, and is counted for a person only."""
     visit.get(clicks(machine)[1], headers=headers)
 
@@ -148,9 +146,7 @@ def test_the_offer_is_shown_in_its_language_and_counted(machine: Machine, visit:
     ]
 
 
-def test_an_offer_taken_off_the_library_is_still_there_for_who_got_it(
-    machine: Machine, visit: Visitor
-) -> None:
+def test_an_offer_taken_off_the_library_is_still_there_for_who_got_it(machine: Machine, visit: Visitor) -> None:
     """The page is made from the version of then."""
     later(machine)
     put_live(machine, {**FILES, "offers.yaml": "offers: []\n"})
@@ -194,9 +190,7 @@ def test_only_the_web_is_followed(url: str, expected: bool) -> None:
 def test_a_language_that_changes_later_moves_no_link(machine: Machine, visit: Visitor) -> None:
     """What was sent in Arabic stays Arabic."""
     old = [visit.get(link).headers["location"] for link in clicks(machine, NOURA)]
-    machine.db.transact(
-        lambda link: link.execute(update(Lead).where(col(Lead.email) == NOURA).values(language="en"))
-    )
+    machine.db.transact(lambda link: link.execute(update(Lead).where(col(Lead.email) == NOURA).values(language="en")))
 
     assert [visit.get(link).headers["location"] for link in clicks(machine, NOURA)] == old
     assert "الدليل" in visit.get(offered(machine, NOURA)).text

@@ -201,9 +201,7 @@ def test_every_language_says_everything() -> None:
 
 def test_an_unknown_page_is_not_found_in_the_visitors_language(visit: Visitor) -> None:
     """Who asks for Arabic is told so in Arabic."""
-    page = visit.get(
-        "/nothing", headers={"accept": "text/html", "accept-language": "ar-EG,ar;q=0.9,en;q=0.5"}
-    )
+    page = visit.get("/nothing", headers={"accept": "text/html", "accept-language": "ar-EG,ar;q=0.9,en;q=0.5"})
 
     assert '<html lang="ar" dir="rtl">' in page.text
 

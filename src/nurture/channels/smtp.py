@@ -158,8 +158,7 @@ class _Run:
     def all(self) -> list[Receipt]:
         left = self.down or "stopped"
         return [
-            self._receipts.get(place) or receipt(parcel, "not_started", left)
-            for place, parcel in enumerate(self.batch)
+            self._receipts.get(place) or receipt(parcel, "not_started", left) for place, parcel in enumerate(self.batch)
         ]
 
 

@@ -42,9 +42,7 @@ def _release(link: Connection, which: ColumnElement[bool], at: datetime, reason:
 
 def mark_paused(link: Connection, slug: str, now: datetime) -> int:
     """Say of each touch of a held segment that would go out now that it is paused; how many."""
-    due = and_(
-        col(Touch.sequence) == slug, col(Touch.next_at) <= now, col(Touch.state).in_(("planned", "retry_wait"))
-    )
+    due = and_(col(Touch.sequence) == slug, col(Touch.next_at) <= now, col(Touch.state).in_(("planned", "retry_wait")))
     return link.execute(update(Touch).where(due).values(state="planned", reason="paused", next_at=None)).rowcount
 
 
@@ -58,4 +56,3 @@ def _of(scope: str) -> ColumnElement[bool]:
     if kind == "segment":
         return col(Touch.sequence) == name
     return col(Touch.lead_id) == int(name) if kind == "lead" else true()
-

@@ -30,7 +30,7 @@ from nurture.engine.running import Run
 from nurture.engine.workers import batch_owner
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Touch
-from nurture.records.types import instant, micros
+from nurture.records.types import Instant, instant, micros
 from nurture.steps import Audience, Sending
 from nurture.worklist import put_work
 
@@ -41,6 +41,7 @@ BATCH = 200
 LEASE = timedelta(minutes=15)
 #: The part of a lease in which a worker may begin bodies, by its own clock.
 _SURE = 0.8
+
 
 @dataclass
 class Delivered:
@@ -131,9 +132,7 @@ class Courier:
         if not parcels:
             return
         ours = begun + LEASE.total_seconds() * _SURE  # afterwards the rest may be another's: no body is begun
-        receipts = self.channel.deliver(
-            parcels, self.journal, lambda: self.stopped() or clock.monotonic() > ours
-        )
+        receipts = self.channel.deliver(parcels, self.journal, lambda: self.stopped() or clock.monotonic() > ours)
         self.journal.flush()
         done.channel_down = self.channel.down
         ended = self.clock.now()
@@ -153,9 +152,7 @@ class Courier:
         self._write(link, owner, final, made, now)
         return final
 
-    def _write(
-        self, link: Connection, owner: str, verdicts: Sequence[Verdict], made: Made, now: datetime
-    ) -> None:
+    def _write(self, link: Connection, owner: str, verdicts: Sequence[Verdict], made: Made, now: datetime) -> None:
         rows: list[dict[str, Any]] = []
         for verdict in verdicts:
             sending, ended = verdict.state == "sending", verdict.state in ENDED
@@ -189,8 +186,8 @@ class Courier:
                 state=bindparam("new_state"),
                 reason=bindparam("new_reason"),
                 next_at=bindparam("new_next"),
-                allowed_at=func.coalesce(bindparam("new_allowed", type_=Touch.__table__.c.allowed_at.type), col(Touch.allowed_at)),  # type: ignore[attr-defined]
-                sending_at=func.coalesce(bindparam("new_sending", type_=Touch.__table__.c.sending_at.type), col(Touch.sending_at)),  # type: ignore[attr-defined]
+                allowed_at=func.coalesce(bindparam("new_allowed", type_=Instant()), col(Touch.allowed_at)),
+                sending_at=func.coalesce(bindparam("new_sending", type_=Instant()), col(Touch.sending_at)),
                 ended_at=bindparam("new_ended"),
                 lease_owner=bindparam("new_owner"),
                 lease_until=_lease(),
@@ -214,7 +211,10 @@ class Courier:
         assert isinstance(self.step, Audience)
         wanted = self.step.audience.verb == "add"
         rows = [
-            {"lead_id": lead, "audience": self.step.audience.name, "wanted": wanted, "enrolment_id": enrolment, "changed_at": now}
+            {
+                "lead_id": lead, "audience": self.step.audience.name, "wanted": wanted, "enrolment_id": enrolment,
+                "changed_at": now,
+            }
             for lead, enrolment in link.execute(
                 select(col(Touch.lead_id), col(Touch.enrolment_id)).where(col(Touch.id).in_(touches))
             )
@@ -222,9 +222,7 @@ class Courier:
         if rows:
             insert = upsert(link)(AudienceMember)
             changed = {name: insert.excluded[name] for name in ("wanted", "enrolment_id", "changed_at")}
-            link.execute(
-                insert.on_conflict_do_update(index_elements=["lead_id", "audience"], set_=changed), rows
-            )
+            link.execute(insert.on_conflict_do_update(index_elements=["lead_id", "audience"], set_=changed), rows)
 
     def _record(self, link: Connection, owner: str, receipts: Sequence[Receipt], now: datetime) -> None:
         """Write what became of each; only while this worker still holds the claim."""

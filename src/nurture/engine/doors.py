@@ -66,14 +66,16 @@ def add_event(
 
 
 def click(
-    link: Connection, touch: int, place: int, now: datetime, *, machine: str | None, rest: timedelta, name: str = "email_clicked",
-    data: Mapping[str, Any] | None = None,
+    link: Connection, touch: int, place: int, now: datetime, *, machine: str | None, rest: timedelta,
+    name: str = "email_clicked", data: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
     """A link of a message was followed; it rests before it counts, and a scanner's burst unmasks the earlier ones.
 
     `machine`: why the visitor is known to be one, or None.
     """
-    row = link.execute(select(col(Touch.lead_id), col(Touch.sending_at), col(Touch.tracked)).where(col(Touch.id) == touch)).one_or_none()
+    row = link.execute(
+        select(col(Touch.lead_id), col(Touch.sending_at), col(Touch.tracked)).where(col(Touch.id) == touch)
+    ).one_or_none()
     if row is None or not row.tracked:
         return
     lock_lead(link, row.lead_id, now + rest)
@@ -81,7 +83,8 @@ def click(
     if verdict is None and row.sending_at is not None and now - row.sending_at < BURST:
         verdict = "sooner after delivery than a person reads"
     recent = select(col(Event.id), col(Event.data)).where(
-        col(Event.touch_id) == touch, col(Event.name).in_(("email_clicked", "offer_viewed")), col(Event.occurred_at) > now - BURST
+        col(Event.touch_id) == touch, col(Event.name).in_(("email_clicked", "offer_viewed")),
+        col(Event.occurred_at) > now - BURST,
     )  # fmt: skip
     others = [event for event, seen in link.execute(recent) if seen.get("place") != place]
     if others:
@@ -90,8 +93,8 @@ def click(
         link.execute(update(Event).where(col(Event.id).in_(others)).values(**reclass))
     add_event(
         link, row.lead_id, name, now, source="click", key=f"{touch}:{place}:{clock.unguessable()}",
-        data={"place": place, **(data or {})}, touch=touch, actor="machine" if verdict else "person", classed_by=verdict,
-        rest=rest,
+        data={"place": place, **(data or {})}, touch=touch, actor="machine" if verdict else "person",
+        classed_by=verdict, rest=rest,
     )  # fmt: skip
 
 
@@ -101,8 +104,8 @@ def reply(link: Connection, live: Live, touch: int, now: datetime, *, automatic:
     lock_lead(link, lead, now)
     actor, why = ("machine", "Auto-Submitted") if automatic else ("person", None)
     add_event(
-        link, lead, "email_replied", now, source="mailbox", key=f"{touch}:{clock.unguessable()}", touch=touch, actor=actor,
-        classed_by=why,
+        link, lead, "email_replied", now, source="mailbox", key=f"{touch}:{clock.unguessable()}",
+        touch=touch, actor=actor, classed_by=why,
     )  # fmt: skip
     settle_one(link, live, lead, now)
 
@@ -131,7 +134,9 @@ def unsubscribe_lead(
     news = link.execute(known).first() is None
     link.execute(upsert(link)(Suppression).on_conflict_do_nothing(), rows)
     link.execute(
-        update(Consent).where(col(Consent.lead_id) == lead, col(Consent.withdrawn_at).is_(None)).values(withdrawn_at=now)
+        update(Consent)
+        .where(col(Consent.lead_id) == lead, col(Consent.withdrawn_at).is_(None))
+        .values(withdrawn_at=now)
     )
     end(Run(link, live, now), ending(col(Enrolment.lead_id) == lead, "unsubscribed"))
     add_event(link, lead, "unsubscribed", now, source="unsubscribe", key=f"lead:{lead}", touch=touch)
@@ -150,6 +155,15 @@ def answer_handoff(
     if not handoffs.answer(Run(link, live, now), handoff, verdict, reason, by):
         return False
     name = f"handoff_{verdict}"
-    add_event(link, lead, name, now, source="sales", key=f"handoff:{handoff}", data={"reason": reason} if reason else {}, actor="system")
+    add_event(
+        link,
+        lead,
+        name,
+        now,
+        source="sales",
+        key=f"handoff:{handoff}",
+        data={"reason": reason} if reason else {},
+        actor="system",
+    )
     settle_one(link, live, lead, now)
     return True

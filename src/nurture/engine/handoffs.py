@@ -65,10 +65,7 @@ def _decision(house: House, leads: Select[Any]) -> _Decision:
     history = micros(col(Milestone.reached_at)) < NOW - span_micros(HISTORY)
     noted = and_(undecided, or_(col(Milestone.name).not_in(calling), history))
     reason = (
-        select(gate_reason(house))
-        .where(col(Lead.id) == col(Milestone.lead_id))
-        .correlate(Milestone)
-        .scalar_subquery()
+        select(gate_reason(house)).where(col(Lead.id) == col(Milestone.lead_id)).correlate(Milestone).scalar_subquery()
     )
     repairs, disqualified = [], []
     for rule in house.lifecycle.gate:
@@ -77,9 +74,7 @@ def _decision(house: House, leads: Select[Any]) -> _Decision:
             repairs.append(rule.reason)
         elif rule.then == "disqualified":
             cause = f"gate: {rule.reason}"
-            moves = stage_moves(
-                col(Lead.id).in_(refused), "disqualified", cause=cause, author="rule", version=house.id
-            )
+            moves = stage_moves(col(Lead.id).in_(refused), "disqualified", cause=cause, author="rule", version=house.id)
             disqualified.append(moves)
     to_repair = select(col(Milestone.lead_id)).where(undecided, col(Milestone.reason).in_(repairs))
     return _Decision(
@@ -179,9 +174,7 @@ def _open(run: Run, rows: Sequence[Any]) -> int:
     ]
     run.link.execute(Outbox.__table__.insert(), notices)  # type: ignore[attr-defined]
     if house.lifecycle.acceptance == "by_gate":
-        moves = stage_moves(
-            col(Lead.id).in_(leads), "sal", cause="handed to sales", author="rule", version=house.id
-        )
+        moves = stage_moves(col(Lead.id).in_(leads), "sal", cause="handed to sales", author="rule", version=house.id)
         move_stage(run, moves)
     return len(opened)
 

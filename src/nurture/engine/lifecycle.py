@@ -93,7 +93,7 @@ def _mql(house: House, among: ColumnElement[bool]) -> _Mql:
 
 
 def rearm_level(rule: Mql) -> float | None:
-    """The score below which a lead may become MQL anew: as said, else ten below the rule's own; None: it asks no score."""
+    """The score below which a lead may become MQL anew: as said, else ten below the rule's own; None: no score."""
     if rule.rearm_below is not None:
         return rule.rearm_below
     bounds = [
@@ -126,7 +126,8 @@ def reach_milestones(run: Run) -> dict[str, int]:
         if isinstance(rule.when, c.ByStep):
             continue
         note, over, on = run.plan(
-            ("milestone", name), lambda name=name, when=rule.when: _milestone(name, when, Scope(run.live.house.fields))  # type: ignore[misc]
+            ("milestone", name),
+            lambda name=name, when=rule.when: _milestone(name, when, Scope(run.live.house.fields)),  # type: ignore[misc]
         )
         count = run(note).rowcount
         run(over)
@@ -143,9 +144,9 @@ def _milestone(name: str, when: Any, scope: Scope) -> tuple[Any, Any, Any]:
     fresh = and_(col(Event.lead_id) == col(Lead.id), FRESH, or_(false(), *deeds))
     latest = select(func.max(col(Event.id))).where(fresh).correlate(Lead).scalar_subquery()
     when_it_was = select(func.max(micros(col(Event.occurred_at)))).where(fresh).correlate(Lead).scalar_subquery()
-    rows = select(
-        col(Lead.id), literal(name), func.coalesce(when_it_was, NOW), func.coalesce(latest, -NOW)
-    ).where(_AMONG, holds, or_(~_held(rule), latest.is_not(None)))
+    rows = select(col(Lead.id), literal(name), func.coalesce(when_it_was, NOW), func.coalesce(latest, -NOW)).where(
+        _AMONG, holds, or_(~_held(rule), latest.is_not(None))
+    )
     return (
         new_rows(Milestone, ["lead_id", "name", "reached_at", "event_id"], rows),
         release(rule, select(col(Lead.id)).where(_AMONG, not_(holds))),

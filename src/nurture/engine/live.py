@@ -38,7 +38,7 @@ class Library:
     plans: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def live(self, link: Connection) -> Live:
-        """The published program as it stands now; until a writing transaction ends, it stays so. Raises NotPublished."""
+        """The published program now; until a writing transaction ends, it stays so. Raises NotPublished."""
         if not link.get_execution_options().get("nurture_reads"):
             hold_still(link, RULES)
         house_id = link.execute(_NEWEST).scalar()

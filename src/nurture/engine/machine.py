@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 from sqlmodel import col
 
 from nurture import clock as clocks
@@ -18,7 +18,7 @@ from nurture.channels.base import Channel, Journal, NoJournal
 from nurture.channels.journal import FileJournal
 from nurture.clock import Clock
 from nurture.db import Database, take_lease
-from nurture.engine import audiences, control, movement, settle
+from nurture.engine import audiences, control, due, movement, settle
 from nurture.engine.delivery import Courier, Delivered
 from nurture.engine.live import Library, Live
 from nurture.engine.notices import Desk
@@ -30,7 +30,7 @@ from nurture.engine.settle import SettleReport
 from nurture.engine.workers import Journals, journal_file, worker_name
 from nurture.errors import DatabaseFault, SegmentBusy
 from nurture.program.load import Segment
-from nurture.records import Enrolment, Lease, Touch, Work
+from nurture.records import Lease, Touch
 from nurture.steps import Sending, Step
 from nurture.tokens import Keys
 
@@ -38,8 +38,6 @@ log = logging.getLogger("nurture.machine")
 #: A segment is carried by one run at a time, for so long unless it renews.
 SEGMENT_LEASE = timedelta(minutes=5)
 RENEW_SECONDS = 60.0
-#: States of a touch that a run may act on.
-_WAITING = ("planned", "retry_wait")
 
 
 @dataclass
@@ -118,21 +116,8 @@ class Machine:
     def waiting(self, segment: str, now: datetime) -> dict[str, int]:
         """The steps of `segment` on which somebody stands due, or a touch whose time has come; how many."""
         now = self._present(now)
-        standing = (
-            select(col(Enrolment.step), func.count())
-            .where(col(Enrolment.sequence) == segment, col(Enrolment.due_at) <= now)
-            .group_by(col(Enrolment.step))
-        )
-        touches = (
-            select(col(Touch.step), func.count())
-            .where(col(Touch.sequence) == segment, col(Touch.next_at) <= now, col(Touch.state).in_(_WAITING))
-            .group_by(col(Touch.step))
-        )
-        found: Counter[str] = Counter()
         with self.db.read() as link:
-            for query in (standing, touches):
-                found.update({step: count for step, count in link.execute(query) if step})
-        return dict(found)
+            return due.waiting(link, segment, now)
 
     @contextmanager
     def lease(self, segment: str, holder: str) -> Iterator[None]:
@@ -190,20 +175,24 @@ class Machine:
         total = self.due(segment, step, now) if progress is not None else 0
         for version in versions:
             kind = version.spec.step(step)
-            self._move(live, version, kind, now, run_id, report)
+            self._move(version, kind, now, run_id, report)
             if isinstance(kind, Sending):
                 report.delivered(self._deliver(live, version, kind, now, run_id, progress, total))
-                self._move(live, version, kind, self._present(now), run_id, report, again=True)
+                self._move(version, kind, self._present(now), run_id, report, again=True)
         if report.sent or report.handoffs:
             report.settled.add(self.settle(self._present(now)))
         return report
 
     def _move(
-        self, live: Live, version: Segment, step: Step, now: datetime, run_id: str, report: StepReport, *, again: bool = False
+        self, version: Segment, step: Step, now: datetime, run_id: str, report: StepReport, *, again: bool = False
     ) -> None:  # fmt: skip
         while True:
             claim = f"{run_id}:{clocks.unguessable()[:12]}"
-            moved = self.db.transact(lambda link, claim=claim: movement.move(Run(link, self.library.live(link), now, claim), version, step))  # type: ignore[misc]
+
+            def one(link: Connection, claim: str = claim) -> movement.Moved:
+                return movement.move(Run(link, self.library.live(link), now, claim), version, step)
+
+            moved = self.db.transact(one)
             if not moved.due:
                 return
             report.due += 0 if again else moved.due
@@ -241,7 +230,7 @@ class Machine:
         return courier.deliver(told)
 
     def _stopped(self, slug: str) -> bool:
-        """Whether an operator has said stop; asked before each body, so the answer is kept for a twentieth of a second."""
+        """Whether an operator has said stop; asked before each body, so the answer is kept for 50 ms."""
         present = clocks.monotonic()
         if present - self._asked[0] > 0.05:
             with self.db.read() as link:
@@ -273,12 +262,7 @@ class Machine:
     def next_due(self) -> datetime | None:
         """The next instant at which anything is due: work, a step, a touch."""
         with self.db.read() as link:
-            found = [
-                link.execute(select(func.min(col(Work.due_at)))).scalar(),
-                link.execute(select(func.min(col(Enrolment.due_at)))).scalar(),
-                link.execute(select(func.min(col(Touch.next_at))).where(col(Touch.state).in_(_WAITING))).scalar(),
-            ]
-        return min((at for at in found if at is not None), default=None)
+            return due.next_due(link)
 
     def close(self) -> None:
         """Let go of channels, journal and database. The journal goes only if nothing of this worker's is in doubt."""

@@ -47,8 +47,7 @@ def _typed(kind: str, value: Any) -> Any:
 
 
 LEAD_COLUMNS = [
-    col(getattr(Lead, name))
-    for name in (*BUILT_IN, "stage", "status", "owner", "source", "fields", "zone")
+    col(getattr(Lead, name)) for name in (*BUILT_IN, "stage", "status", "owner", "source", "fields", "zone")
 ]
 
 
@@ -87,9 +86,7 @@ class Maker:
             self._renderers[key] = Renderer(templates, brand_of(self.live.house), self.keys, self.public_url)
         return self._renderers[key]
 
-    def make(
-        self, link: Connection, segment: Segment, step: Sending, owner: str, now: datetime
-    ) -> Made:
+    def make(self, link: Connection, segment: Segment, step: Sending, owner: str, now: datetime) -> Made:
         """The parcels of what `owner` has claimed; a touch without an address has none."""
         made = Made()
         for row in Run(link, self.live, now, owner)(_CLAIMED):

@@ -74,7 +74,9 @@ def judge(run: Run, segment: Segment, step: Sending) -> list[Verdict]:
     run(_LOCK)
     versions = run.live.versions(run.link)
     higher = tuple(sorted(s.id for s in versions if s.spec.priority > segment.spec.priority))
-    query = run.plan(("permit", segment.id, step.id, higher), lambda: _query(run.live, segment, step, _wanting(versions, higher)))
+    query = run.plan(
+        ("permit", segment.id, step.id, higher), lambda: _query(run.live, segment, step, _wanting(versions, higher))
+    )
     verdicts = [_verdict(*row) for row in run(query)]
     if stopped:
         return [Verdict(verdict.touch, "planned", "paused") for verdict in verdicts]
@@ -150,7 +152,7 @@ def _reasons(
     if message and not step.repeats():
         refusals.append((_received_before(), "suppressed:already_received"))
     if message:
-        late = NOW > micros(col(Touch.allowed_at)) + span_micros(segment.spec.max_late.roughly)
+        late = micros(col(Touch.allowed_at)) + span_micros(segment.spec.max_late.roughly) < NOW
         refusals.append((late, "expired:late"))
     deferrals: list[tuple[ColumnElement[bool], str, ColumnElement[Any]]] = []
     if windowed(step):

@@ -19,7 +19,7 @@ from nurture.zones import know_zones, lead_country, lead_zone
 
 
 def windowed(step: Sending) -> bool:
-    """Whether the send window applies: to marketing messages. Audiences are no messages; operational mail is awaited."""
+    """Whether the send window applies: to marketing messages. Audiences are none, operational mail is awaited."""
     return not isinstance(step, Audience) and step.purpose() == "marketing"
 
 
@@ -44,7 +44,9 @@ def plan_touches(run: Run, segment: Segment, step: Sending) -> int:
     rows = run(pairs).all()
     found = [(zone, country) for zone, country, _ in rows]
     know_zones(run.link, {zone for zone, _ in found})
-    know_openings(run.link, segment.window(run.live.house), found, run.now, min((since for *_, since in rows), default=None))
+    know_openings(
+        run.link, segment.window(run.live.house), found, run.now, min((since for *_, since in rows), default=None)
+    )
     return max(int(run(insert).rowcount), 0)
 
 
@@ -90,7 +92,8 @@ def _planning(live: Live, segment: Segment, step: Sending) -> tuple[Any, Any]:
         literal(False), NOW_AT, CLAIM,
     ).where(cohort.c.content.is_not(None))  # fmt: skip
     columns = [
-        "lead_id", "enrolment_id", "sequence", "version_id", "step", "occurrence", "kind", "purpose", "content", "state",
+        "lead_id", "enrolment_id", "sequence", "version_id", "step", "occurrence", "kind", "purpose", "content",
+        "state",
         "reason", "due_at", "allowed_at", "next_at", "attempt", "lease_token", "tracked", "planned_at", "run_id",
     ]  # fmt: skip
     return pairs, new_rows(Touch, columns, rows)

@@ -101,7 +101,9 @@ def _rescore(link: Connection, library: Library, result: Published, now: datetim
 
 def _publish_house(link: Connection, house: House, now: datetime) -> Published:
     newest = link.execute(
-        select(col(ProgramVersion.number), col(ProgramVersion.content_hash)).order_by(col(ProgramVersion.number).desc()).limit(1)
+        select(col(ProgramVersion.number), col(ProgramVersion.content_hash))
+        .order_by(col(ProgramVersion.number).desc())
+        .limit(1)
     ).one_or_none()
     digest = content_hash(house.files)
     if newest is not None and newest.content_hash == digest:
@@ -171,8 +173,4 @@ def _wake_exhausted(link: Connection, now: datetime) -> None:
         col(Touch.occurrence) == col(Enrolment.occurrence),
     )
     idle = and_(col(Enrolment.ended_at).is_(None), col(Enrolment.due_at).is_(None))
-    link.execute(
-        update(Enrolment)
-        .where(idle, ~touched.correlate(Enrolment).exists())
-        .values(due_at=now)
-    )
+    link.execute(update(Enrolment).where(idle, ~touched.correlate(Enrolment).exists()).values(due_at=now))

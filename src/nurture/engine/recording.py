@@ -22,7 +22,8 @@ BACKOFF = timedelta(minutes=5)
 #: Pause before a channel that was down is tried again.
 CHANNEL_PAUSE = timedelta(minutes=1)
 AFTER: dict[str, str] = {
-    "accepted": "sent", "refused": "failed", "try_later": "retry_wait", "unknown": "uncertain", "not_started": "planned",
+    "accepted": "sent", "refused": "failed", "try_later": "retry_wait", "unknown": "uncertain",
+    "not_started": "planned",
 }  # fmt: skip
 ENDED = ("sent", "failed", "suppressed", "expired", "uncertain", "cancelled")
 
@@ -35,9 +36,7 @@ def record(link: Connection, receipts: Sequence[Receipt], now: datetime, owner: 
     attempts = dict(
         link.execute(
             select(col(Touch.id), col(Touch.attempt)).where(col(Touch.id).in_([r.touch_id for r in receipts]), held)
-        )
-        
-        .all()
+        ).all()
     )
     rows: list[dict[str, Any]] = []
     for receipt in receipts:
@@ -81,7 +80,9 @@ def record(link: Connection, receipts: Sequence[Receipt], now: datetime, owner: 
 
 def _tell(link: Connection, touches: list[int], now: datetime) -> None:
     """An event of the house for each touch that left, so that scores and conditions see it; each lead is looked at."""
-    sent = select(col(Touch.id), col(Touch.lead_id), col(Touch.kind), col(Touch.step), col(Touch.sequence), col(Touch.content))
+    sent = select(
+        col(Touch.id), col(Touch.lead_id), col(Touch.kind), col(Touch.step), col(Touch.sequence), col(Touch.content)
+    )
     rows = link.execute(sent.where(col(Touch.id).in_(touches))).all()
     if not rows:
         return

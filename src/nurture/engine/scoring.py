@@ -133,7 +133,11 @@ def _sums(leads: Select[Any]) -> list[Any]:
     unsummed = and_(col(ScoreEntry.lead_id).in_(leads), col(ScoreEntry.counted) != col(ScoreEntry.summed))
     hours = func.coalesce(col(ScoreEntry.half_life_hours), 0.0)
     change = faded(col(ScoreEntry.counted) - col(ScoreEntry.summed), micros(col(ScoreEntry.at)), NOW, hours)
-    fields: tuple[Any, ...] = col(ScoreEntry.lead_id).label("lead_id"), hours.label("hours"), func.sum(change).label("total")
+    fields: tuple[Any, ...] = (
+        col(ScoreEntry.lead_id).label("lead_id"),
+        hours.label("hours"),
+        func.sum(change).label("total"),
+    )
     changes = select(*fields).where(unsummed).group_by(col(ScoreEntry.lead_id), hours).subquery()
     rows = select(changes.c.lead_id, changes.c.hours, changes.c.total, NOW_AT)
     old = faded(col(ScoreSum.total), micros(col(ScoreSum.as_of)), NOW, col(ScoreSum.half_life_hours))

@@ -175,7 +175,9 @@ def _measured(run: Run, version: int, name: str) -> Any:
     step = run.live.library.segment(run.link, version).spec.step(name)
     due = step.due_on_entry(micros(col(Enrolment.entered_at)), zone_of_enrolment(run.live.house.program.zone))
     here = and_(_WAITING, col(Enrolment.version_id) == version, col(Enrolment.step) == name)
-    return update(Enrolment).where(here, micros(col(Enrolment.due_at)) != due).values(due_at=instant(greatest(due, NOW)))
+    return (
+        update(Enrolment).where(here, micros(col(Enrolment.due_at)) != due).values(due_at=instant(greatest(due, NOW)))
+    )
 
 
 def _recheck(run: Run) -> None:

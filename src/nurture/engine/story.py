@@ -188,9 +188,8 @@ def _happenings(link: Connection, lead: int, now: datetime) -> list[Happening]:
         state = touch.state if touch.ended_at is None or touch.ended_at <= now else "planned"
         reason = f" ({touch.reason})" if touch.reason else ""
         found.append(Happening(at, "touch", f"{touch.kind} {touch.sequence}/{touch.step}: {state}{reason}"))
-    moves = select(StageTransition.__table__).where(
-        and_(col(StageTransition.lead_id) == lead, col(StageTransition.at) <= now)
-    )  # type: ignore[attr-defined]
+    moves = select(StageTransition.__table__)  # type: ignore[attr-defined]
+    moves = moves.where(and_(col(StageTransition.lead_id) == lead, col(StageTransition.at) <= now))
     for move in link.execute(moves):
         found.append(
             Happening(move.at, "stage", f"{move.from_stage} to {move.to_stage}: {move.cause} (by {move.author})")

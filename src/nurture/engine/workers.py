@@ -1,4 +1,4 @@
-"""Who holds a claim: a worker's name says its host, its boot and its journal, so that its end can be read from there."""
+"""Who holds a claim: a worker's name says its host, its boot and its journal, where its end can be read."""
 
 from __future__ import annotations
 

@@ -46,9 +46,7 @@ class Agreements:
 
     def stays_withdrawn(self, lead_id: int, person: Person) -> bool:
         """Whether `person` says yes where the lead has said no."""
-        return any(
-            said not in (None, NO) and self._closed(lead_id, purpose) for purpose, said in _said(person)
-        )
+        return any(said not in (None, NO) and self._closed(lead_id, purpose) for purpose, said in _said(person))
 
     def differ(self, lead_id: int, person: Person) -> bool:
         """Whether anything would be written."""
@@ -73,9 +71,7 @@ class Agreements:
             leads = [lead_id for lead_id, which in self._taken if which == purpose]
             if leads:
                 open_ = (
-                    _CONSENT.c.lead_id.in_(leads)
-                    & (_CONSENT.c.purpose == purpose)
-                    & _CONSENT.c.withdrawn_at.is_(None)
+                    _CONSENT.c.lead_id.in_(leads) & (_CONSENT.c.purpose == purpose) & _CONSENT.c.withdrawn_at.is_(None)
                 )
                 self.link.execute(update(_CONSENT).where(open_).values(withdrawn_at=self.now))
         for (purpose, basis), leads in self._given.items():

@@ -87,16 +87,13 @@ class Plan:
     unused: list[str] = field(default_factory=list)
 
 
-def plan_leads(
-    path: Path, names: Sequence[str], mapping: Mapping, custom: dict[str, Kind], source: str | None
-) -> Plan:
+def plan_leads(path: Path, names: Sequence[str], mapping: Mapping, custom: dict[str, Kind], source: str | None) -> Plan:
     """Where the fields of leads are; raises FileFault for a mapping that names what is not there."""
     for ours in mapping.fields:
         if ours not in custom and ours not in LEAD_NAMES:
             known = ", ".join([*sorted(custom), *LEAD_NAMES])
             raise FileFault(
-                f"{path}: the mapping file fills '{ours}', which program.yaml does not declare; "
-                f"known are {known}"
+                f"{path}: the mapping file fills '{ours}', which program.yaml does not declare; known are {known}"
             )
     own = [name for name in custom if name not in BUILT_IN]
     said = {**mapping.fields, **({"id": mapping.id} if mapping.id else {})}
@@ -171,8 +168,7 @@ def check_named(path: Path, header: Sequence[str] | None, mapping: Mapping) -> N
     missing = [name for name in mapping.columns if header is not None and name not in header]
     if missing:
         raise FileFault(
-            f"{path}: has no column '{missing[0]}', which the mapping file names; "
-            f"its columns are {shown(header or [])}"
+            f"{path}: has no column '{missing[0]}', which the mapping file names; its columns are {shown(header or [])}"
         )
 
 

@@ -109,9 +109,7 @@ def _leads(link: Connection, rows: Sequence[tuple[int, Any]], source: str | None
         known = select(_LEAD.c.email, _LEAD.c.id).where(_LEAD.c.email.in_(emails))
         found |= {email: lead for email, lead in link.execute(known)}
     if ids:
-        here = select(_LEAD.c.source_id, _LEAD.c.id).where(
-            _LEAD.c.source == source, _LEAD.c.source_id.in_(ids)
-        )
+        here = select(_LEAD.c.source_id, _LEAD.c.id).where(_LEAD.c.source == source, _LEAD.c.source_id.in_(ids))
         found |= {(source_id,): lead for source_id, lead in link.execute(here)}
     return found
 
@@ -119,9 +117,7 @@ def _leads(link: Connection, rows: Sequence[tuple[int, Any]], source: str | None
 class _EventRows:
     """Reads rows as events; collects what is worth a note."""
 
-    def __init__(
-        self, table: Table, mapping: Mapping, dates: values.Dates, source: str | None, now: datetime
-    ) -> None:
+    def __init__(self, table: Table, mapping: Mapping, dates: values.Dates, source: str | None, now: datetime) -> None:
         self.table, self.mapping, self.dates, self.source = table, mapping, dates, source
         self.latest = now + AHEAD
         self.notes = Notes()
@@ -200,9 +196,7 @@ class _EventRows:
         email = self._cell(record, plan, "email", values.email)
         lead_id = None if email else self._cell(record, plan, "lead_id", values.line_of_text)
         if lead_id is not None and self.source is None:
-            raise _Cell(
-                plan.columns["lead_id"], "is an id of a lead, and nothing says whose; say --source NAME"
-            )
+            raise _Cell(plan.columns["lead_id"], "is an id of a lead, and nothing says whose; say --source NAME")
         if email is None and lead_id is None:
             raise _Cell(self.lead_column, "is empty, so nobody knows whose event this is")
         at = self._cell(record, plan, "at", self.dates.instant)
@@ -266,9 +260,7 @@ class _EventRows:
             rest = [name for name in rest if name not in self.mapping.ignore]
             pairs = [(snake(name.removeprefix("data.")), record.cells[name]) for name in rest]
         data = {ours: cell.strip() if isinstance(cell, str) else cell for ours, cell in pairs}
-        data = {
-            k: v for k, v in data.items() if v not in (None, "") and str(v).casefold() not in self.unanswered
-        }
+        data = {k: v for k, v in data.items() if v not in (None, "") and str(v).casefold() not in self.unanswered}
         try:
             fits(data)
         except Refused as problem:

@@ -72,9 +72,7 @@ def import_leads(
     return report
 
 
-def _write(
-    db: Database, staging: Staging, rows: _LeadRows, report: ImportReport, now: datetime, origin: str
-) -> int:
+def _write(db: Database, staging: Staging, rows: _LeadRows, report: ImportReport, now: datetime, origin: str) -> int:
     """Apply the staged rows, a chunk of people at a time; how many have an address and no basis."""
     without = 0
     for people in staging.by_person(CHUNK, rows.join):

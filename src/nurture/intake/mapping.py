@@ -99,9 +99,7 @@ class _Plain(yaml.CSafeLoader):
         keys = [key.value for key, _ in node.value]
         twice = next((key for key, _ in reversed(node.value) if keys.count(key.value) > 1), None)
         if twice is not None:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"'{twice.value}' is said twice", twice.start_mark
-            )
+            raise yaml.constructor.ConstructorError(None, None, f"'{twice.value}' is said twice", twice.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -195,9 +193,7 @@ class _Reading:
         column = self._text(value, "column")
         if column is None:
             raise self.fault("event: write a name, or {column: NAME, names: {OPEN: email_opened}}")
-        return EventName(
-            column=column, names={k.casefold(): v for k, v in self._pairs(value, "names").items()}
-        )
+        return EventName(column=column, names={k.casefold(): v for k, v in self._pairs(value, "names").items()})
 
     def _lead(self, raw: dict[str, Any]) -> tuple[str, str] | None:
         value = raw.get("lead")

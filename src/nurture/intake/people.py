@@ -93,9 +93,7 @@ class _Plan:
         self.pairs: list[tuple[Outcome, dict[str, Any]]] = []
         self.dirty: set[int] = set()
         self.by_email = {row["email"]: row for row in self.rows.values() if row["email"]}
-        self.by_id = {
-            (row["source"], row["source_id"]): row for row in self.rows.values() if row["source_id"]
-        }
+        self.by_id = {(row["source"], row["source_id"]): row for row in self.rows.values() if row["source_id"]}
         for outcome in self.outcomes:
             outcome.state, outcome.problem, outcome.notes = "unchanged", None, []
             row = self._meet(outcome)
@@ -104,9 +102,7 @@ class _Plan:
 
     def touched(self) -> set[int]:
         """The known leads of whom something changes."""
-        return {
-            row["id"] for outcome, row in self.pairs if outcome.state == "changed" and row["id"] is not None
-        }
+        return {row["id"] for outcome, row in self.pairs if outcome.state == "changed" and row["id"] is not None}
 
     def _meet(self, outcome: Outcome) -> dict[str, Any] | None:
         """The row of this person, updated; None, with the problem said, if it cannot be one person."""
@@ -116,9 +112,7 @@ class _Plan:
         if row is None and named is not None and named["email"] is None:
             row = named
         if named is not None and named is not row:
-            outcome.problem = (
-                "belongs to another lead than the e-mail address; correct one, or leave the id empty"
-            )
+            outcome.problem = "belongs to another lead than the e-mail address; correct one, or leave the id empty"
             return None
         if row is None:
             row = {"id": None, "source_id": None, "fields": {}, "folded": {}}
@@ -143,15 +137,9 @@ class _Plan:
         if not new and any(row.get(k) != person.columns[k] for k in AT_BIRTH if k in person.columns):
             outcome.notes.append("stage and status of a lead that is known already are left as they are")
         changes = {k: v for k, v in said.items() if k not in row or row[k] != v}
-        fields = {
-            k: v for k, v in person.fields.items() if k not in row["fields"] or _differ(row["fields"][k], v)
-        }
+        fields = {k: v for k, v in person.fields.items() if k not in row["fields"] or _differ(row["fields"][k], v)}
         if changes or fields:
-            shadows = {
-                k: folded(v)
-                for k, v in (changes | fields).items()
-                if isinstance(v, str) and k not in _UNFOLDED
-            }
+            shadows = {k: folded(v) for k, v in (changes | fields).items() if isinstance(v, str) and k not in _UNFOLDED}
             row |= changes
             row["fields"], row["folded"] = row["fields"] | fields, row["folded"] | shadows
             row["changed_at"] = self.now

@@ -74,9 +74,7 @@ class Table:
         self.position = 0
         try:
             if not path.is_file():
-                raise FileFault(
-                    f"{path}: {'is not a plain file' if path.exists() else 'there is no such file'}"
-                )
+                raise FileFault(f"{path}: {'is not a plain file' if path.exists() else 'there is no such file'}")
             self.size = path.stat().st_size
             self.encoding = decide_encoding(path, encoding, command)
             #: What to say of an encoding that was named and not used.
@@ -84,9 +82,7 @@ class Table:
             with self._lines() as lines:
                 self._look(lines.stream.read(_SAMPLE))
         except OSError as problem:
-            raise FileFault(
-                f"{path}: cannot be read ({problem.strerror}); check its name and rights"
-            ) from None
+            raise FileFault(f"{path}: cannot be read ({problem.strerror}); check its name and rights") from None
         self.header: list[str] | None = None
         if self.delimiter is not None:
             self.header = self._header()
@@ -118,12 +114,8 @@ class Table:
         if not text:
             raise FileFault(f"{self.path}: is empty; nothing was imported")
         if text.startswith("["):
-            raise FileFault(
-                f"{self.path}: is one JSON array; write one object per line, for example with jq -c '.[]'"
-            )
-        self.delimiter = (
-            None if text.startswith("{") else _sniff(sample.lstrip("\ufeff\r\n"), len(sample) == _SAMPLE)
-        )
+            raise FileFault(f"{self.path}: is one JSON array; write one object per line, for example with jq -c '.[]'")
+        self.delimiter = None if text.startswith("{") else _sniff(sample.lstrip("\ufeff\r\n"), len(sample) == _SAMPLE)
 
     def _header(self) -> list[str]:
         with self._lines() as lines:
@@ -134,15 +126,12 @@ class Table:
             )
         header = [cell.strip().lstrip("\ufeff") for cell in first.row]
         twice = [
-            name
-            for name, times in Counter(squeeze(name) or name for name in header).items()
-            if name and times > 1
+            name for name, times in Counter(squeeze(name) or name for name in header).items() if name and times > 1
         ]
         if twice:
             same = [f"'{name}'" for name in header if (squeeze(name) or name) == twice[0]]
             raise FileFault(
-                f"{self.path}: line {first.line}: columns {' and '.join(same)} mean the same; "
-                "rename or remove one"
+                f"{self.path}: line {first.line}: columns {' and '.join(same)} mean the same; rename or remove one"
             )
         return header
 
@@ -224,9 +213,7 @@ class Table:
             self.position = self._raw.tell()
             if cells is None or not any(key != PROBLEM for key in cells):
                 continue
-            big = next(
-                (key for key, cell in cells.items() if isinstance(cell, str) and len(cell) > MAX_CELL), None
-            )
+            big = next((key for key, cell in cells.items() if isinstance(cell, str) and len(cell) > MAX_CELL), None)
             yield Record(lines.number, cells, text=text, problem=big and f"{big} holds more than 1 MB")
 
 
@@ -265,6 +252,4 @@ def as_json(record: Record, problem: str) -> str:
         whole = None
     if not isinstance(whole, dict):
         return json.dumps({PROBLEM: problem, "line": record.text.rstrip("\r\n")}, ensure_ascii=False)
-    return json.dumps(
-        {PROBLEM: problem, **{k: v for k, v in whole.items() if k != PROBLEM}}, ensure_ascii=False
-    )
+    return json.dumps({PROBLEM: problem, **{k: v for k, v in whole.items() if k != PROBLEM}}, ensure_ascii=False)

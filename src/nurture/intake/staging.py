@@ -52,9 +52,7 @@ class Staging:
         """A row that is not applied, and why; `value`: what its cell holds."""
         refusal = Refusal(line, column, problem, quoted(value) if value else "")
         self.report.refuse(refusal)
-        self._link.execute(
-            "INSERT INTO refused VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (line, column, refusal.said)
-        )
+        self._link.execute("INSERT INTO refused VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (line, column, refusal.said))
 
     def _flush(self) -> None:
         self._link.executemany("INSERT INTO row VALUES (?, ?, ?, ?)", self._kept)
@@ -116,9 +114,7 @@ class Staging:
                     if following is None:
                         break
                     if record.line == following[0]:
-                        writer.row(
-                            record, f"{following[1]}: {following[2]}" if following[1] else following[2]
-                        )
+                        writer.row(record, f"{following[1]}: {following[2]}" if following[1] else following[2])
                         following = cursor.fetchone()
             part.replace(path)
         finally:

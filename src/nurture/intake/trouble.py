@@ -56,6 +56,4 @@ def finish(staging: Staging, place: Place, report: ImportReport, notes: Notes, u
         staging.write_refused(place.path)
         report.refused_file = place.path
     except OSError as problem:
-        report.warnings.append(
-            f"{place.path}: the refused rows could not be written there ({problem.strerror})"
-        )
+        report.warnings.append(f"{place.path}: the refused rows could not be written there ({problem.strerror})")

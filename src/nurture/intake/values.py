@@ -37,9 +37,7 @@ _ALSO_CALLED = {
 #: Local parts that need no more than lower case; anything else takes the long way.
 _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*", re.ASCII)
 _PLAIN_DOMAIN = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
-_NUMBER = re.compile(
-    r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+|\d{1,3}(?:[ \u00a0\u202f]\d{3})+)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?"
-)
+_NUMBER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+|\d{1,3}(?:[ \u00a0\u202f]\d{3})+)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
 #: Half of the world writes thousands so; before three digits a point may be either (not after a zero).
 _POINTED = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+", re.ASCII)
 _ISO = re.compile(
@@ -59,12 +57,7 @@ _TAG = re.compile(r"([A-Za-z]{2,3})(?:[-_]([A-Za-z]{4}))?(?:[-_]([A-Za-z]{2}|\d{
 def email(text: str) -> str:
     """The canonical address, as `folding.canonical_email` gives it; usual ones without its cost."""
     local, _, domain = text.rpartition("@")
-    if (
-        len(local) <= 64
-        and len(text) < 254
-        and _PLAIN_LOCAL.fullmatch(local)
-        and _PLAIN_DOMAIN.fullmatch(domain)
-    ):
+    if len(local) <= 64 and len(text) < 254 and _PLAIN_LOCAL.fullmatch(local) and _PLAIN_DOMAIN.fullmatch(domain):
         return f"{local.lower()}@{_domain(domain)}"
     return canonical_email(text)
 
@@ -164,9 +157,7 @@ def language(text: str) -> str:
     parts = _TAG.fullmatch(text)
     if parts and parts[1].lower() in names:
         script, region = parts[2], parts[3]
-        return "-".join(
-            filter(None, (parts[1].lower(), script and script.title(), region and region.upper()))
-        )
+        return "-".join(filter(None, (parts[1].lower(), script and script.title(), region and region.upper())))
     named = _language_names().get(fold(text))
     if named is None:
         raise ValueError("is not a language (a tag like ar or pt-BR)")
@@ -195,9 +186,7 @@ class Dates:
         read = self._read(text)
         if read.tzinfo is None:
             if self.zone is None:
-                raise ValueError(
-                    "has no time zone; say 'zone: Europe/London' (for example) in the mapping file"
-                )
+                raise ValueError("has no time zone; say 'zone: Europe/London' (for example) in the mapping file")
             read = read.replace(tzinfo=_zone(self.zone))
         try:
             return read.astimezone(UTC)
@@ -226,9 +215,7 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
 
 def _iso(text: str) -> datetime:
     if text.isascii() and text.isdigit() and len(text) in (10, 13):
-        return datetime.fromtimestamp(0, UTC) + timedelta(
-            milliseconds=int(text) * (1000 if len(text) == 10 else 1)
-        )
+        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(text) * (1000 if len(text) == 10 else 1))
     parts = _ISO.fullmatch(text)
     if parts is None:
         own = _OF_ITS_OWN.fullmatch(text)
@@ -254,8 +241,9 @@ def _way_out(own: re.Match[str]) -> str:
     time = ""
     if minutes:
         time = f"{apart}{'%I' if half else '%H'}:%M{':%S' if seconds else ''}{half[:-2] + '%p' if half else ''}"
-    day_first, month_first = (f"{order}{mark}%{'Y' if len(year) == 4 else 'y'}{time}" for order in
-                              (f"%d{mark}%m", f"%m{mark}%d"))
+    day_first, month_first = (
+        f"{order}{mark}%{'Y' if len(year) == 4 else 'y'}{time}" for order in (f"%d{mark}%m", f"%m{mark}%d")
+    )
     if not rest and int(first) > 12 >= int(second):
         return f'has the day first; say so in a mapping file: dates: "{day_first}"'
     if not rest and int(second) > 12 >= int(first):

@@ -111,11 +111,7 @@ def fits(data: dict[str, Any]) -> None:
 def put_events(link: Connection, events: Sequence[NewEvent]) -> list[int]:
     """Record those of `events` that are not known yet; the ids of the new ones."""
     known = _known_keys(link, events)
-    new = {
-        (event.source, event.key): event
-        for event in reversed(events)
-        if (event.source, event.key) not in known
-    }
+    new = {(event.source, event.key): event for event in reversed(events) if (event.source, event.key) not in known}
     if not new:
         return []
     fresh = list(reversed(new.values()))
@@ -127,9 +123,7 @@ def put_events(link: Connection, events: Sequence[NewEvent]) -> list[int]:
     if link.dialect.name != "sqlite":
         ids = sorted({event.lead_id for event in fresh})
         link.execute(select(_LEAD.c.id).where(_LEAD.c.id.in_(ids)).order_by(_LEAD.c.id).with_for_update(key_share=True))
-    statement = (
-        upsert(link)(_EVENT).on_conflict_do_nothing(index_elements=["source", "key"]).returning(_EVENT.c.id)
-    )
+    statement = upsert(link)(_EVENT).on_conflict_do_nothing(index_elements=["source", "key"]).returning(_EVENT.c.id)
     ids = list(link.execute(statement, [event.row() for event in fresh]).scalars())
     _goodbyes(link, fresh)
     return ids

@@ -204,7 +204,7 @@ def _answers(step: str, how: str, scope: Scope) -> Select[Any]:
 
 
 def moment(condition: c.Condition, scope: Scope) -> ColumnElement[int] | None:
-    """When `condition`, which holds, came to hold by an event (microseconds); None: it does not rest on events alone."""
+    """When `condition`, which holds, came to hold by an event (microseconds); None: not by events alone."""
     counts_from = greatest(micros(col(Event.recorded_at)), micros(col(Event.ripe_at)))
     match condition:
         case c.Did(negated=False):

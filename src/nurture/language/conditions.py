@@ -19,7 +19,8 @@ BUILT_IN = ("email", "first_name", "last_name", "company", "title", "phone", "co
 #: What the house knows of a lead besides its fields.
 STATE = ("stage", "status", "source", "owner")
 OPERATORS = (
-    "is", "not", "one_of", "at_least", "at_most", "above", "under", "contains", "starts_with", "known", "before", "after",
+    "is", "not", "one_of", "at_least", "at_most", "above", "under", "contains", "starts_with",
+    "known", "before", "after",
 )  # fmt: skip
 _NUMERIC = ("at_least", "at_most", "above", "under")
 
@@ -30,7 +31,7 @@ class All:
 
 
 @dataclass(frozen=True)
-class Any_:  # noqa: N801  (`Any` is typing's)
+class Any_:
     parts: tuple[Condition, ...]
 
 
@@ -97,9 +98,7 @@ class ByStep:
     """A milestone that only a handoff step reaches."""
 
 
-Condition: TypeAlias = (
-    All | Any_ | Not | Field | Tagged | Did | Answered | Received | InSequence | SegmentLeft | ByStep
-)
+Condition: TypeAlias = All | Any_ | Not | Field | Tagged | Did | Answered | Received | InSequence | SegmentLeft | ByStep
 
 Complaints = list[tuple[Path, str, str]]
 
@@ -239,7 +238,11 @@ def _parse_field(name: str, value: Any, path: Path, complaints: Complaints) -> C
 def _operand_fault(name: str, operator: str, operand: Any) -> tuple[str, str] | None:
     values = operand if isinstance(operand, list) else [operand]
     if operator == "known":
-        return None if isinstance(operand, bool) else (f"'{operand}' is not true or false", f"write {name}: {{known: true}}")
+        return (
+            None
+            if isinstance(operand, bool)
+            else (f"'{operand}' is not true or false", f"write {name}: {{known: true}}")
+        )
     if operator in ("before", "after"):
         try:
             date.fromisoformat(str(operand))

@@ -17,7 +17,10 @@ _MOST_HALVINGS = 200.0
 
 
 def faded(
-    points: SQLColumnExpression[float], at: ColumnElement[int], now: ColumnElement[int], half_life_hours: SQLColumnExpression[Any]
+    points: SQLColumnExpression[float],
+    at: ColumnElement[int],
+    now: ColumnElement[int],
+    half_life_hours: SQLColumnExpression[Any],
 ) -> ColumnElement[float]:
     """`points` of the instant `at` as they stand at `now`: half after each half-life; 0 hours: they do not fade."""
     halvings = cast(now - at, Float) / (half_life_hours * literal(float(HOUR)))
@@ -37,7 +40,7 @@ def engagement(at: ColumnElement[int] = NOW) -> ColumnElement[float]:
 
 
 def score(at: ColumnElement[int] = NOW) -> ColumnElement[int]:
-    """The single score at an instant: engagement plus fit points, rounded half up after a millionth's tolerance, within 0 to 100."""
+    """The single score at an instant: engagement plus fit points, rounded half up, within 0 to 100."""
     raw = engagement(at) + col(Lead.fit_points)
     rounded = func.floor(raw + 0.500001)
     return cast(least(greatest(rounded, literal(0.0)), literal(100.0)), Integer)

@@ -64,7 +64,7 @@ def wordless(templates: Templates, named: Iterable[str], language: str) -> Itera
         for variant in templates.variants(message):
             tag = templates.language(variant, language)
             for file, line, tags in words_of(templates, variant):
-                if tag not in tags:
+                if tag not in tags and spoken(tag):
                     lacking.setdefault((file, line, tag), variant)
     for (file, line, tag), variant in lacking.items():
         what = f"the words under every letter are not written in '{tag}', the language of {variant}"

@@ -10,7 +10,6 @@ from sqlmodel import Field, SQLModel
 
 from nurture.records.types import BigKey, Document, Instant
 
-
 _UNSUMMED = text("counted <> summed")
 
 
@@ -80,7 +79,12 @@ class Milestone(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("lead_id", "name", "event_id"),
         Index("ix_milestone_lead", "lead_id", "name", "reached_at"),
-        Index("ix_milestone_open", "lead_id", postgresql_where=text("outcome IS NULL"), sqlite_where=text("outcome IS NULL")),
+        Index(
+            "ix_milestone_open",
+            "lead_id",
+            postgresql_where=text("outcome IS NULL"),
+            sqlite_where=text("outcome IS NULL"),
+        ),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
@@ -101,7 +105,13 @@ class Handoff(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("lead_id", "cycle"),
-        Index("uq_handoff_open", "lead_id", unique=True, postgresql_where=text("state = 'open'"), sqlite_where=text("state = 'open'")),
+        Index(
+            "uq_handoff_open",
+            "lead_id",
+            unique=True,
+            postgresql_where=text("state = 'open'"),
+            sqlite_where=text("state = 'open'"),
+        ),
         Index("ix_handoff_owner", "owner", "state"),
     )
 

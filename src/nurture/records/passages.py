@@ -69,7 +69,12 @@ class Touch(SQLModel, table=True):
         Index("ix_touch_due", "sequence", "next_at", "version_id", "step"),
         Index("ix_touch_lead", "lead_id", "sending_at"),
         Index("ix_touch_message", "message_id"),
-        Index("ix_touch_claim", "lease_owner", postgresql_where=text("lease_owner IS NOT NULL"), sqlite_where=text("lease_owner IS NOT NULL")),
+        Index(
+            "ix_touch_claim",
+            "lease_owner",
+            postgresql_where=text("lease_owner IS NOT NULL"),
+            sqlite_where=text("lease_owner IS NOT NULL"),
+        ),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)

@@ -69,8 +69,18 @@ class Event(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("source", "key"),
         Index("ix_event_lead_name", "lead_id", "name", "occurred_at"),
-        Index("ix_event_unsettled", "lead_id", postgresql_where=text("settled_at IS NULL"), sqlite_where=text("settled_at IS NULL")),
-        Index("ix_event_touch", "touch_id", postgresql_where=text("touch_id IS NOT NULL"), sqlite_where=text("touch_id IS NOT NULL")),
+        Index(
+            "ix_event_unsettled",
+            "lead_id",
+            postgresql_where=text("settled_at IS NULL"),
+            sqlite_where=text("settled_at IS NULL"),
+        ),
+        Index(
+            "ix_event_touch",
+            "touch_id",
+            postgresql_where=text("touch_id IS NOT NULL"),
+            sqlite_where=text("touch_id IS NOT NULL"),
+        ),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
@@ -132,7 +142,9 @@ class Work(SQLModel, table=True):
 
     __table_args__ = (
         Index("ix_work_due", "due_at"),
-        Index("ix_work_claim", "claim", postgresql_where=text("claim IS NOT NULL"), sqlite_where=text("claim IS NOT NULL")),
+        Index(
+            "ix_work_claim", "claim", postgresql_where=text("claim IS NOT NULL"), sqlite_where=text("claim IS NOT NULL")
+        ),
     )
 
     lead_id: int = Field(foreign_key="lead.id", primary_key=True, sa_type=BigKey)

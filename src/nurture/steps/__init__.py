@@ -34,9 +34,7 @@ def _one_kind(value: Any) -> Any:
     if len(words) == 1:
         return value
     if words:
-        raise Misread(
-            [((words[1],), f"a step that is both {words[0]} and {words[1]}", "make two steps of it")]
-        )
+        raise Misread([((words[1],), f"a step that is both {words[0]} and {words[1]}", "make two steps of it")])
     strange = [key for key in value if key not in ("id", "label", "next", "kind")]
     if strange:
         odd = next((key for key in strange if nearest(str(key), KINDS)), strange[0])

@@ -12,7 +12,7 @@ from nurture.steps.sending import Sending
 
 
 class Email(Sending):
-    """`{id: welcome, email: welcome.j2, kind: marketing}`; `operational` mail is neither capped nor in need of consent."""
+    """`{id: welcome, email: welcome.j2, kind: marketing}`; `operational` mail needs no consent, counts for no cap."""
 
     kind_word: ClassVar[str] = "email"
     email: str = Field(pattern=r"^[\w./-]+\.j2$")

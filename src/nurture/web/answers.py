@@ -91,9 +91,7 @@ def _handoff(link: Connection, number: int) -> Any:
     return row
 
 
-def _show(
-    site: Site, link: Connection, number: int, choice: Choice, *, answered: bool | None = None
-) -> Response:
+def _show(site: Site, link: Connection, number: int, choice: Choice, *, answered: bool | None = None) -> Response:
     """The page of a hand-off. `answered`: whether the answer just given was the first; None: none was."""
     live, row = site.live(link), _handoff(link, number)
     program = live.house.program

@@ -56,9 +56,7 @@ def _asked(name: str, kind: str, language: str) -> Asked:
     choices: tuple[tuple[str, str], ...] = ()
     if name == "country":
         shown, choices = "select", _countries(language)
-    return Asked(
-        name, field_name(name, language), shown, _AUTOFILL.get(name, "off"), name == "email", choices
-    )
+    return Asked(name, field_name(name, language), shown, _AUTOFILL.get(name, "off"), name == "email", choices)
 
 
 @lru_cache(maxsize=8)

@@ -86,9 +86,7 @@ def routes(site: Site) -> APIRouter:
     def thank(key: str, request: Request, lang: str = "") -> Response:
         """What a form says once it was sent."""
         visit = _visit(site, request, key)
-        return page(
-            "thanks", spoken(lang, visit.language), Sign.of(visit.house.program), text=visit.form.thanks
-        )
+        return page("thanks", spoken(lang, visit.language), Sign.of(visit.house.program), text=visit.form.thanks)
 
     return router
 
@@ -118,15 +116,11 @@ def _came_by(site: Site, link: Connection, token: str) -> Any:
 def _known(site: Site, lead: int, form: Form) -> dict[str, str]:
     names = [name for name in TOLD_AGAIN if name == "email" or name in form.fields]
     with site.machine.db.read() as link:
-        row = link.execute(
-            select(*(col(getattr(Lead, name)) for name in names)).where(col(Lead.id) == lead)
-        ).one()
+        row = link.execute(select(*(col(getattr(Lead, name)) for name in names)).where(col(Lead.id) == lead)).one()
     return {name: value for name, value in zip(names, row, strict=True) if value}
 
 
-def _form_page(
-    visit: Visit, said: dict[str, str], wrong: dict[str, str] | None = None, once: str = ""
-) -> Response:
+def _form_page(visit: Visit, said: dict[str, str], wrong: dict[str, str] | None = None, once: str = "") -> Response:
     say = WORDS[visit.language]
     return page(
         "form",
@@ -166,15 +160,11 @@ def _store(site: Site, visit: Visit, typed: dict[str, Any], said: dict[str, str]
 
     def work(link: Connection) -> bool:
         live = site.live(link)
-        lead, _ = put_lead(
-            link, typed, now=now, source=source, consent=basis["consent"], tracking=basis["tracking"]
-        )
+        lead, _ = put_lead(link, typed, now=now, source=source, consent=basis["consent"], tracking=basis["tracking"])
         doors.lock_lead(link, lead, now)
         for box, purpose in BOXES.items():
             if basis[box]:
-                _keep_wording(
-                    link, lead, purpose, source, f"{visit.language}: {WORDS[visit.language][box]}", now
-                )
+                _keep_wording(link, lead, purpose, source, f"{visit.language}: {WORDS[visit.language][box]}", now)
         mine = visit.touch is not None and visit.touch.lead_id == lead
         touch = visit.touch.id if mine else None
         doors.add_event(link, lead, visit.form.event, now, source=source, key=once, data=data, touch=touch)

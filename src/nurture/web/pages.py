@@ -20,10 +20,7 @@ _FOLDER = Path(__file__).parent / "pages"
 _STYLE = (_FOLDER / "style.css").read_text(encoding="utf-8")
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 #: Nothing is loaded, nothing runs; the one stylesheet is known by its hash.
-POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_HASH}'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
+POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",

@@ -53,9 +53,7 @@ class PublicServer:
             raise
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(_config(machine, trusted_proxies, log_config=None, **limits))
-        self._thread = Thread(
-            target=self._server.run, args=([self._socket],), name="nurture-web", daemon=True
-        )
+        self._thread = Thread(target=self._server.run, args=([self._socket],), name="nurture-web", daemon=True)
 
     def __enter__(self) -> PublicServer:
         self._thread.start()

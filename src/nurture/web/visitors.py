@@ -20,10 +20,7 @@ _LOOKED_AT = 512
 
 def machine_reason(request: Request) -> str | None:
     """Why the visitor is known to be a machine, or None."""
-    if (
-        "prefetch"
-        in f"{request.headers.get('sec-purpose', '')} {request.headers.get('purpose', '')}".casefold()
-    ):
+    if "prefetch" in f"{request.headers.get('sec-purpose', '')} {request.headers.get('purpose', '')}".casefold():
         return "fetched ahead of a click"
     agent = request.headers.get("user-agent", "").strip()[:_LOOKED_AT]
     if not agent:
@@ -71,8 +68,6 @@ class MovingWindow:
             return max(1, math.ceil(times[0] + self._seconds - now))
 
     def _forget(self, now: float) -> None:
-        quiet = [
-            caller for caller, times in self._seen.items() if not times or times[-1] <= now - self._seconds
-        ]
+        quiet = [caller for caller, times in self._seen.items() if not times or times[-1] <= now - self._seconds]
         for caller in quiet or list(self._seen)[: self.CALLERS // 2]:
             del self._seen[caller]

@@ -239,9 +239,7 @@ def tables() -> None:
             ["version_id"], ["sequence_version.id"], name=op.f("fk_enrolment_version_id_sequence_version")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enrolment")),
-        sa.UniqueConstraint(
-            "lead_id", "sequence", "rotation", name=op.f("uq_enrolment_lead_id_sequence_rotation")
-        ),
+        sa.UniqueConstraint("lead_id", "sequence", "rotation", name=op.f("uq_enrolment_lead_id_sequence_rotation")),
     )
     with op.batch_alter_table("enrolment", schema=None) as batch_op:
         batch_op.create_index(
@@ -486,14 +484,10 @@ def tables() -> None:
         sa.Column("sending_at", Instant(), nullable=True),
         sa.Column("ended_at", Instant(), nullable=True),
         sa.Column("run_id", sa.String(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["enrolment_id"], ["enrolment.id"], name=op.f("fk_touch_enrolment_id_enrolment")
-        ),
+        sa.ForeignKeyConstraint(["enrolment_id"], ["enrolment.id"], name=op.f("fk_touch_enrolment_id_enrolment")),
         sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name=op.f("fk_touch_lead_id_lead")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_touch")),
-        sa.UniqueConstraint(
-            "enrolment_id", "step", "occurrence", name=op.f("uq_touch_enrolment_id_step_occurrence")
-        ),
+        sa.UniqueConstraint("enrolment_id", "step", "occurrence", name=op.f("uq_touch_enrolment_id_step_occurrence")),
     )
     with op.batch_alter_table("touch", schema=None) as batch_op:
         batch_op.create_index(
