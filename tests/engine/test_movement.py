@@ -154,7 +154,7 @@ RESTING = {
     "a person just before": (-10, None, ("good", 20)),
     "a person at the deadline": (0, None, ("good", 30)),
     "a person a second late": (1, None, ("bad", 0)),
-    "a scanner just before": (-10, "known agent", ("bad", 0)),
+    "a scanner just before": (-10, "a known scanner", ("bad", 0)),
     "nobody": (None, None, ("bad", 0)),
 }
 

@@ -94,7 +94,7 @@ def test_variants_are_looked_at_too():
         (NO_ADDRESS, "marketing", "the message has no postal address; print {{ address }} in the layout"),
         (NO_UNSUBSCRIBE, "marketing", "there is no unsubscribe link; print {{ unsubscribe_url }}"),
         (NO_UNSUBSCRIBE, "offer", "there is no unsubscribe link; print {{ unsubscribe_url }}"),
-        (NO_ADDRESS, "operational", None),
+        (NO_ADDRESS, "operational", "the message has no postal address; print {{ address }} in the layout"),
         (NO_UNSUBSCRIBE, "operational", None),
     ],
 )

@@ -12,12 +12,12 @@ from nurture.mail.templates import Templates
 
 
 def spoken(tag: str) -> bool:
-    """Whether a tag is that of a language."""
+    """Whether a tag is that of a language: `de`, not the library's `ger`, which no lead's language is called."""
     try:
-        Locale.parse(tag.replace("_", "-"), sep="-")
+        known = Locale.parse(tag.replace("_", "-"), sep="-")
     except (ValueError, UnknownLocaleError):
         return False
-    return True
+    return known.language == tag.replace("_", "-").partition("-")[0].lower()
 
 
 def odd_variants(templates: Templates, named: Iterable[str]) -> Iterator[Problem]:
