@@ -22,6 +22,8 @@ from nurture.zones import DAY, spans_of, to_local, to_utc
 
 #: How far ahead openings are known, and how much of that must be left before they are made anew.
 AHEAD, REFILL = timedelta(days=60), timedelta(days=30)
+#: When to look again at a message for which no opening is in sight.
+OUT_OF_SIGHT = timedelta(days=30)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from nurture.records import Touch
 from tests.engine.channels import Scripted
 from tests.engine.conftest import Make
 from tests.engine.test_enrolment import suppress
-from tests.engine.world import DAY, HOUR, PROGRAM, World, program, sequence
+from tests.engine.world import DAY, HOUR, MONDAY, PROGRAM, World, program, sequence
 
 MINUTE = timedelta(minutes=1)
 #: Enrolled, then an hour later due on a message.
@@ -382,3 +382,16 @@ def test_a_hold_of_months_ends_in_the_window(make: Make) -> None:
     world.tick().run(night + DAY)
 
     assert [row.sending_at for row in world.rows(Touch)] == [datetime(2026, 8, 13, 6, 0, tzinfo=UTC)]
+
+
+def test_a_message_waits_however_long_nothing_opens(make: Make) -> None:
+    """Eighty closed days in a row are farther than openings are known: nobody is written to before the first open one."""
+    closed = [f"{MONDAY.date() + timedelta(days=n)}" for n in range(80)]
+    files = program(drip=sequence("  - {id: hello, email: hello.j2}", send='{hours: "09:00-17:00"}\nmax_late: 90 days'))
+    files["program.yaml"] += f"\nclosed_days: [{', '.join(closed)}]\n"
+    world = make(files)
+    enrolled(world, "ana").tick()
+    world.run(100 * DAY)
+
+    (sent,) = [row.sending_at for row in world.rows(Touch)]
+    assert sent.date() >= MONDAY.date() + timedelta(days=80)

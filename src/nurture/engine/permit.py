@@ -40,7 +40,7 @@ from nurture.program.load import Segment
 from nurture.records import Consent, Control, Enrolment, Event, Lead, Touch
 from nurture.records.types import CLAIM, NOW, NOW_AT, from_micros, micros, span_micros
 from nurture.steps import Audience, Sending
-from nurture.windows import know_openings, next_open
+from nurture.windows import OUT_OF_SIGHT, know_openings, next_open
 from nurture.zones import day_begins, know_zones, lead_country, lead_zone
 
 WEEK = timedelta(hours=168)
@@ -158,7 +158,7 @@ def _reasons(
     if windowed(step):
         zone, country = lead_zone(live.house.program.zone), lead_country(live.house.program.country)
         window = segment.window(live.house)
-        opens = func.coalesce(next_open(window, NOW, zone, country), NOW)
+        opens = _opening(window, NOW, zone, country)
         deferrals.append((opens > NOW, "planned:window", opens))
         if wanting:
             tomorrow = day_begins(NOW, zone, 1)
@@ -176,7 +176,7 @@ def _reasons(
 
 
 def _opening(window: Any, at: ColumnElement[Any], zone: ColumnElement[str], country: ColumnElement[str]) -> Any:
-    return func.coalesce(next_open(window, at, zone, country), at)
+    return func.coalesce(next_open(window, at, zone, country), at + span_micros(OUT_OF_SIGHT))
 
 
 def _lead_held() -> ColumnElement[bool]:

@@ -12,9 +12,9 @@ from nurture.engine.live import Live
 from nurture.engine.running import Run
 from nurture.program.load import Segment
 from nurture.records import Enrolment, Lead, Touch
-from nurture.records.types import CLAIM, NOW, NOW_AT, instant
+from nurture.records.types import CLAIM, NOW, NOW_AT, instant, span_micros
 from nurture.steps import Audience, Here, Sending, Step
-from nurture.windows import know_openings, next_open
+from nurture.windows import OUT_OF_SIGHT, know_openings, next_open
 from nurture.zones import know_zones, lead_country, lead_zone
 
 
@@ -102,4 +102,4 @@ def _planning(live: Live, segment: Segment, step: Sending) -> tuple[Any, Any]:
 def _opens(at: ColumnElement[Any], opens: ColumnElement[Any]) -> ColumnElement[Any]:
     """The first instant from `at` on at which an enrolment's lead may be written to."""
     of_lead = select(opens).where(col(Lead.id) == col(Enrolment.lead_id)).correlate_except(Lead)
-    return func.coalesce(of_lead.scalar_subquery(), at)
+    return func.coalesce(of_lead.scalar_subquery(), at + span_micros(OUT_OF_SIGHT))
