@@ -97,8 +97,11 @@ def test_one_deployment_per_live_segment(deployed: Installation) -> None:
     assert pool.type == "process"
 
 
-def test_a_doorbell_starts_one_run_that_tells_sales(deployed: Installation) -> None:
-    """Two leads ask, the bell rings twice; a worker carries the one run, and the notices arrive."""
+def test_a_doorbell_starts_a_run_that_tells_sales(deployed: Installation) -> None:
+    """Two leads ask, the bell rings twice; a worker carries a run that shows both, and each notice arrives once.
+
+    A tick that falls due by the clock in the same minute may have opened and told them before.
+    """
     house = deployed.house
     for name in ("ana", "ben"):
         house.lead(name)
@@ -107,7 +110,8 @@ def test_a_doorbell_starts_one_run_that_tells_sales(deployed: Installation) -> N
 
     assert house.mail.wait(2, 60)
     ended = wait_until(lambda: runs(lambda run: run.name.startswith("routing ") and bool(run.end_time)), 20)
-    assert [run.state.message for run in ended] == ["opened 2, told 2, waiting 2"]
+    assert ended[-1].state.message.endswith("waiting 2")
+    assert {run.state.name for run in ended} == {"Completed"}
     assert house.addressed("mihai@acme.example") == 2
 
 
