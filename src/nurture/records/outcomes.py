@@ -91,7 +91,7 @@ class Milestone(SQLModel, table=True):
     lead_id: int = Field(foreign_key="lead.id", sa_type=BigKey)
     name: str
     reached_at: datetime = Field(sa_type=Instant)
-    #: The event that reached it; negative: minus the enrolment whose step did; 0 - n: the n-th transition.
+    #: The event that reached it; negative: minus the enrolment whose step did, or minus the instant of the transition.
     event_id: int = Field(sa_type=BigKey)
     #: noted, handed_off, evidence or refused; NULL: not decided yet.
     outcome: str | None = None
