@@ -56,7 +56,7 @@ def _calendar(country: str) -> object | None:
 
     try:
         return holidays.country_holidays(country)
-    except NotImplementedError:
+    except NotImplementedError:  # how the library says that it does not know a country
         return None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_datetime
 from sqlalchemy import Connection, select, update
 from sqlmodel import col
 
@@ -176,8 +176,3 @@ def reason_sentence(milestone: str, story: Story) -> str:
     last = next((h for h in reversed(story.happenings) if h.by_person), None)
     seen = f" Last seen: {last.what}." if last else ""
     return f"{who}{company} reached “{milestone.replace('_', ' ')}”.{seen}"
-
-
-def ago(now: datetime, at: datetime) -> str:
-    """`3 hours ago`, for the terminal and pages."""
-    return str(format_timedelta(at - now, add_direction=True, locale="en"))

@@ -194,12 +194,6 @@ class Lifecycle(Written):
     acceptance: Literal["by_gate", "by_sales"] = "by_gate"
 
 
-class PerDay(Written):
-    """A number of times per lead's calendar day."""
-
-    times: int
-
-
 def _per_day(value: Any) -> int | None:
     words = str(value).split()
     if len(words) == 3 and words[1:] == ["per", "day"] and words[0].isdigit() and int(words[0]) > 0:
