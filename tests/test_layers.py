@@ -16,13 +16,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "nurture"
 
 FLOORS = {
-    0: "errors clock settings folding durations tokens",
+    0: "errors clock settings folding durations tokens failpoints",
     1: "records dialects db migrations zones windows worklist",
     2: "language",
     3: "steps",
     4: "program mail channels",
     5: "engine",
-    6: "intake reading rehearse opening",
+    6: "intake inbound reading rehearse opening",
     7: "cli web demo",
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}

@@ -283,8 +283,8 @@ def earlier_send(world: World, name: str, step: str, at: datetime, purpose: str 
     values = {"step": step, "at": micros, "lead": world.ids[name]}
     world.sql(
         "INSERT INTO touch (lead_id, enrolment_id, sequence, version_id, step, occurrence, kind, purpose, state,"
-        " due_at, allowed_at, attempt, lease_token, tracked, planned_at)"
-        " SELECT lead_id, id, sequence, version_id, :step, 1, 'email', :purpose, 'planned', :at, :at, 0, 0, false, :at"
+        " due_at, allowed_at, attempt, tracked, planned_at)"
+        " SELECT lead_id, id, sequence, version_id, :step, 1, 'email', :purpose, 'planned', :at, :at, 0, false, :at"
         " FROM enrolment WHERE lead_id = :lead AND sequence = 'past'",
         purpose=purpose,
         **values,

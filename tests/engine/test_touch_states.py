@@ -76,8 +76,8 @@ class Undone(Exception):
 
 COPY = (
     "INSERT INTO touch (lead_id, enrolment_id, sequence, version_id, step, occurrence, kind, purpose, state, due_at,"
-    " allowed_at, attempt, lease_token, tracked, planned_at) SELECT lead_id, enrolment_id, sequence, version_id, step,"
-    " :turn, kind, purpose, :state, due_at, allowed_at, attempt, lease_token, tracked, planned_at FROM touch"
+    " allowed_at, attempt, tracked, planned_at) SELECT lead_id, enrolment_id, sequence, version_id, step,"
+    " :turn, kind, purpose, :state, due_at, allowed_at, attempt, tracked, planned_at FROM touch"
 )
 
 

@@ -18,6 +18,7 @@ from standardwebhooks import Webhook
 from nurture.channels.base import Journal, Parcel, Receipt, receipt
 from nurture.clock import Clock
 from nurture.errors import SettingsError
+from nurture.failpoints import reach
 
 #: Request Timeout, Conflict ("in progress"), Too Early, Too Many Requests (RFC 9110, 8470, 6585).
 _LATER = frozenset({408, 409, 425, 429})
@@ -98,7 +99,9 @@ class AudienceChannel:
     def _call(self, parcel: Parcel, journal: Journal, gone: dict[str, str]) -> Receipt:
         try:
             journal.started(parcel.touch_id)
+            reach("journaled")
             made = self._answer(parcel)
+            reach("answered")
         except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
             gone[parcel.to] = f"{type(problem).__name__}: {problem}"
             made = receipt(parcel, "try_later", gone[parcel.to])
@@ -111,6 +114,7 @@ class AudienceChannel:
             made = receipt(parcel, "refused", f"the call cannot be made: {problem}")
         try:
             journal.replied(made)
+            reach("noted")
         except OSError as problem:
             gone[parcel.to] = f"the journal cannot be written: {problem}"
         return made

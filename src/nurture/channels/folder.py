@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from nurture.channels.base import Journal, Parcel, Receipt, receipt
+from nurture.failpoints import reach
 
 
 class FolderChannel:
@@ -24,11 +25,10 @@ class FolderChannel:
         self.down = None
         receipts = []
         for parcel in batch:
-            if self.down is None and not stop():
-                made = self._write(parcel, journal)
+            if self.down is None:
+                receipts.append(self._write(parcel, journal, stop))
             else:
-                made = receipt(parcel, "not_started", self.down or "stopped")
-            receipts.append(made)
+                receipts.append(receipt(parcel, "not_started", self.down))
         return receipts
 
     def close(self) -> None:
@@ -39,16 +39,22 @@ class FolderChannel:
         name = f"{parcel.touch_id:08d}" if parcel.touch_id >= 0 else f"notice-{-parcel.touch_id:06d}"
         return self.folder / f"{name}-{sha256(parcel.key.encode()).hexdigest()[:12]}.eml"
 
-    def _write(self, parcel: Parcel, journal: Journal) -> Receipt:
+    def _write(self, parcel: Parcel, journal: Journal, stop: Callable[[], bool]) -> Receipt:
         target = self.path(parcel)
         half = target.with_suffix(".part")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             journal.started(parcel.touch_id)
-            half.write_bytes(parcel.payload)
-            half.replace(target)
-            made = receipt(parcel, "accepted", f"written to {target.name}")
+            if stop():  # asked after the journal's line: who slept in between finds out that another took over
+                made = receipt(parcel, "not_started", "stopped")
+            else:
+                reach("journaled")
+                half.write_bytes(parcel.payload)
+                half.replace(target)
+                reach("answered")
+                made = receipt(parcel, "accepted", f"written to {target.name}")
             journal.replied(made)
+            reach("noted")
         except OSError as problem:
             self.down = f"{self.folder}: {problem.strerror}"
             return receipt(parcel, "not_started", self.down)

@@ -14,6 +14,7 @@ from nurture.channels.base import Journal, Parcel, Receipt, receipt
 from nurture.channels.smtp_client import Door, LineDown, Timeouts
 from nurture.channels.smtp_line import Line, Stale
 from nurture.errors import SettingsError
+from nurture.failpoints import reach
 
 __all__ = ["SmtpChannel", "Timeouts"]
 
@@ -149,11 +150,11 @@ class _Run:
 
     def put(self, place: int, made: Receipt) -> None:
         self._receipts[place] = made
-        if made.verdict != "not_started":
-            try:
-                self.journal.replied(made)
-            except Exception as problem:
-                self.give_up(f"the journal cannot be written: {problem}")
+        try:
+            self.journal.replied(made)
+            reach("noted")
+        except OSError as problem:
+            self.give_up(f"the journal cannot be written: {problem}")
 
     def all(self) -> list[Receipt]:
         left = self.down or "stopped"

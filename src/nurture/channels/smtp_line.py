@@ -15,6 +15,7 @@ from collections.abc import Callable
 from nurture import clock
 from nurture.channels.base import Journal, Parcel, Receipt, Verdict, receipt
 from nurture.channels.smtp_client import Client, Door, LineDown
+from nurture.failpoints import armed, reach
 
 _ENDS = re.compile(rb"\r\n|\r|\n")
 _PART = r"[^\s<>@,;:()\"\\\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]+"
@@ -101,20 +102,23 @@ class Line:
             code, text = client.docmd("DATA")
             if code != 354:
                 return self._refused(parcel, code, text)
-            if stop():
+            self._note(journal, parcel)
+            if stop():  # asked after the journal's line: who slept in between finds out that another took over
                 self.close()  # no RSET after 354: without the dot the server forgets it
                 return receipt(parcel, "not_started", "stopped before the body")
-            self._note(journal, parcel)
+            reach("journaled")
             self.phase = "BODY"
-            client.send(stuffed(parcel.payload))
+            self._body(stuffed(parcel.payload))
             early = self._spoken()
             if early is not None:
                 self.close()
                 return receipt(parcel, _verdict(early[0]), "BODY", early[0], _text(early[1]))
             self.phase = "END"
             client.send(b".\r\n")
+            reach("dotted")
             client.patience = self.door.timeouts.end
             code, text = client.getreply()
+            reach("answered")
         except (smtplib.SMTPServerDisconnected, OSError) as cut:
             self.close()
             if self.phase == "MAIL" and not fresh:
@@ -187,6 +191,13 @@ class Line:
         except Exception as problem:
             self.close()
             raise LineDown(f"the journal cannot be written: {problem}") from None
+
+    def _body(self, data: bytes) -> None:
+        half = len(data) // 2 if armed("half_body") else 0
+        if half:
+            self._client.send(data[:half])
+            reach("half_body")
+        self._client.send(data[half:])
 
     def _spoken(self) -> tuple[int, bytes] | None:
         """What the server said before the dot, if it did; raises if it hung up. Not seen through TLS."""

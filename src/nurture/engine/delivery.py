@@ -28,6 +28,7 @@ from nurture.engine.permit import Verdict, judge
 from nurture.engine.recording import AFTER, CHANNEL_PAUSE, ENDED, let_go, record
 from nurture.engine.running import Run
 from nurture.engine.workers import batch_owner
+from nurture.failpoints import reach
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Touch
 from nurture.records.types import Instant, instant, micros
@@ -93,6 +94,7 @@ class Courier:
             claimed = self.db.transact(lambda link, owner=owner: self._claim(link, owner))  # type: ignore[misc]
             if not claimed:
                 break
+            reach("claimed")
             self._batch(owner, done)
             if progress is not None:
                 progress(done.total)
@@ -116,27 +118,28 @@ class Courier:
         return link.execute(
             update(Touch)
             .where(col(Touch.id).in_(due))
-            .values(
-                state="claimed", lease_owner=owner, lease_token=col(Touch.lease_token) + 1, lease_until=_lease(),
-                run_id=self.run_id,
-            )
-        ).rowcount  # fmt: skip
+            .values(state="claimed", lease_owner=owner, lease_until=_lease(), run_id=self.run_id)
+        ).rowcount
 
     def _batch(self, owner: str, done: Delivered) -> None:
         with self.db.read() as link:
             made = self.maker.make(link, self.segment, self.step, owner, self.clock.now())
+        reach("rendered")
         now, begun = self.clock.now(), clock.monotonic()
         verdicts = self.db.transact(lambda link: self._permit(link, owner, made, now))
         done.count(verdicts)
         parcels = [made.parcels[verdict.touch] for verdict in verdicts if verdict.state == "sending"]
         if not parcels:
             return
+        reach("permitted")
         ours = begun + LEASE.total_seconds() * _SURE  # afterwards the rest may be another's: no body is begun
         receipts = self.channel.deliver(parcels, self.journal, lambda: self.stopped() or clock.monotonic() > ours)
         self.journal.flush()
         done.channel_down = self.channel.down
         ended = self.clock.now()
+        reach("recording")
         self.db.transact(lambda link: self._record(link, owner, receipts, ended))
+        reach("recorded")
         for receipt in receipts:
             done.states[AFTER[receipt.verdict]] += 1
 

@@ -29,6 +29,7 @@ from nurture.engine.running import Run
 from nurture.engine.settle import SettleReport
 from nurture.engine.workers import Journals, journal_file, worker_name
 from nurture.errors import DatabaseFault, SegmentBusy
+from nurture.failpoints import reach
 from nurture.program.load import Segment
 from nurture.records import Lease, Touch
 from nurture.steps import Sending, Step
@@ -181,6 +182,7 @@ class Machine:
                 self._move(version, kind, self._present(now), run_id, report, again=True)
         if report.sent or report.handoffs:
             report.settled.add(self.settle(self._present(now)))
+            reach("settled")
         return report
 
     def _move(
@@ -195,6 +197,8 @@ class Machine:
             moved = self.db.transact(one)
             if not moved.due:
                 return
+            if moved.planned:
+                reach("planned")
             report.due += 0 if again else moved.due
             report.planned += moved.planned
             report.moved += moved.ways

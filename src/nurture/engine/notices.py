@@ -19,6 +19,7 @@ from nurture.engine.parcels import brand_of
 from nurture.engine.recording import BACKOFF
 from nurture.engine.story import Story, letter, tell
 from nurture.engine.workers import worker_name
+from nurture.failpoints import reach
 from nurture.mail.compose import compose
 from nurture.mail.faults import MessageFault
 from nurture.mail.render import Renderer
@@ -55,6 +56,7 @@ class Desk:
             rows = self.db.transact(lambda link, owner=owner, now=now: self._claim(link, owner, now, limit), door=True)  # type: ignore[misc]
             if not rows:
                 return sent
+            reach("notice_claimed")
             for outbox, handoff, attempt in rows:
                 sent += self._send(outbox, handoff, attempt)
 
@@ -85,9 +87,11 @@ class Desk:
             return 0
         receipt = self.channel.deliver([parcel], self.journal, lambda: False)[0]
         if receipt.verdict == "accepted":
+            reach("notice_sent")
             self._note(
                 outbox, {"done_at": self.clock.now(), "next_at": None, "message_id": parcel.key, "last_error": None}
             )
+            reach("notice_noted")
             return 1
         pause = BACKOFF * 3 ** min(attempt, 4)
         self._note(outbox, {"attempt": attempt + 1, "last_error": receipt.detail[:200], "next_at": now + pause})

@@ -88,13 +88,13 @@ def _planning(live: Live, segment: Segment, step: Sending) -> tuple[Any, Any]:
     rows = select(
         cohort.c.lead_id, cohort.c.enrolment_id, literal(segment.slug), literal(segment.id), literal(step.id),
         cohort.c.occurrence, literal(step.kind_word), literal(step.purpose()), cohort.c.content, literal("planned"),
-        reason, instant(cohort.c.due), instant(cohort.c.allowed), instant(cohort.c.tried), literal(0), literal(0),
+        reason, instant(cohort.c.due), instant(cohort.c.allowed), instant(cohort.c.tried), literal(0),
         literal(False), NOW_AT, CLAIM,
     ).where(cohort.c.content.is_not(None))  # fmt: skip
     columns = [
         "lead_id", "enrolment_id", "sequence", "version_id", "step", "occurrence", "kind", "purpose", "content",
         "state",
-        "reason", "due_at", "allowed_at", "next_at", "attempt", "lease_token", "tracked", "planned_at", "run_id",
+        "reason", "due_at", "allowed_at", "next_at", "attempt", "tracked", "planned_at", "run_id",
     ]  # fmt: skip
     return pairs, new_rows(Touch, columns, rows)
 

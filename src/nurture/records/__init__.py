@@ -14,15 +14,19 @@ from nurture.records.outcomes import (
 from nurture.records.passages import AudienceMember, Enrolment, Holding, Touch
 from nurture.records.people import Consent, Event, Lead, LeadTag, Suppression, Work
 from nurture.records.programs import ProgramVersion, SequenceVersion
+from nurture.records.trust import Audit, Hold, Inbound, Volume
 
 __all__ = [
     "AudienceMember",
+    "Audit",
     "Consent",
     "Control",
     "Enrolment",
     "Event",
     "Handoff",
+    "Hold",
     "Holding",
+    "Inbound",
     "Lead",
     "LeadTag",
     "Lease",
@@ -39,6 +43,7 @@ __all__ = [
     "StageTransition",
     "Suppression",
     "Touch",
+    "Volume",
     "Work",
     "ZoneSpan",
 ]

@@ -12,6 +12,8 @@ from nurture.records.types import BigKey, Instant
 _LIVE = text("ended_at IS NULL")
 _CLAIMED = text("claim IS NOT NULL")
 _OUT = text("NOT wanted")
+_HELD = text("state = 'held'")
+_UNCERTAIN = text("state = 'uncertain'")
 
 
 class Holding(SQLModel, table=True):
@@ -75,6 +77,8 @@ class Touch(SQLModel, table=True):
             postgresql_where=text("lease_owner IS NOT NULL"),
             sqlite_where=text("lease_owner IS NOT NULL"),
         ),
+        Index("ix_touch_held", "sequence", "version_id", postgresql_where=_HELD, sqlite_where=_HELD),
+        Index("ix_touch_uncertain", "ended_at", postgresql_where=_UNCERTAIN, sqlite_where=_UNCERTAIN),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
@@ -101,11 +105,9 @@ class Touch(SQLModel, table=True):
     #: When it is tried next; NULL in end states.
     next_at: datetime | None = Field(default=None, sa_type=Instant)
     attempt: int = 0
-    #: `host:process:…` of the worker that has it.
+    #: Who has it, `host:boot:process:random/claim`: drawn anew at each claim, so a write that names it is fenced.
     lease_owner: str | None = None
-    #: One more at each claim; every later write must name it.
-    lease_token: int = 0
-    #: The database's clock.
+    #: The database's clock; put off while its holder lives.
     lease_until: datetime | None = Field(default=None, sa_type=Instant)
     address: str | None = None
     message_id: str | None = None
@@ -119,6 +121,8 @@ class Touch(SQLModel, table=True):
     planned_at: datetime = Field(sa_type=Instant)
     sending_at: datetime | None = Field(default=None, sa_type=Instant)
     ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    #: When a person or the sequence's policy had an uncertain one sent again; at most once by policy.
+    resent_at: datetime | None = Field(default=None, sa_type=Instant)
     #: Task run (or command) that acted on it last.
     run_id: str | None = None
 

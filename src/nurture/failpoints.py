@@ -1,0 +1,66 @@
+"""Named places at which a test may kill this process: `NURTURE_FAILPOINT=permitted:kill:3` (the third time there).
+
+Nothing happens unless the variable is set; then a line on the standard error says so at start.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from itertools import count
+
+#: In the order in which a message passes them.
+POINTS = (
+    "planned",  # touches are planned and committed
+    "claimed",  # a batch is claimed and committed
+    "rendered",  # its bytes are made
+    "permitted",  # `sending` is committed; nothing is on the wire
+    "journaled",  # the journal says that a body begins; no byte of it is on the wire
+    "half_body",  # half of a body is on the wire (SMTP)
+    "dotted",  # all of it is on the wire; no reply was read
+    "answered",  # the reply was read, and the journal does not know it
+    "noted",  # the journal knows the reply
+    "recording",  # the batch is over; nothing of it is recorded
+    "recorded",  # it is recorded and committed
+    "settled",  # leads are rescored after the sends
+    "notice_claimed",  # a notice to sales is claimed
+    "notice_sent",  # it was accepted; the outbox does not know
+    "notice_noted",  # the outbox knows
+)
+#: kill: SIGKILL. stop: SIGSTOP, until somebody says SIGCONT. raise: an error nobody expects.
+ACTIONS = ("kill", "stop", "raise")
+
+
+class Failpoint(RuntimeError):
+    """What `raise` raises."""
+
+
+def _armed() -> tuple[str, str, int] | None:
+    asked = os.environ.get("NURTURE_FAILPOINT")
+    if not asked:
+        return None
+    name, _, rest = asked.partition(":")
+    action, _, turn = rest.partition(":")
+    if name not in POINTS or action not in ACTIONS or not (turn or "1").isdigit():
+        raise SystemExit(f"NURTURE_FAILPOINT: write POINT:ACTION:TURN; POINT is one of {', '.join(POINTS)}")
+    sys.stderr.write(f"NURTURE_FAILPOINT is set: this process fails at '{name}'\n")
+    return name, action, int(turn or 1)
+
+
+_ARMED = _armed()
+_turns = count(1)
+
+
+def armed(point: str) -> bool:
+    """Whether a test asked for a failure at `point`."""
+    return _ARMED is not None and _ARMED[0] == point
+
+
+def reach(point: str) -> None:
+    """Fail here if a test asked for it."""
+    if _ARMED is None or not armed(point) or next(_turns) != _ARMED[2]:
+        return
+    if _ARMED[1] == "raise":
+        raise Failpoint(point)
+    os.kill(os.getpid(), signal.SIGKILL if _ARMED[1] == "kill" else signal.SIGSTOP)
