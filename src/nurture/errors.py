@@ -10,6 +10,7 @@ NurtureError
 ├── SegmentBusy          another run carries this segment
 ├── NotFound             no such lead, touch, hand-off …
 ├── Refused              the rules say no; nothing was changed
+├── MailboxFault         the mailbox of what comes back cannot be read
 └── ImportError_         a file cannot be imported at all
 """
 
@@ -50,6 +51,10 @@ class NotFound(NurtureError):
 
 class Refused(NurtureError):
     """The rules say no; nothing was changed."""
+
+
+class MailboxFault(NurtureError):
+    """The mailbox of what comes back cannot be read; what was taken in stays taken in."""
 
 
 class FileFault(NurtureError):

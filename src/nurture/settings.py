@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nurture import clock
 from nurture.errors import SettingsError
+from nurture.tokens import ADDRESS_TOKEN
+
+#: Octets of a local part at most (RFC 5321 section 4.5.3.1.1).
+_LOCAL_PART = 64
+_ATOM = r"[A-Za-z0-9!#$%&'*/=?^_`{|}~+-]+"
+_PLAIN_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+")
+
+
+@dataclass(frozen=True)
+class ImapMailbox:
+    """A mailbox to be polled, and how it is entered."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    password: str = field(repr=False)
+    folder: str
 
 
 class Settings(BaseSettings):
@@ -31,14 +51,31 @@ class Settings(BaseSettings):
     smtp_url: SecretStr | None = None
     #: Where the public app is reached from outside; the links in messages begin with it.
     public_url: str = "http://127.0.0.1:8321"
+    #: Where bounces go, such as bounces@in.acme.example; each message's token is put behind the local part with a `+`.
+    bounce_address: str | None = None
+    #: The mailbox that `nurture inbound fetch` polls: `imaps://user:password@host/INBOX`.
+    mailbox_url: SecretStr | None = None
     #: At least 32 characters; unset: generated once and kept in `home`/secret_key.
     secret_key: SecretStr | None = None
     #: A file that holds the secret, instead of the variable.
     secret_key_file: Path | None = None
     #: Parallel SMTP connections of one worker.
     smtp_connections: int = 4
+    #: Seconds that a relay may take to answer, and to answer after the final dot (RFC 5321 section 4.5.3.2).
+    smtp_reply_seconds: float = Field(default=300, gt=0)
+    smtp_end_seconds: float = Field(default=600, gt=0)
+    #: How fast one worker may send, in all and to one domain: `50/s, gmail.com=10/s, outlook.com=600/min`.
+    mail_rate: str = ""
+    #: Under which name in DNS our DKIM key stands; unset: the relay signs, or nobody.
+    dkim_selector: str | None = None
+    #: A private key in PEM form, RSA of 2048 bits at least or Ed25519.
+    dkim_key_file: Path | None = None
+    #: Whose signature it is; unset: the domain of each message's sender.
+    dkim_domain: str | None = None
     #: Seconds that a click rests before it counts (a scanner's second click unmasks the first).
     click_rest_seconds: int = 30
+    #: `address:port` of the resolver that `nurture doctor` asks; unset: the system's.
+    resolver: str | None = None
     #: Addresses (or networks) of our own reverse proxies, with commas between; they say who a visitor is.
     trusted_proxies: str = ""
 
@@ -54,6 +91,29 @@ class Settings(BaseSettings):
                     "write those of your reverse proxy, such as 127.0.0.1 or 10.0.0.0/24"
                 ) from None
         return found
+
+    def mailbox(self) -> ImapMailbox:
+        """The mailbox to poll. Raises SettingsError for none, and for a password that would travel in the open."""
+        way_out = "write imaps://USER:PASSWORD@HOST/INBOX, with %40 for an @ in a name or password"
+        if self.mailbox_url is None:
+            raise SettingsError(f"NURTURE_MAILBOX_URL is not set; {way_out}")
+        try:
+            parts = urlsplit(self.mailbox_url.get_secret_value())
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise SettingsError(f"NURTURE_MAILBOX_URL cannot be read; {way_out}") from None
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        folder = unquote(parts.path.lstrip("/")) or "INBOX"
+        if parts.scheme not in ("imaps", "imap") or not host or not user or not password:
+            raise SettingsError(f"NURTURE_MAILBOX_URL lacks a part; {way_out}")
+        if any(ord(sign) < 32 for sign in user + password) or not re.fullmatch(r"[ -~]+", folder) or '"' in folder:
+            raise SettingsError(f"NURTURE_MAILBOX_URL holds a character that cannot be used; {way_out}")
+        if parts.scheme == "imap" and not _on_this_machine(host):
+            raise SettingsError(
+                f"NURTURE_MAILBOX_URL: imap:// would send the password to {host} in the open; write imaps://"
+            )
+        tls = parts.scheme == "imaps"
+        return ImapMailbox(host, port or (993 if tls else 143), tls, user, password, folder)
 
     def url(self) -> str:
         """The database's URL as SQLAlchemy takes it."""
@@ -86,6 +146,27 @@ class Settings(BaseSettings):
         return secret
 
 
+def _on_this_machine(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _check_bounce_address(given: str) -> None:
+    """Raise SettingsError unless a token can be put into it."""
+    plain = _PLAIN_ADDRESS.fullmatch(given)
+    if plain is None:
+        raise SettingsError(
+            f"NURTURE_BOUNCE_ADDRESS: '{given}' is not an address; write one such as bounces@in.acme.example"
+        )
+    room = _LOCAL_PART - ADDRESS_TOKEN - 1
+    if len(plain[1]) > room:
+        raise SettingsError(
+            f"NURTURE_BOUNCE_ADDRESS: '{plain[1]}' has {len(plain[1])} characters; "
+            f"a token comes behind it and mail servers take {_LOCAL_PART}, so give at most {room} before the @"
+        )
+
+
 def _keep_first(file: Path, secret: str) -> None:
     """Write `file` whole, for our eyes only; of several processes at once the first one's stands."""
     made, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # of mode 0600
@@ -111,4 +192,6 @@ def load_settings() -> Settings:
     public = urlsplit(settings.public_url)
     if public.scheme not in ("http", "https") or not public.hostname or public.query or public.fragment:
         raise SettingsError(f"NURTURE_PUBLIC_URL: '{settings.public_url}' is not an address; write https://HOST")
+    if settings.bounce_address is not None:
+        _check_bounce_address(settings.bounce_address)
     return settings

@@ -17,7 +17,10 @@ from typing import Literal
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-Purpose = Literal["click", "unsubscribe", "offer", "handoff"]
+Purpose = Literal["click", "unsubscribe", "offer", "handoff", "bounce"]
+
+#: Characters of a token that goes into a mail address: base32 of the same 26 bytes.
+ADDRESS_TOKEN = 42
 
 
 class BadToken(Exception):
@@ -35,8 +38,11 @@ class Keys:
 
     def seal(self, purpose: Purpose, row: int, item: int = 0) -> str:
         """35 URL-safe characters for `row` (63 bits) and `item` (16 bits)."""
-        sealed = self._cipher(self.secrets[0]).encrypt(struct.pack(">QH", row, item), [purpose.encode()])
-        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(self._encrypt(purpose, row, item)).rstrip(b"=").decode()
+
+    def seal_for_address(self, purpose: Purpose, row: int) -> str:
+        """42 lower-case letters and digits for `row`: relays may change the case of a local part (RFC 5321 2.4)."""
+        return base64.b32encode(self._encrypt(purpose, row, 0)).rstrip(b"=").decode().lower()
 
     def open(self, purpose: Purpose, token: str) -> tuple[int, int]:
         """(row, item) of a token sealed for `purpose`; raises BadToken."""
@@ -46,6 +52,19 @@ class Keys:
             raise BadToken(purpose) from None
         if len(sealed) != 26 or base64.urlsafe_b64encode(sealed).rstrip(b"=").decode() != token:
             raise BadToken(purpose)
+        return self._decrypt(purpose, sealed)
+
+    def open_from_address(self, purpose: Purpose, token: str) -> int:
+        """The row of a token sealed for an address, in whatever case it came back; raises BadToken."""
+        try:
+            sealed = base64.b32decode(token.upper() + "=" * (-len(token) % 8))
+        except ValueError:
+            raise BadToken(purpose) from None
+        if len(sealed) != 26 or base64.b32encode(sealed).rstrip(b"=").decode() != token.upper():
+            raise BadToken(purpose)
+        return self._decrypt(purpose, sealed)[0]
+
+    def _decrypt(self, purpose: Purpose, sealed: bytes) -> tuple[int, int]:
         for secret in self.secrets:
             try:
                 row, item = struct.unpack(">QH", self._cipher(secret).decrypt(sealed, [purpose.encode()]))
@@ -53,6 +72,9 @@ class Keys:
                 continue
             return row, item
         raise BadToken(purpose)
+
+    def _encrypt(self, purpose: Purpose, row: int, item: int) -> bytes:
+        return self._cipher(self.secrets[0]).encrypt(struct.pack(">QH", row, item), [purpose.encode()])
 
     def message_id(self, touch: int, domain: str, prefix: str = "t") -> str:
         """`<t.…@domain>`, the same for every attempt at one touch; tells nothing to who reads it."""

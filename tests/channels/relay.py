@@ -45,6 +45,10 @@ class Peer(SMTP):
         else:
             await self.push(f"{told} 5.1.1 at RCPT")
 
+    async def smtp_AUTH(self, arg: str) -> None:
+        self.relay.said.append("AUTH")
+        await super().smtp_AUTH(arg)
+
     def hang_up(self) -> None:
         """At once, without a word."""
         cast(asyncio.Transport, self.transport).abort()

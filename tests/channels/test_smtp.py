@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from nurture.channels.base import Channel, NoJournal, Parcel, Receipt
 from nurture.channels.mailbox import KeptMail
@@ -327,10 +319,18 @@ def test_a_letter_beyond_ascii_in_an_address_needs_smtputf8(send, utf8, verdict)
     assert sum("SMTPUTF8" in line for line in relay.said) == utf8
 
 
-ENDINGS = [b"\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n", b"\r\n.\n"]
+#: The six ways to end a message that some server took for the end (CVE-2023-51764, -51765, -51766, CVE-2024-27305).
+ENDINGS = {
+    "LF dot LF": b"\n.\n",
+    "LF dot CRLF": b"\n.\r\n",
+    "CR dot CR": b"\r.\r",
+    "CR dot CRLF": b"\r.\r\n",
+    "CRLF dot CR": b"\r\n.\r",
+    "CRLF dot LF": b"\r\n.\n",
+}
 
 
-@pytest.mark.parametrize("ending", ENDINGS, ids=repr)
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS.keys())
 def test_no_ending_smuggles_a_second_message(send, ending):
     """CVE-2023-51764, -51765, -51766: whatever a body holds, one message arrives and none is added."""
     smuggled = b"MAIL FROM:<x@evil.example>\r\nRCPT TO:<v@acme.example>\r\nDATA\r\nSubject: bad\r\n\r\nx\r\n"
@@ -359,105 +359,6 @@ def test_no_ending_smuggles_a_second_message(send, ending):
 def test_lines_and_dots(payload, wire):
     """Only CRLF ends a line, and a leading dot is doubled."""
     assert stuffed(payload) == wire
-
-
-# TLS and passwords
-
-
-class Certificates:
-    """A certificate for the loopback address, signed by nobody but itself."""
-
-    def __init__(self, folder: Path) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "relay")])
-        now = dt.datetime.now(dt.UTC)
-        names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        pem = serialization.Encoding.PEM
-        self.file = folder / "relay.pem"
-        secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        self.file.write_bytes(secret + certificate.public_bytes(pem))
-
-    def server(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.file)
-        return context
-
-    def client(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.file))
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("tls"))
-
-
-def test_starttls_then_password(certificates, send):
-    """With a password the line is made secure first, and the message arrives."""
-    with Relay(starttls=certificates.server(), password="p@ss/word") as relay:
-        url = f"smtp://user:p%40ss%2Fword@127.0.0.1:{relay.port}"
-        channel = send(url, tls=certificates.client())
-        receipts = channel.deliver([parcel(1), parcel(2)], NoJournal(), never)
-        channel.close()
-
-    assert [r.verdict for r in receipts] == ["accepted"] * 2
-    assert relay.logins == 1
-
-
-def test_smtps(certificates, send):
-    """A line that is secure from its first byte."""
-    with Relay(implicit_tls=certificates.server()) as relay:
-        channel = send(f"smtps://127.0.0.1:{relay.port}", tls=certificates.client())
-        receipts = channel.deliver([parcel(1)], NoJournal(), never)
-        channel.close()
-
-    assert receipts[0].verdict == "accepted"
-
-
-@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
-def test_a_certificate_that_nobody_vouches_for(certificates, send, scheme):
-    """The channel goes down and not a byte of the password leaves."""
-    tls = {"starttls" if scheme == "smtp" else "implicit_tls": certificates.server()}
-    with Relay(password="secret", **tls) as relay:
-        channel = send(f"{scheme}://user:secret@127.0.0.1:{relay.port}")
-        receipts = channel.deliver([parcel(1), parcel(2)], NoJournal(), never)
-
-    assert [r.verdict for r in receipts] == ["not_started"] * 2
-    assert "CERTIFICATE_VERIFY_FAILED" in (channel.down or "")
-    assert relay.logins == 0
-    assert "secret" not in (channel.down or "") + repr(channel._door)
-
-
-def test_a_wrong_password_takes_the_channel_down(certificates, send):
-    """5xx at AUTH is about us."""
-    with Relay(starttls=certificates.server(), password="right") as relay:
-        channel = send(f"smtp://user:wrong@127.0.0.1:{relay.port}", tls=certificates.client())
-        receipts = channel.deliver([parcel(1), parcel(2)], NoJournal(), never)
-        channel.close()
-
-    assert [r.verdict for r in receipts] == ["not_started"] * 2
-    assert (channel.down or "").startswith("AUTH 535")
-
-
-def test_a_password_does_not_cross_an_open_line(relay, send):
-    """No STARTTLS on offer and not on loopback (127.1 is not spelt as such): the password stays here."""
-    channel = send(f"smtp://user:secret@127.1:{relay.port}")
-    receipts = channel.deliver([parcel(1)], NoJournal(), never)
-
-    assert receipts[0].verdict == "not_started"
-    assert channel.down == "STARTTLS is not offered; the password was not sent"
-    assert relay.logins == 0
 
 
 @pytest.mark.parametrize("url", ["", "mail.example", "http://x", "smtp://", "smtp://h:99999", "smtp://u:p@ss/w@h:25"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -13,17 +14,21 @@ from nurture import clock
 from nurture.channels.base import Journal, Parcel, Receipt, receipt
 from nurture.channels.smtp_client import Door, LineDown, Timeouts
 from nurture.channels.smtp_line import Line, Stale
+from nurture.channels.throttle import Throttle
 from nurture.errors import SettingsError
 from nurture.failpoints import reach
 
 __all__ = ["SmtpChannel", "Timeouts"]
 
+#: Seconds that a batch waits for the throttle in all, and after which a waiting worker looks whether it should stop.
+PATIENCE, _LOOK = 10.0, 0.05
+
 
 class SmtpChannel:
-    """`smtp://user:password@host:port` (STARTTLS, verified) or `smtps://…`; a relay on loopback may be plain.
+    """`smtp://user:password@host:port` (STARTTLS, verified) or `smtps://…`; plain on loopback, or as `smtp+plain://`.
 
     A connection is replaced after `renew_after` messages or `max_age` seconds. `helo`: our own name.
-    `tls`: other authorities than the system's. Raises SettingsError for an unusable URL.
+    `tls`: other authorities than the system's. `throttle`: how fast. Raises SettingsError for an unusable URL.
     """
 
     name = "email"
@@ -37,11 +42,13 @@ class SmtpChannel:
         helo: str = "localhost",
         timeouts: Timeouts | None = None,
         tls: ssl.SSLContext | None = None,
+        throttle: Throttle | None = None,
         renew_after: int = 200,
         max_age: float = 300,
     ) -> None:
         self._door = _door(url, helo, timeouts or Timeouts(), tls or ssl.create_default_context())
         self._connections = max(1, connections)
+        self._throttle = throttle or Throttle({})
         self._renew_after, self._max_age = renew_after, max_age
         self._pool: ThreadPoolExecutor | None = None
         self._idle: list[Line] = []
@@ -54,8 +61,11 @@ class SmtpChannel:
         return self._down
 
     def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[[], bool]) -> list[Receipt]:
-        """Send `batch`. Once the server cannot be used, what is left is `not_started` and `down` says why."""
-        run = _Run(batch, journal, stop)
+        """Send `batch`. Once the server cannot be used, what is left is `not_started` and `down` says why.
+
+        What the throttle holds up for more than `PATIENCE` seconds is `not_started` too: its permit would grow old.
+        """
+        run = _Run(batch, journal, stop, self._throttle)
         workers = min(self._connections, len(batch))
         try:
             if workers > 1:
@@ -72,6 +82,10 @@ class SmtpChannel:
         finally:
             self._down = run.down
         return run.all()
+
+    def knock(self) -> Line:
+        """A line, greeted, secured and logged in, for a look at it; the caller closes it. Raises LineDown."""
+        return Line(self._door)
 
     def close(self) -> None:
         """Hang up politely."""
@@ -129,20 +143,45 @@ class _Run:
     batch: Sequence[Parcel]
     journal: Journal
     stop: Callable[[], bool]
+    throttle: Throttle
     down: str | None = None
-    _next: int = 0
+    #: Why what is left did not begin, if the server could be used.
+    left: str = "stopped"
     _receipts: dict[int, Receipt] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
+    def __post_init__(self) -> None:
+        self._ends = clock.monotonic() + PATIENCE
+        #: The places that have not begun, in order, by what may hold them up.
+        self._left: dict[str, deque[int]] = {}
+        for place, parcel in enumerate(self.batch):
+            self._left.setdefault(self.throttle.bucket(parcel.to), deque()).append(place)
+
     def next(self) -> int | None:
-        """The next parcel's place; None when there is none, or none may begin."""
-        if self.stop():
-            return None
-        with self._lock:
-            if self.down is not None or self._next == len(self.batch):
+        """The next parcel's place, as soon as it may go; None when there is none, or none may begin."""
+        while not self.stop():
+            now = clock.monotonic()
+            with self._lock:
+                place, wait = self._free(now)
+            if place is not None or wait is None:
+                return place
+            if now + wait > self._ends:
+                self.left = "held up by NURTURE_MAIL_RATE"
                 return None
-            self._next += 1
-            return self._next - 1
+            clock.pause(min(wait, _LOOK))
+        return None
+
+    def _free(self, now: float) -> tuple[int | None, float | None]:
+        """The first place that may go now; else the seconds until one may, None if there is none left."""
+        waits: list[float] = []
+        for bucket in sorted((name for name in self._left if self._left[name]), key=lambda name: self._left[name][0]):
+            if self.down is not None:
+                break
+            wait = self.throttle.take(bucket, now)
+            if not wait:
+                return self._left[bucket].popleft(), None
+            waits.append(wait)
+        return None, min(waits, default=None)
 
     def give_up(self, reason: str) -> None:
         with self._lock:
@@ -157,7 +196,7 @@ class _Run:
             self.give_up(f"the journal cannot be written: {problem}")
 
     def all(self) -> list[Receipt]:
-        left = self.down or "stopped"
+        left = self.down or self.left
         return [
             self._receipts.get(place) or receipt(parcel, "not_started", left) for place, parcel in enumerate(self.batch)
         ]
@@ -170,17 +209,20 @@ def _door(url: str, helo: str, timeouts: Timeouts, tls: ssl.SSLContext) -> Door:
     except ValueError:
         port = -1
     beyond = parts.path.strip("/") or parts.query or parts.fragment
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or port == -1 or beyond:
+    if parts.scheme not in ("smtp", "smtps", "smtp+plain") or not parts.hostname or port == -1 or beyond:
         raise SettingsError(
             "NURTURE_SMTP_URL cannot be read; write smtp://USER:PASSWORD@HOST:PORT or smtps://… "
             "(in the password, write %40 for @ and %2F for /)"
         )
     user = unquote(parts.username) if parts.username else None
+    if parts.scheme == "smtp+plain" and user is not None:
+        raise SettingsError("NURTURE_SMTP_URL: smtp+plain:// would send the password in the open; write smtp://")
     usual = 465 if parts.scheme == "smtps" else 587 if user else 25
     return Door(
         host=parts.hostname,
         port=port or usual,
         implicit_tls=parts.scheme == "smtps",
+        plain=parts.scheme == "smtp+plain",
         user=user,
         password=unquote(parts.password) if parts.password else None,
         helo=helo,

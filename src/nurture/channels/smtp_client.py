@@ -40,6 +40,8 @@ class Door:
     helo: str
     timeouts: Timeouts
     tls: ssl.SSLContext
+    #: The operator says that the way there is safe without TLS.
+    plain: bool = False
 
     @property
     def loopback(self) -> bool:

@@ -67,11 +67,13 @@ class Line:
 
     def _secure(self) -> None:
         door, client = self.door, self._client
-        if door.implicit_tls or (door.loopback and door.user is None):
+        if door.implicit_tls or door.plain or (door.loopback and door.user is None):
             return
-        if not client.has_extn("starttls"):
-            if door.user is not None and not door.loopback:
-                raise LineDown("STARTTLS is not offered; the password was not sent")
+        if not client.has_extn("starttls"):  # nobody on the way may talk us out of it
+            if not door.loopback:
+                raise LineDown(
+                    "STARTTLS is not offered; nothing was sent (write smtps://, or smtp+plain:// where that is safe)"
+                )
             return
         self._demand("STARTTLS", client.docmd("STARTTLS"), 220)
         if client.unread or client.sock is None:
@@ -93,7 +95,7 @@ class Line:
                 return options
             code, text = client.docmd("MAIL", f"FROM:<{parcel.sender}>{options}")
             if code != 250:
-                return self._mail_refused(parcel, code, text, fresh)
+                return self._mail_refused(parcel, code, text, fresh, peculiar="SMTPUTF8" in options)
             self.phase = "RCPT"
             code, text = client.docmd("RCPT", f"TO:<{parcel.to}>")
             if code not in (250, 251, 252):
@@ -129,6 +131,16 @@ class Line:
             return receipt(parcel, "accepted", "END", code, _text(text))
         return self._refused(parcel, code, text)
 
+    @property
+    def offers(self) -> frozenset[str]:
+        """The extensions that the server offers, in small letters."""
+        return frozenset(self._client.esmtp_features)
+
+    @property
+    def secured(self) -> bool:
+        """Whether the line is encrypted, the certificate verified."""
+        return isinstance(self._client.sock, ssl.SSLSocket)
+
     def close(self, *, politely: bool = False) -> None:
         """Hang up; `politely` with QUIT."""
         self.alive = False
@@ -162,11 +174,12 @@ class Line:
             options += " SMTPUTF8"
         return options
 
-    def _mail_refused(self, parcel: Parcel, code: int, text: bytes, fresh: bool) -> Receipt:
+    def _mail_refused(self, parcel: Parcel, code: int, text: bytes, fresh: bool, peculiar: bool) -> Receipt:
+        """Of 5xx, 552 speaks of this message's size, and any may speak of what only this one asks for (`peculiar`)."""
         if code == 421 and not fresh:  # "too long idle", "enough messages": said to the connection
             self.close()
             raise Stale
-        if 500 <= code < 600 and code != 552:  # 552 speaks of this message's size
+        if 500 <= code < 600 and code != 552 and not peculiar:
             self.close()
             raise LineDown(f"MAIL {code} {_text(text)}")
         return self._refused(parcel, code, text)

@@ -16,11 +16,13 @@ from nurture.engine.live import Live
 from nurture.engine.permit import has_consent
 from nurture.engine.running import Run
 from nurture.language.conditions import BUILT_IN
-from nurture.mail.addresses import one_address
+from nurture.mail.addresses import ascii_domain, one_address
 from nurture.mail.compose import compose
+from nurture.mail.dkim import Signer
 from nurture.mail.faults import MessageFault
 from nurture.mail.render import Brand, Renderer, RenderJob
 from nurture.mail.templates import Templates
+from nurture.mail.verp import bounce_address, unsubscribe_address
 from nurture.program.load import House, Segment
 from nurture.records import Lead, Touch
 from nurture.records.types import CLAIM
@@ -76,6 +78,9 @@ class Maker:
     live: Live
     keys: Keys
     public_url: str
+    signer: Signer | None = None
+    #: NURTURE_BOUNCE_ADDRESS; None: bounces go to the sender.
+    bounces: str | None = None
     _renderers: dict[tuple[int, int], Renderer] = field(default_factory=dict)
 
     def renderer(self, segment: Segment) -> Renderer:
@@ -129,8 +134,11 @@ class Maker:
                 operational=step.purpose() == "operational",
             )
         )
-        domain = program.sender.address.rpartition("@")[2]
-        message_id = self.keys.message_id(row.touch, domain)
+        sender, domain = one_address(program.sender.address, "From"), ascii_domain(program.sender.address)
+        message_id, by_mail = self.keys.message_id(row.touch, domain), None
+        if self.bounces is not None:
+            sender = bounce_address(self.bounces, self.keys, row.touch)
+            by_mail = unsubscribe_address(self.bounces, self.keys, row.touch)
         payload = compose(
             rendered,
             from_name=program.sender.name,
@@ -141,5 +149,7 @@ class Maker:
             date=now,
             list_id=f"{segment.slug}.{domain}",
             unsubscribe_url=f"{renderer.public_url}/u/{self.keys.seal('unsubscribe', row.touch)}",
+            unsubscribe_to=by_mail,
+            signer=self.signer,
         )
-        return Parcel(row.touch, message_id, program.sender.address, one_address(row.email), payload), rendered.variant
+        return Parcel(row.touch, message_id, sender, one_address(row.email), payload), rendered.variant

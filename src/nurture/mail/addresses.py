@@ -35,6 +35,12 @@ def one_address(text: str, header: str = "To") -> str:
     return f"{local}@{ascii_domain}" if local.isascii() else text
 
 
+def ascii_domain(address: str, header: str = "From") -> str:
+    """The domain of one address in ASCII, for a Message-ID, a List-Id and a signature. Raises BadHeader."""
+    domain = one_address(address, header).rpartition("@")[2]
+    return one_address(f"x@{domain}", header).rpartition("@")[2]  # a local part in ASCII brings it about
+
+
 @lru_cache(maxsize=4096)
 def _punycode(domain: str) -> str | None:
     try:

@@ -16,16 +16,18 @@ from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from hashlib import blake2b
+from urllib.parse import quote
 
 from nurture.folding import has_controls
-from nurture.mail.addresses import one_address
+from nurture.mail.addresses import ascii_domain, one_address
+from nurture.mail.dkim import Signer
 from nurture.mail.faults import BadHeader
 from nurture.mail.render import Rendered
 
 #: The headers that leave this house, as the top of a message may hold them.
 ALLOWED = frozenset(
-    b"""From To Reply-To Subject Date Message-ID List-Unsubscribe List-Unsubscribe-Post List-Id Auto-Submitted
-    MIME-Version Content-Type""".split()
+    b"""DKIM-Signature From To Reply-To Subject Date Message-ID List-Unsubscribe List-Unsubscribe-Post List-Id
+    Auto-Submitted MIME-Version Content-Type""".split()
 )
 #: Bytes of a line without its CRLF (RFC 5322 section 2.1.1), and where lines are folded if they can be.
 LONGEST_LINE, USUAL_LINE = 998, 76
@@ -49,12 +51,15 @@ def compose(
     reply_to: str | None = None,
     list_id: str | None = None,
     unsubscribe_url: str | None = None,
+    unsubscribe_to: str | None = None,
     automatic: bool = False,
+    signer: Signer | None = None,
 ) -> bytes:
     """The message, ending in CRLF; the same arguments give the same bytes. Raises BadHeader.
 
     `date`: aware. `list_id`: a dotted name (RFC 2919), no brackets. `unsubscribe_url`: for one click
-    (RFC 8058, which wants https). `automatic`: a notice of the house itself (RFC 3834).
+    (RFC 8058, which wants https); `unsubscribe_to`: an address for the same by mail (RFC 2369). `automatic`: a notice
+    of the house itself (RFC 3834). `signer`: puts a DKIM signature on top.
     """
     boundary = "=_" + blake2b(message_id.encode("ascii", "replace"), digest_size=15).hexdigest()
     while boundary in rendered.html or boundary in rendered.text:
@@ -69,7 +74,8 @@ def compose(
     if reply_to is not None:
         head.append(f"Reply-To: {one_address(reply_to, 'Reply-To')}")
     if unsubscribe_url is not None:  # never folded: a folded one was seen to break signatures
-        head.append(f"List-Unsubscribe: <{_matching(unsubscribe_url, _URL, 'List-Unsubscribe')}>")
+        by_click = f"<{_matching(unsubscribe_url, _URL, 'List-Unsubscribe')}>"
+        head.append(f"List-Unsubscribe: {by_click}{_by_mail(unsubscribe_to)}")
         head.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click")
     if list_id is not None:
         head.append(f"List-Id: <{_matching(list_id, _LIST_ID, 'List-Id')}>")
@@ -77,9 +83,11 @@ def compose(
         head.append("Auto-Submitted: auto-generated")
     head.append("MIME-Version: 1.0")
     head.append(f'Content-Type: multipart/alternative; boundary="{boundary}"')
-    top = "\r\n".join(head).encode()
+    top, body = "\r\n".join(head).encode(), b"".join(_body(rendered, boundary.encode()))
+    if signer is not None:
+        top = signer.header(top, body, ascii_domain(from_address), date) + b"\r\n" + top
     _inspect(top)
-    return b"".join((top, b"\r\n\r\n", *_body(rendered, boundary.encode())))
+    return b"".join((top, b"\r\n\r\n", body))
 
 
 def _body(rendered: Rendered, boundary: bytes) -> Iterator[bytes]:
@@ -105,6 +113,16 @@ def _encoded(text: str) -> tuple[bytes, bytes]:
 def _quoted(data: bytes) -> bytes:
     quoted = binascii.b2a_qp(data)  # takes its line ends from the first that it sees
     return quoted if b"\r\n" in data else quoted.replace(b"\n", b"\r\n")
+
+
+def _by_mail(address: str | None) -> str:
+    """The second way out of a list, by mail (RFC 6068 says what of an address stands in a URL as it is)."""
+    if address is None:
+        return ""
+    to = one_address(address, "List-Unsubscribe")
+    if not to.isascii():
+        raise BadHeader("List-Unsubscribe", "the address for unsubscribing by mail is not ASCII")
+    return f", <mailto:{quote(to, safe='@+')}?subject=unsubscribe>"
 
 
 @lru_cache(maxsize=64)
@@ -161,7 +179,7 @@ def _safe(value: str, header: str) -> str:
 
 
 def _matching(value: str, pattern: re.Pattern[str], header: str) -> str:
-    if not pattern.fullmatch(value) or len(value) > LONGEST_LINE - 40:
+    if not pattern.fullmatch(value) or len(value) > LONGEST_LINE - 40 or "=?" in value:
         raise BadHeader(header, f"'{value[:80]!a}' is not of its form")
     return value
 
