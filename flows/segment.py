@@ -12,7 +12,7 @@ from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
-from flows import artifacts, events, tallies, tasks
+from flows import approval, artifacts, events, tallies, tasks
 from flows.shown import clock, run_name, safely
 from nurture.engine.machine import Machine
 from nurture.errors import SegmentBusy
@@ -47,6 +47,7 @@ def nurture_segment(segment: str, at: str | None = None) -> State[Any]:
         if runs:
             artifacts.publish_segment(machine, segment)
         events.announce(tick)
+        approval.ask(machine, segment, now)
         return tick.state()
 
 

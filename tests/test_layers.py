@@ -16,13 +16,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "nurture"
 
 FLOORS = {
-    0: "errors clock settings folding durations tokens failpoints",
+    0: "errors clock settings folding durations tokens failpoints locking",
     1: "records dialects db migrations zones windows worklist",
     2: "language",
     3: "steps",
     4: "program mail channels",
     5: "engine",
-    6: "intake inbound reading rehearse opening",
+    6: "intake inbound reading rehearse opening doctor",
     7: "cli web demo",
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
@@ -31,7 +31,8 @@ FLOOR_OF["__main__"] = 7
 #: Who may import an outside library; what is not listed is anybody's.
 HOMES = {
     "prefect": "flows",
-    "httpx": "channels demo flows",
+    "httpx": "channels demo doctor flows",
+    "dns": "doctor",
     "jinja2": "mail web",
     "yaml": "language program intake flows",  # mapping files; prefect.yaml
     "fastapi": "web",
@@ -187,7 +188,7 @@ PLANTED = [
     ("__init__.py", "from nurture.db import Database", "1: imports nurture.db.Database; the package"),
     ("engine/move.py", "import flows.tick", "1: imports flows.tick; nothing in src"),
     ("engine/move.py", "from prefect import task", "1: imports prefect, whose home is flows"),
-    ("engine/move.py", "import httpx", "1: imports httpx, whose home is channels or demo or flows"),
+    ("engine/move.py", "import httpx", "1: imports httpx, whose home is channels or demo or doctor or flows"),
     ("engine/app.py", "from jinja2 import Template", "1: imports jinja2, whose home is mail or web"),
     ("settings.py", "import yaml", "1: imports yaml, whose home is language or program or intake or flows"),
     ("cli/main.py", "from fastapi.testclient import T", "1: imports fastapi, whose home is web"),

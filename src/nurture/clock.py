@@ -22,7 +22,7 @@ class SystemClock:
     """The wall clock."""
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return wall()
 
 
 @dataclass
@@ -36,6 +36,11 @@ class VirtualClock:
 
     def advance(self, by: timedelta) -> None:
         self.at += by
+
+
+def wall() -> datetime:
+    """What the wall clock shows: to hold it against the database's."""
+    return datetime.now(UTC)
 
 
 def monotonic() -> float:

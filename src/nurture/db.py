@@ -6,7 +6,6 @@ and a gate: a door (web, one lead) goes before bulk writers (ticks, imports). Po
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, literal, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, literal, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
@@ -27,6 +26,7 @@ from sqlmodel import col
 from nurture import clock
 from nurture.dialects import database_clock, upsert
 from nurture.errors import DatabaseFault, DatabaseGone, SchemaMismatch, SettingsError
+from nurture.locking import lock, unlock
 from nurture.records import Lease
 from nurture.records.types import instant, micros
 
@@ -36,8 +36,14 @@ T = TypeVar("T")
 #: Rows that one bulk transaction writes at most, so that a door never waits long.
 BULK_ROWS = 20_000
 _TRIES = 5
+#: Seconds for which a bulk writer waits for a moment without doors before it asks them to wait.
+_COURTESY = 0.5
 #: Compiled statements that an engine remembers: a program of many segments has some hundreds.
 _STATEMENTS = 5_000
+#: What SQLite says where a file cannot be opened or written.
+_UNWRITABLE = ("unable to open", "readonly", "read-only", "disk is full", "I/O error")
+#: PostgreSQL: a commit that is reported is on the disk, whatever a role's default says.
+_SESSION = "-c idle_in_transaction_session_timeout=60000 -c synchronous_commit=on"
 #: serialization_failure and deadlock_detected (PostgreSQL manual, appendix A).
 _AGAIN = {"40001", "40P01"}
 
@@ -63,7 +69,7 @@ class Database:
             return create_engine(
                 self.url, hide_parameters=True, query_cache_size=_STATEMENTS, pool_pre_ping=True,
                 pool_size=10, max_overflow=20,
-                connect_args={"options": "-c idle_in_transaction_session_timeout=60000", "connect_timeout": 10},
+                connect_args={"options": _SESSION, "connect_timeout": 10},
             )  # fmt: skip
         engine = create_engine(
             self.url,
@@ -94,7 +100,8 @@ class Database:
         """
         for attempt in range(1, _TRIES + 1):
             try:
-                with self._alone(), self._turn(door), self._faults(), self.engine.begin() as link:
+                with self._alone(), self._turn(door) as begun, self._faults(), self.engine.begin() as link:
+                    begun()
                     return work(link)
             except DBAPIError as problem:
                 if getattr(problem.orig, "sqlstate", None) not in _AGAIN or attempt == _TRIES:
@@ -113,19 +120,31 @@ class Database:
             yield
 
     @contextmanager
-    def _turn(self, door: bool) -> Iterator[None]:
-        """The writer gate: doors hold it shared while they wait and write; a bulk writer starts when none does."""
+    def _turn(self, door: bool) -> Iterator[Callable[[], None]]:
+        """The writer gate: doors hold it shared while they wait and write; a bulk writer begins when none does.
+
+        A bulk writer that has let doors go first for a while closes the porch before the gate: it is not starved.
+        A courtesy, for ten seconds at most: what may be written is decided by the database's own lock.
+        """
         if self._gate is None:
-            yield
+            yield lambda: None
             return
-        with self._gate.open("a") as gate:
+        with self._gate.open("a") as gate, self._gate.with_suffix(".porch").open("a") as porch:
             if door:
-                fcntl.flock(gate, fcntl.LOCK_SH)
-                yield
-            else:
-                fcntl.flock(gate, fcntl.LOCK_EX)
-                fcntl.flock(gate, fcntl.LOCK_UN)
-                yield
+                lock(porch, shared=True)
+                lock(gate, shared=True)
+                unlock(porch)
+                yield lambda: None
+                return
+            if not lock(gate, seconds=_COURTESY):
+                lock(porch)
+                lock(gate)
+
+            def begun() -> None:
+                unlock(gate)
+                unlock(porch)
+
+            yield begun
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -138,7 +157,13 @@ class Database:
                     f"{self.name}: another program has held the database locked for 10 seconds; nothing was changed; "
                     "end it, or wait and run the command again"
                 ) from problem
-            if "unable to open" in said or "readonly" in said or "read-only" in said or "disk is full" in said:
+            if (
+                "unable to open" in said
+                or "readonly" in said
+                or "read-only" in said
+                or "disk is full" in said
+                or "I/O error" in said
+            ):
                 raise DatabaseFault(
                     f"{self.name}: {said}; nothing was changed; check the folder's rights and space"
                 ) from problem
@@ -211,6 +236,13 @@ def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
 def _begin_sqlite(link: Connection) -> None:
     reads = link.get_execution_options().get("nurture_reads")
     link.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def keep_lease(link: Connection, name: str, owner: str, seconds: float) -> bool:
+    """Put `owner`'s lease off to `seconds` from now; False if it is not `owner`'s any more."""
+    until = instant(micros(database_clock()) + int(seconds * 1_000_000))
+    mine = (col(Lease.name) == name) & (col(Lease.owner) == owner)
+    return link.execute(update(Lease).where(mine).values(until=until)).rowcount == 1
 
 
 def take_lease(link: Connection, name: str, owner: str, seconds: float) -> int | None:

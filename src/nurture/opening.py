@@ -12,12 +12,15 @@ from nurture import tokens
 from nurture.channels.audience import AudienceChannel
 from nurture.channels.base import Channel
 from nurture.channels.folder import FolderChannel
-from nurture.channels.smtp import SmtpChannel
+from nurture.channels.smtp import SmtpChannel, Timeouts
+from nurture.channels.throttle import Throttle, rates
 from nurture.clock import Clock, SystemClock
 from nurture.db import Database
+from nurture.engine.instance import Instance
 from nurture.engine.live import Library
 from nurture.engine.machine import Machine
 from nurture.errors import NotPublished
+from nurture.mail.dkim import load_signer
 from nurture.settings import Settings, load_settings
 
 
@@ -32,6 +35,7 @@ def open_machine(settings: Settings | None = None, clock: Clock | None = None) -
     """The machine of this installation; `clock`: the wall clock unless a rehearsal gives another."""
     settings = settings or load_settings()
     clock = clock or SystemClock()
+    signer = load_signer(settings.dkim_selector, settings.dkim_key_file, settings.dkim_domain)
     db = open_database(settings)
     keys = tokens.keys(settings.secret())
     return Machine(
@@ -43,6 +47,9 @@ def open_machine(settings: Settings | None = None, clock: Clock | None = None) -
         public_url=settings.public_url,
         click_rest=timedelta(seconds=settings.click_rest_seconds),
         journal_folder=settings.home / "journal",
+        instance=Instance.open(db, settings.home, real_time=isinstance(clock, SystemClock)),
+        signer=signer,
+        bounce_address=settings.bounce_address,
     )
 
 
@@ -51,7 +58,9 @@ def mail_channel(settings: Settings) -> Channel:
     if settings.smtp_url is None:
         return FolderChannel(settings.home / "mail")
     relay, ours = settings.smtp_url.get_secret_value(), own_name(settings.public_url)
-    return SmtpChannel(relay, connections=settings.smtp_connections, helo=ours)
+    throttle = Throttle(rates(settings.mail_rate))
+    timeouts = Timeouts(reply=settings.smtp_reply_seconds, end=settings.smtp_end_seconds)
+    return SmtpChannel(relay, connections=settings.smtp_connections, helo=ours, timeouts=timeouts, throttle=throttle)
 
 
 def own_name(public_url: str) -> str:

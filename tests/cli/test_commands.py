@@ -179,7 +179,7 @@ def test_holding_and_going_on(desk: Desk) -> None:
     held = json.loads(desk.nurture("tick", "--now", NOON, "--json").out)
     assert all(step["sent"] == 0 for step in held["steps"])
 
-    assert "Still on hold: lead 1 since" in desk.nurture("resume", "all").out
+    assert "Still paused: lead 1 since" in desk.nurture("resume", "all").out
     assert desk.nurture("resume", "all").code == 1
     assert desk.nurture("pause", "evaluater").err.endswith("did you mean 'evaluators'?\n")
 

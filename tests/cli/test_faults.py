@@ -281,12 +281,59 @@ def schema_newer(desk: Desk, _: Any) -> Said:
 
 
 def schema_older(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Said:
-    """There is one version so far: a second one is made up."""
+    """A later version is made up."""
     from alembic.script import ScriptDirectory
 
     desk.open_for_business()
-    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda _: "0002")
+    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda _: "9998")
     return desk.nurture("tick")
+
+
+def journal_blocked(desk: Desk, _: Any) -> Said:
+    desk.open_for_business()
+    (desk.folder / ".nurture" / "journal").rmdir()
+    desk.write(".nurture/journal", "a file where the folder should be")
+    told = desk.nurture("tick", "--now", NOON)
+    assert not Books(desk).count("touch")
+    return told
+
+
+def not_uncertain(desk: Desk, _: Any) -> Said:
+    desk.open_for_business()
+    return desk.nurture("uncertain", "resend", "77")
+
+
+def bad_rate(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Said:
+    monkeypatch.setenv("NURTURE_MAIL_RATE", "50/day")
+    return relayed(desk, monkeypatch)
+
+
+def bad_key(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Said:
+    monkeypatch.setenv("NURTURE_DKIM_SELECTOR", "s1")
+    monkeypatch.setenv("NURTURE_DKIM_KEY_FILE", str(desk.write("key.pem", "sesame-open")))
+    told = relayed(desk, monkeypatch)
+    assert "sesame" not in told.err
+    return told
+
+
+def half_of_dkim(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Said:
+    monkeypatch.setenv("NURTURE_DKIM_SELECTOR", "s1")
+    return relayed(desk, monkeypatch)
+
+
+def relayed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Said:
+    monkeypatch.setenv("NURTURE_SMTP_URL", "smtp://127.0.0.1:9")
+    return desk.nurture("tick")
+
+
+def copied_database(desk: Desk, _: Any) -> Said:
+    """A copied database is one that another home folder knows."""
+    desk.open_for_business()
+    (desk.folder / ".nurture" / "instance.json").unlink()
+    told = desk.nurture("tick", "--now", NOON)
+    assert Books(desk).count("touch") == 2
+    assert not list((desk.folder / ".nurture").glob("mail/*.eml"))
+    return told
 
 
 def setting(desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> Said:
@@ -349,6 +396,8 @@ FAULTS: dict[str, Callable[[Desk, Any], Said]] = {
     "unknown lead": unknown_lead,
     "unknown hand-off": unknown_handoff,
     "another run carries the segment": another_run,
+    "journal that cannot be written": journal_blocked,
+    "a message that is not uncertain": not_uncertain,
     "SMTP server down": relay_down,
     "database locked": database_locked,
     "folder of the database gone": folder_gone,
@@ -356,10 +405,14 @@ FAULTS: dict[str, Callable[[Desk, Any], Said]] = {
     "no such database": no_such_database,
     "tables too old": schema_older,
     "tables too new": schema_newer,
+    "a copy of the database, or an old backup of it": copied_database,
     "database of another make": bad_database_url,
     "setting that is no number": bad_number,
     "public address that is none": bad_public_url,
     "relay that is no address": bad_smtp_url,
+    "rate that is none": bad_rate,
+    "DKIM key that is none": bad_key,
+    "half of the DKIM settings": half_of_dkim,
     "short secret": short_secret,
     "instant without a zone": bad_instant,
     "unknown command": wrong_word,

@@ -82,12 +82,12 @@ def test_a_hold_is_seen(desk: Desk) -> None:
     """Cohorts, ticks and the lead's own story say what is on hold, since when, and what waits for it."""
     desk.open_for_business()
     assert desk.nurture("pause", "evaluators").code == 0
-    held = "On hold: segment evaluators, since 2026-03-02 07:05Z"
+    held = "Paused: segment evaluators, since 2026-03-02 07:05Z"
 
     assert held in desk.nurture("tick", "--now", NOON).out
     again = desk.nurture("tick", "--now", NOON).out
     assert held in again
-    assert "2 touches wait for the end of a hold." in again
+    assert "2 touches wait for the end of a pause or stop." in again
     assert held in desk.nurture("cohorts", "evaluators").out
     desk.now = datetime(2026, 3, 2, 10, tzinfo=UTC)
     assert held in desk.nurture("explain", "ana@acme.example").out

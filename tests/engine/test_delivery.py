@@ -13,6 +13,7 @@ import pytest
 from sqlmodel import col
 
 from nurture.engine import control, delivery, workers
+from nurture.engine.heart import Heart
 from nurture.engine.parcels import Maker
 from nurture.records import AudienceMember, Event, Touch
 from tests.engine.channels import Killed, Scripted
@@ -325,8 +326,9 @@ def test_a_journal_that_cannot_be_trusted_proves_nothing(
 def test_a_slow_worker_does_not_send_what_was_taken_from_it(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relay so slow that the lease runs out in the middle of a batch: the rest goes out once, by whoever has it."""
+    """A worker that slept past its lease in the middle of a batch: the rest goes out once, by whoever has it."""
     monkeypatch.setattr(delivery, "LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(Heart, "_run", lambda self: None)  # who sleeps has no heart-beat
     world = make(program(drip=sequence(STEPS)))
     keep_journal(world, tmp_path)
     enrolled(world, *(f"lead{n}" for n in range(8)))
@@ -374,7 +376,7 @@ def test_stop_ends_a_send_run_between_two_bodies(make: Make) -> None:
 
     def stop(_: object) -> None:
         thread = threading.Thread(
-            target=lambda: world.do(lambda link: control.hold(link, "all", "operator", world.now))
+            target=lambda: world.do(lambda link: control.pause(link, "all", "operator", world.now))
         )
         thread.start()
         thread.join()
@@ -384,7 +386,7 @@ def test_stop_ends_a_send_run_between_two_bodies(make: Make) -> None:
     world.tick()
     after = len(relay.parcels), sorted(row.state for row in world.rows(Touch))
     world.at(HOUR).tick()
-    world.do(lambda link: control.resume(link, "all", world.now))
+    world.do(lambda link: control.resume(link, "all", "operator", world.now))
     time.sleep(0.6)
     world.tick()
 

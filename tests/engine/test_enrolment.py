@@ -443,7 +443,7 @@ def test_many_leads_each_by_its_own_transition(make: Make) -> None:
 def test_a_held_segment_still_moves(make: Make) -> None:
     """Hold keeps messages back, not clocks: a wait ends, a lead enters, and all of it stands where it should."""
     world = make(program(drip=sequence(REST)))
-    world.do(lambda link: control.hold(link, "segment:drip", "operator", world.now))
+    world.do(lambda link: control.pause(link, "segment:drip", "operator", world.now))
     world.lead("ana")
     world.event("ana", "signed_up")
     world.tick().run(4 * DAY)

@@ -68,7 +68,7 @@ def test_each_refusal_by_its_name(make: Make) -> None:
     world.event("objective", "demo")
     world.sql("INSERT INTO lead_tag (lead_id, tag) VALUES (:lead, 'gone')", lead=world.ids["left"])
     world.sql("DELETE FROM work")  # nobody settles what has just happened before the permit
-    world.do(lambda link: control.hold(link, f"lead:{world.ids['held']}", "operator", world.now))
+    world.do(lambda link: control.pause(link, f"lead:{world.ids['held']}", "operator", world.now))
     world.tick()
 
     found = {name: touches[-1][1:] for name, touches in world.touches().items()}
@@ -192,18 +192,18 @@ def test_pause_holds_messages_back_and_resume_lets_them_go(make: Make, name: str
         world.tick("other")
     enrolled(world, "second")
     for scope in scopes:
-        world.do(partial(control.hold, scope=scope, by="operator", now=world.now))
+        world.do(partial(control.pause, scope=scope, by="operator", now=world.now))
     world.tick().run(7 * DAY)
     during = {who: touches[-1][1:] for who, touches in world.touches("drip").items() if who in ("ana", "retry")}
     for scope in scopes:
-        assert world.do(partial(control.resume, scope=scope, now=world.now))
+        assert world.do(partial(control.resume, scope=scope, by="operator", now=world.now))
     world.tick().run(7 * DAY + HOUR)
 
     assert during == {"ana": ("planned", "paused"), "retry": ("planned", "paused")}
     assert {who: touches[-1][1] for who, touches in world.touches("drip").items()} == dict.fromkeys(
         ("ana", "retry", "second"), "sent"
     )
-    assert not world.do(lambda link: control.resume(link, scopes[0], world.now))
+    assert not world.do(lambda link: control.resume(link, scopes[0], "operator", world.now))
 
 
 def test_a_try_that_waits_is_held_too(make: Make) -> None:
@@ -212,10 +212,10 @@ def test_a_try_that_waits_is_held_too(make: Make) -> None:
     world.machine.email = Scripted({"ana@lead.example": ["try_later"]})
     enrolled(world, "ana").tick().at(HOUR).tick()
     waiting = world.touches()["ana"][-1][1]
-    world.do(lambda link: control.hold(link, "segment:drip", "operator", world.now))
+    world.do(lambda link: control.pause(link, "segment:drip", "operator", world.now))
     world.run(2 * DAY)
     held = world.touches()["ana"][-1][1:], world.machine.waiting("drip", world.now)
-    world.do(lambda link: control.resume(link, "segment:drip", world.now))
+    world.do(lambda link: control.resume(link, "segment:drip", "operator", world.now))
     world.tick()
 
     assert (waiting, held, world.touches()["ana"][-1][1]) == ("retry_wait", (("planned", "paused"), {}), "sent")
@@ -345,9 +345,9 @@ def test_on_resume_a_lead_gets_one_late_message(make: Make) -> None:
     """Two sequences waited behind a week's hold: on resume each lead hears from one of them, the other goes later."""
     steps = "  - {id: hello, email: hello.j2}\n  - {id: over, exit: done}"
     world = make(program(one=sequence(steps), two=sequence(steps)))
-    world.do(lambda link: control.hold(link, "all", "operator", world.now))
+    world.do(lambda link: control.pause(link, "all", "operator", world.now))
     enrolled(world, "ana", "bob").tick().run(7 * DAY)
-    world.do(lambda link: control.resume(link, "all", world.now))
+    world.do(lambda link: control.resume(link, "all", "operator", world.now))
     world.tick()
     at_once = sorted(to for to, _ in world.sent)
     world.run(9 * DAY)
@@ -374,11 +374,11 @@ def test_a_lead_that_moves_is_written_to_in_its_new_window(make: Make) -> None:
 def test_a_hold_of_months_ends_in_the_window(make: Make) -> None:
     """However long the hold, the message that resumes in the night waits for the morning."""
     world = make(program(drip=sequence("  - {id: hello, email: hello.j2}", send='{hours: "09:00-17:00"}')))
-    world.do(lambda link: control.hold(link, "segment:drip", "operator", world.now))
+    world.do(lambda link: control.pause(link, "segment:drip", "operator", world.now))
     enrolled(world, "ana").tick()
     night = datetime(2026, 8, 12, 23, 0, tzinfo=UTC)
     world.at(night)
-    world.do(lambda link: control.resume(link, "segment:drip", world.now))
+    world.do(lambda link: control.resume(link, "segment:drip", "operator", world.now))
     world.tick().run(night + DAY)
 
     assert [row.sending_at for row in world.rows(Touch)] == [datetime(2026, 8, 13, 6, 0, tzinfo=UTC)]

@@ -2,10 +2,12 @@
 
 Each line is one small write, so it survives `kill -9` the moment it is made; `flush` makes what was written
 survive the machine. After a crash on the same host it tells which messages never began and which were taken.
+A kernel lock on the file says that its writer lives: the lock is free the moment the process is gone.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from pathlib import Path
@@ -26,6 +28,7 @@ class FileJournal:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         end = os.lseek(self._file, 0, os.SEEK_END)
         if end and os.pread(self._file, 1, end - 1) != b"\n":  # a line that was torn stays alone
             os.write(self._file, b"\n")
@@ -45,6 +48,21 @@ class FileJournal:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def abandoned(path: Path) -> bool:
+    """Whether the journal is there and nobody writes it any more."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(file)
+    return True
 
 
 def read_journal(path: Path) -> dict[int, State]:

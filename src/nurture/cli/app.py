@@ -13,7 +13,7 @@ from typing import Any
 from cyclopts import App, CycloptsError, Group
 
 from nurture import __version__
-from nurture.cli import leads, looking, program, running, sales
+from nurture.cli import doubts, holding, inbound, leads, looking, operator, program, running, sales
 from nurture.cli.speech import complain
 from nurture.errors import NurtureError
 
@@ -36,18 +36,27 @@ COMMANDS: list[tuple[Group, str, Callable[..., Any] | dict[str, Callable[..., An
     (RUNNING, "run", running.run),
     (RUNNING, "deploy", running.deploy),
     (RUNNING, "serve", running.serve),
-    (RUNNING, "pause", running.pause),
-    (RUNNING, "resume", running.resume),
+    (RUNNING, "pause", holding.pause),
+    (RUNNING, "resume", holding.resume),
+    (RUNNING, "stop", holding.stop),
+    (RUNNING, "start", holding.start),
+    (RUNNING, "holds", {"list": holding.holds, "release": holding.release, "discard": holding.discard}),
+    (RUNNING, "inbound", {"take": inbound.take, "fetch": inbound.fetch, "list": inbound.show}),
     (RUNNING, "migrate", running.migrate),
+    (RUNNING, "verify", operator.verify),
+    (RUNNING, "doctor", operator.doctor),
+    (RUNNING, "adopt", operator.adopt),
     (RUNNING, "demo", running.demo),
     (LOOKING, "report", looking.report),
     (LOOKING, "cohorts", looking.cohorts),
-    (LOOKING, "uncertain", {"list": looking.uncertain}),
+    (LOOKING, "uncertain", {"list": doubts.uncertain, "sent": doubts.sent, "resend": doubts.resend}),
     (SALES, "handoffs", sales.handoffs),
     (SALES, "accept", sales.accept),
     (SALES, "reject", sales.reject),
 ]
 HELP = {
+    "inbound": "Take in what comes back by mail: bounces, complaints, replies.",
+    "holds": "Deal with sends that wait for a person: list, release, discard.",
     "import": "Bring in leads or events from a CSV or NDJSON file.",
     "uncertain": "Deal with messages of which nobody knows whether they arrived.",
 }
@@ -72,6 +81,8 @@ def build() -> App:
         several = App(name=name, help=HELP[name], group=group, sort_key=place)
         for word, function in command.items():
             several.command(function, name=word)
+        if "list" in command:
+            several.default(command["list"])
         app.command(several)
     return app
 

@@ -90,16 +90,3 @@ def cohorts(
         for sentence in held:
             say(sentence)
     return 0
-
-
-def uncertain(*, json: Json = False) -> int:
-    """List messages that may or may not have arrived, by number."""
-    from nurture.reading import counts
-
-    with machine() as opened:
-        rows = counts.uncertain(opened)
-    if json:
-        tell_json(rows)
-    else:
-        tell_table(rows, empty="Of every message it is known what became of it.")
-    return 0

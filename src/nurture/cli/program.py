@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from nurture.cli.speech import Json, complain, counted, machine, say, settings, tell_json
-from nurture.errors import FileFault, NotFound
+from nurture.errors import FileFault, NotFound, Refused
 
 if TYPE_CHECKING:
     from nurture.language.source import Problem
@@ -113,10 +113,15 @@ def publish(
 
 
 def _publish(loaded: Loaded, slugs: list[str], passed: int, json: bool) -> int:
+    from nurture.doctor.relay import relay_refusal
     from nurture.engine.publishing import publish as make_live
 
     with machine() as opened:
         now = opened.now()
+        with opened.db.read() as link:
+            refused = relay_refusal(link, settings())
+        if refused is not None:
+            raise Refused(f"Nothing was published. {refused}")
         made = opened.db.transact(lambda link: make_live(link, opened.library, loaded, slugs, now))
         left = sorted(set(opened.live().segments) - set(loaded.segments))
     if json:

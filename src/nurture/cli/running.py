@@ -1,4 +1,4 @@
-"""The operator's commands: tables, ticks, Prefect, the public web, holding and resuming."""
+"""The operator's commands: tables, ticks, Prefect, the public web."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 import subprocess
 import sys
 import threading
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from nurture.cli.operator import say_if_cloned
 from nurture.cli.speech import Json, complain, instant, machine, say, say_where_mail_goes, settings, tell_json
-from nurture.errors import FileFault, NotFound, NotPublished, NurtureError
+from nurture.errors import FileFault, NotPublished, NurtureError
 
 if TYPE_CHECKING:
     from nurture.engine.machine import Machine
@@ -56,13 +56,14 @@ def tick(
     with machine(clock, given) as opened:
         slugs = chosen(opened, segments)
         say_where_mail_goes(given)
+        cloned = say_if_cloned(opened)
         ticking = Ticking(opened, slugs, quiet=json)
         ticking.run(ends)
         if json:
             tell_json(ticking.as_dict())
         else:
             ticking.tell()
-    return 0 if ticking.well else 1
+    return 0 if ticking.well and not cloned else 1
 
 
 def chosen(opened: Machine, segments: tuple[str, ...]) -> list[str]:
@@ -82,6 +83,7 @@ def run(*segments: Segments) -> int:
     """Run the same tick as Prefect flow runs, one for each segment."""
     with machine() as opened:
         slugs = chosen(opened, segments)
+        say_if_cloned(opened)
     say_where_mail_goes(settings())
     return _flows("tick", *slugs)
 
@@ -115,6 +117,7 @@ def serve(
     with machine(given=given) as opened:
         opened.live()
         say_where_mail_goes(given)
+        say_if_cloned(opened)
         say(f"Serving links, forms and answers on http://{host}:{port}; stop with Ctrl-C.")
         say(f"Links in messages lead to {given.public_url} (NURTURE_PUBLIC_URL).")
         over = threading.Event()
@@ -150,49 +153,3 @@ def demo() -> int:
     from nurture.demo import run as play
 
     return play()
-
-
-def pause(scope: Annotated[str, Parameter(name="SCOPE", help="A segment, a lead's e-mail, or all.")], /) -> int:
-    """Hold a segment, a lead or everything: places are kept, waits go on, nothing is sent."""
-    from nurture.engine import control
-
-    with machine() as opened:
-        key, now = _scope(opened, scope), opened.now()
-        opened.db.transact(lambda link: control.hold(link, key, "command line", now), door=True)
-    say(f"{scope} is on hold; 'nurture resume {scope}' ends it.")
-    return 0
-
-
-def resume(scope: Annotated[str, Parameter(name="SCOPE", help="A segment, a lead's e-mail, or all.")], /) -> int:
-    """End a hold; every rule is applied afresh, and at most one late message per lead goes out."""
-    from nurture.engine import control
-
-    with machine() as opened:
-        key, now = _scope(opened, scope), opened.now()
-        held = opened.db.transact(lambda link: control.resume(link, key, now), door=True)
-        with opened.db.read() as link:
-            others = _others(control.held_scopes(link))
-    say(f"{scope} goes on." if held else f"{scope} was not on hold.")
-    if others:
-        say(f"Still on hold: {others}.")
-    return 0 if held else 1
-
-
-def _others(held: dict[str, datetime]) -> str:
-    return ", ".join(f"{scope.replace(':', ' ')} since {at:%Y-%m-%d %H:%M}Z" for scope, at in sorted(held.items()))
-
-
-def _scope(opened: Machine, scope: str) -> str:
-    """The row of `control` that is meant."""
-    from nurture.engine.story import find_lead
-    from nurture.language.source import suggest
-
-    if scope == "all":
-        return "all"
-    if "@" in scope:
-        with opened.db.read() as link:
-            return f"lead:{find_lead(link, scope)}"
-    live = opened.live().segments
-    if scope not in live:
-        raise NotFound(f"there is no live segment '{scope}'; {suggest(scope, [*live, 'all'])}")
-    return f"segment:{scope}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
@@ -28,19 +29,22 @@ _MEMBERS = (
 )
 
 
-def take_out(db: Database, channel: Channel, journal: Journal, now: datetime) -> int:
-    """Tell the platforms who has left an audience; how many changes they took. Repeating is harmless."""
+def take_out(db: Database, channel: Channel, journal: Journal, now: datetime, stopped: Callable[[], bool]) -> int:
+    """Tell the platforms who has left an audience; how many changes they took. Repeating is harmless.
+
+    `stopped` is looked at before each call.
+    """
     told = 0
     with db.read() as link:
         audiences = link.execute(_AUDIENCES).scalars().all()
     for audience in audiences:
         with db.read() as link:
             members = [(lead, email) for lead, email in link.execute(_MEMBERS, {"the_audience": audience}) if email]
-        if not members:
+        if not members or stopped():
             continue
         payload = membership(audience, remove=[email for _, email in members])
         key = "remove-" + hashlib.sha256(payload).hexdigest()[:32]
-        receipt = channel.deliver([Parcel(0, key, "", audience, payload)], journal, lambda: False)[0]
+        receipt = channel.deliver([Parcel(0, key, "", audience, payload)], journal, stopped)[0]
         if receipt.verdict != "accepted":
             continue
         leads = [lead for lead, _ in members]

@@ -22,12 +22,15 @@ from nurture.channels.base import Channel, Journal, Receipt
 from nurture.clock import Clock
 from nurture.db import Database
 from nurture.dialects import database_clock, upsert
+from nurture.engine.guard import begun
+from nurture.engine.heart import Heart
 from nurture.engine.live import Live
 from nurture.engine.parcels import Made, Maker
 from nurture.engine.permit import Verdict, judge
 from nurture.engine.recording import AFTER, CHANNEL_PAUSE, ENDED, let_go, record
 from nurture.engine.running import Run
-from nurture.engine.workers import batch_owner
+from nurture.engine.workers import claim_of
+from nurture.errors import DatabaseFault
 from nurture.failpoints import reach
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Touch
@@ -38,10 +41,10 @@ from nurture.worklist import put_work
 log = logging.getLogger("nurture.delivery")
 #: Touches of one claim, and so of one permit and one record.
 BATCH = 200
-#: How long a claim stands before another worker may take it over, by the database's clock; anew with the permit.
-LEASE = timedelta(minutes=15)
-#: The part of a lease in which a worker may begin bodies, by its own clock.
-_SURE = 0.8
+#: How long a claim stands after its last heart-beat before another worker may take it over, by the database's clock.
+LEASE = timedelta(minutes=1)
+#: Seconds between tries to record what was sent while the database is away; the journal has it meanwhile.
+_PATIENCE = (0.2, 0.5, 1, 2, 4, 8, 15)
 
 
 @dataclass
@@ -83,24 +86,29 @@ class Courier:
     run_id: str
     #: Whose journal it is.
     worker: str
+    heart: Heart
     #: Looked at before each body: an operator's stop.
     stopped: Callable[[], bool]
+    #: How many it may take at most; None: everything that is due.
+    allowance: int | None = None
 
     def deliver(self, progress: Callable[[int], None] | None = None) -> Delivered:
         """Everything that may go out now, batch after batch."""
-        done = Delivered()
-        while done.channel_down is None and not self.stopped():
-            owner = batch_owner(self.worker)
-            claimed = self.db.transact(lambda link, owner=owner: self._claim(link, owner))  # type: ignore[misc]
+        done, left = Delivered(), self.allowance
+        while done.channel_down is None and left != 0 and not self.stopped():
+            most = BATCH if left is None else min(BATCH, left)
+            owner = claim_of(self.worker)
+            claimed = self.db.transact(lambda link, owner=owner, most=most: self._claim(link, owner, most))  # type: ignore[misc]
             if not claimed:
                 break
+            left = None if left is None else left - claimed
             reach("claimed")
             self._batch(owner, done)
             if progress is not None:
                 progress(done.total)
         return done
 
-    def _claim(self, link: Connection, owner: str) -> int:
+    def _claim(self, link: Connection, owner: str, most: int) -> int:
         now = self.clock.now()
         due = (
             select(col(Touch.id))
@@ -112,7 +120,7 @@ class Courier:
                 col(Touch.state).in_(("planned", "retry_wait")),
             )
             .order_by(col(Touch.next_at))
-            .limit(BATCH)
+            .limit(most)
             .with_for_update(skip_locked=True)
         )
         return link.execute(
@@ -132,16 +140,35 @@ class Courier:
         if not parcels:
             return
         reach("permitted")
-        ours = begun + LEASE.total_seconds() * _SURE  # afterwards the rest may be another's: no body is begun
-        receipts = self.channel.deliver(parcels, self.journal, lambda: self.stopped() or clock.monotonic() > ours)
-        self.journal.flush()
+        with self.heart.keep(lambda: self._renew(owner, len(parcels)), LEASE.total_seconds(), begun) as beat:
+            receipts = self.channel.deliver(parcels, self.journal, lambda: self.stopped() or not beat.sure())
         done.channel_down = self.channel.down
-        ended = self.clock.now()
         reach("recording")
-        self.db.transact(lambda link: self._record(link, owner, receipts, ended))
+        self._record_surely(owner, receipts)
         reach("recorded")
         for receipt in receipts:
             done.states[AFTER[receipt.verdict]] += 1
+
+    def _renew(self, owner: str, count: int) -> bool:
+        """Put the lease of all that is under way off; False when any of it was taken over."""
+        mine = (col(Touch.lease_owner) == owner) & (col(Touch.state) == "sending")
+        renewed = update(Touch).where(mine).values(lease_until=_lease())
+        return self.db.transact(lambda link: link.execute(renewed).rowcount, door=True) == count
+
+    def _record_surely(self, owner: str, receipts: Sequence[Receipt]) -> None:
+        """Record, and try again while the database is away; then it is left to the journal. Raises DatabaseFault."""
+        ended = self.clock.now()
+        try:
+            self.journal.flush()
+        except OSError as problem:
+            log.warning("the journal cannot be written: %s", problem.strerror)
+        for pause in _PATIENCE:
+            try:
+                return self.db.transact(lambda link: self._record(link, owner, receipts, ended))
+            except DatabaseFault as fault:
+                log.warning("what was sent cannot be recorded yet: %s", fault)
+                clock.pause(pause)
+        return self.db.transact(lambda link: self._record(link, owner, receipts, ended))
 
     def _permit(self, link: Connection, owner: str, made: Made, now: datetime) -> list[Verdict]:
         """Judge and write the verdict of each claimed touch."""
@@ -153,6 +180,7 @@ class Courier:
                 verdict = Verdict(verdict.touch, "planned", "not_rendered", now + CHANNEL_PAUSE)
             final.append(verdict)
         self._write(link, owner, final, made, now)
+        begun(link, self.live, self.segment, self.step, sum(v.state == "sending" for v in final), now)
         return final
 
     def _write(self, link: Connection, owner: str, verdicts: Sequence[Verdict], made: Made, now: datetime) -> None:

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from nurture import clock
 from nurture.dialects import upsert
-from nurture.engine import handoffs, settle
+from nurture.engine import doubt, handoffs, settle
 from nurture.engine.ending import end, ending
 from nurture.engine.live import Live
 from nurture.engine.running import Run
@@ -96,40 +96,71 @@ def click(
         data={"place": place, **(data or {})}, touch=touch, actor="machine" if verdict else "person",
         classed_by=verdict, rest=rest,
     )  # fmt: skip
+    doubt.evidence(link, touch, "a link in it was followed", now)
 
 
-def reply(link: Connection, live: Live, touch: int, now: datetime, *, automatic: bool) -> None:
-    """A reply to a message came back; an automatic one counts for nothing."""
+def reply(link: Connection, live: Live, touch: int, now: datetime, *, automatic: bool, key: str | None = None) -> None:
+    """A reply to a message came back; an automatic one counts for nothing. `key`: the same one is the same reply."""
     lead = link.execute(select(col(Touch.lead_id)).where(col(Touch.id) == touch)).scalar_one()
     lock_lead(link, lead, now)
     actor, why = ("machine", "Auto-Submitted") if automatic else ("person", None)
     add_event(
-        link, lead, "email_replied", now, source="mailbox", key=f"{touch}:{clock.unguessable()}",
+        link, lead, "email_replied", now, source="mailbox", key=key or f"{touch}:{clock.unguessable()}",
         touch=touch, actor=actor, classed_by=why,
     )  # fmt: skip
     settle_one(link, live, lead, now)
 
 
-def unsubscribe(link: Connection, live: Live, touch: int, now: datetime, *, source: str) -> bool:
+def bounced(
+    link: Connection, live: Live, touch: int, now: datetime, *, key: str, data: Mapping[str, Any], suppress: bool
+) -> None:
+    """A message came back undelivered. `suppress`: nothing more goes to the address that it was sent to.
+
+    The lead is not unsubscribed and keeps its consents: with another address it is free again.
+    """
+    row = link.execute(select(col(Touch.lead_id), col(Touch.address)).where(col(Touch.id) == touch)).one()
+    lock_lead(link, row.lead_id, now)
+    if suppress and row.address:
+        gone = {"kind": "address", "value": row.address, "reason": "bounced", "source": "mailbox", "at": now}
+        link.execute(upsert(link)(Suppression).values(**gone).on_conflict_do_nothing())
+    add_event(
+        link, row.lead_id, "email_bounced", now, source="mailbox", key=key, data=data, touch=touch, actor="system"
+    )
+    settle_one(link, live, row.lead_id, now)
+
+
+def complained(link: Connection, live: Live, touch: int, now: datetime, *, key: str) -> None:
+    """The recipient reported a message as spam: no further one, as if unsubscribed."""
+    lead = link.execute(select(col(Touch.lead_id)).where(col(Touch.id) == touch)).scalar_one()
+    lock_lead(link, lead, now)
+    add_event(link, lead, "email_complained", now, source="mailbox", key=key, touch=touch)
+    unsubscribe(link, live, touch, now, source="complaint", reason="complained")
+
+
+def unsubscribe(
+    link: Connection, live: Live, touch: int, now: datetime, *, source: str, reason: str = "unsubscribed"
+) -> bool:
     """No further message to this lead from now on; True if that is news. Takes the lead's lock before it writes."""
     row = link.execute(select(col(Touch.lead_id), col(Touch.address)).where(col(Touch.id) == touch)).one_or_none()
     if row is None:
         return False
+    doubt.evidence(link, touch, "its unsubscribe link was used", now)
     if row.address:  # the address that was written to, which the lead may have changed since
-        gone = {"kind": "address", "value": row.address, "reason": "unsubscribed", "source": source, "at": now}
+        gone = {"kind": "address", "value": row.address, "reason": reason, "source": source, "at": now}
         link.execute(upsert(link)(Suppression).values(**gone).on_conflict_do_nothing())
-    return unsubscribe_lead(link, live, row.lead_id, now, source=source, touch=touch)
+    return unsubscribe_lead(link, live, row.lead_id, now, source=source, touch=touch, reason=reason)
 
 
 def unsubscribe_lead(
-    link: Connection, live: Live, lead: int, now: datetime, *, source: str, touch: int | None = None
-) -> bool:
+    link: Connection, live: Live, lead: int, now: datetime, *, source: str, touch: int | None = None,
+    reason: str = "unsubscribed",
+) -> bool:  # fmt: skip
     """Suppress the lead and its address, withdraw its consents, end its sequences, in this transaction."""
     lock_lead(link, lead, now)
     email = link.execute(select(col(Lead.email)).where(col(Lead.id) == lead)).scalar()
-    rows = [{"kind": "lead", "value": str(lead), "reason": "unsubscribed", "source": source, "at": now}]
+    rows = [{"kind": "lead", "value": str(lead), "reason": reason, "source": source, "at": now}]
     if email:
-        rows.append({"kind": "address", "value": email, "reason": "unsubscribed", "source": source, "at": now})
+        rows.append({"kind": "address", "value": email, "reason": reason, "source": source, "at": now})
     known = select(col(Suppression.id)).where(col(Suppression.kind) == "lead", col(Suppression.value) == str(lead))
     news = link.execute(known).first() is None
     link.execute(upsert(link)(Suppression).on_conflict_do_nothing(), rows)

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 from sqlmodel import col
 
+from nurture.engine.control import STOPPED, state_of, wide
 from nurture.records import Enrolment, Touch, Work
 
 #: States of a touch that a run may act on.
@@ -15,7 +16,12 @@ _WAITING = ("planned", "retry_wait")
 
 
 def waiting(link: Connection, segment: str, now: datetime) -> dict[str, int]:
-    """The steps of `segment` on which somebody stands due, or a touch whose time has come; how many."""
+    """The steps of `segment` on which somebody stands due, or a touch whose time has come; how many.
+
+    None while it is stopped.
+    """
+    if state_of(wide(link), segment) == STOPPED:
+        return {}
     standing = (
         select(col(Enrolment.step), func.count())
         .where(col(Enrolment.sequence) == segment, col(Enrolment.due_at) <= now)
@@ -33,10 +39,14 @@ def waiting(link: Connection, segment: str, now: datetime) -> dict[str, int]:
 
 
 def next_due(link: Connection) -> datetime | None:
-    """The next instant at which anything is due: work, a step, a touch."""
-    found = [
-        link.execute(select(func.min(col(Work.due_at)))).scalar(),
-        link.execute(select(func.min(col(Enrolment.due_at)))).scalar(),
-        link.execute(select(func.min(col(Touch.next_at))).where(col(Touch.state).in_(_WAITING))).scalar(),
-    ]
+    """The next instant at which anything is due: work, a step, a touch; what is stopped is not."""
+    said = wide(link)
+    found = [link.execute(select(func.min(col(Work.due_at)))).scalar()]
+    if state_of(said) != STOPPED:
+        still = [scope.removeprefix("segment:") for scope, state in said.items() if state == STOPPED]
+        steps = select(func.min(col(Enrolment.due_at))).where(col(Enrolment.sequence).not_in(still))
+        tries = select(func.min(col(Touch.next_at))).where(
+            col(Touch.state).in_(_WAITING), col(Touch.sequence).not_in(still)
+        )
+        found += [link.execute(query).scalar() for query in (steps, tries)]
     return min((at for at in found if at is not None), default=None)

@@ -12,9 +12,12 @@ from nurture.dialects import RULES, hold_still
 from nurture.errors import NotPublished
 from nurture.language.compiler import Scope
 from nurture.program.load import House, Loaded, Segment, load_house, load_segment
-from nurture.records import Enrolment, ProgramVersion, SequenceVersion
+from nurture.records import Enrolment, ProgramVersion, SequenceVersion, Touch
 
 _INSIDE = select(1).where(col(Enrolment.version_id) == col(SequenceVersion.id), col(Enrolment.ended_at).is_(None))
+_RESENT = select(1).where(
+    col(Touch.version_id) == col(SequenceVersion.id), col(Touch.resent_at).is_not(None), col(Touch.next_at).is_not(None)
+)
 _CURRENT = (
     select(col(SequenceVersion.id))
     .where(col(SequenceVersion.closed_at).is_(None))
@@ -22,7 +25,7 @@ _CURRENT = (
 )
 _LIVELY = (
     select(col(SequenceVersion.id))
-    .where(or_(col(SequenceVersion.closed_at).is_(None), _INSIDE.exists()))
+    .where(or_(col(SequenceVersion.closed_at).is_(None), _INSIDE.exists(), _RESENT.exists()))
     .order_by(col(SequenceVersion.sequence), col(SequenceVersion.number).desc())
 )
 _NEWEST = select(col(ProgramVersion.id)).order_by(col(ProgramVersion.number).desc()).limit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,35 +9,34 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, select
-from sqlmodel import col
+from sqlalchemy import Connection
 
 from nurture import clock as clocks
 from nurture.channels.base import Channel, Journal, NoJournal
 from nurture.channels.journal import FileJournal
 from nurture.clock import Clock
-from nurture.db import Database, take_lease
-from nurture.engine import audiences, control, due, movement, settle
+from nurture.db import Database
+from nurture.engine import audiences, control, doubt, due, guard, movement, settle
 from nurture.engine.delivery import Courier, Delivered
+from nurture.engine.heart import Heart
+from nurture.engine.instance import Instance
+from nurture.engine.leases import Leases
 from nurture.engine.live import Library, Live
 from nurture.engine.notices import Desk
 from nurture.engine.parcels import Maker
-from nurture.engine.recovery import expired, recover
+from nurture.engine.recovery import nothing_held, take_back
 from nurture.engine.reports import StepReport, StepView, TickReport, merged_steps
 from nurture.engine.running import Run
 from nurture.engine.settle import SettleReport
-from nurture.engine.workers import Journals, journal_file, worker_name
-from nurture.errors import DatabaseFault, SegmentBusy
+from nurture.engine.workers import Journals, journal_file, open_journal, worker_name
 from nurture.failpoints import reach
+from nurture.mail.dkim import Signer
 from nurture.program.load import Segment
-from nurture.records import Lease, Touch
 from nurture.steps import Sending, Step
 from nurture.tokens import Keys
 
-log = logging.getLogger("nurture.machine")
-#: A segment is carried by one run at a time, for so long unless it renews.
-SEGMENT_LEASE = timedelta(minutes=5)
-RENEW_SECONDS = 60.0
+#: Told how many touches of a step are done, of how many.
+Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -53,17 +51,25 @@ class Machine:
     public_url: str
     click_rest: timedelta = timedelta(seconds=30)
     journal_folder: Path | None = None
+    #: Whose database it is; None: a rehearsal's, which may do what it likes.
+    instance: Instance | None = None
+    #: Puts a DKIM signature on each message, if we sign.
+    signer: Signer | None = None
+    #: Where bounces go, with a token for each message.
+    bounce_address: str | None = None
     library: Library = field(default_factory=Library)
     journal: Journal = field(default_factory=NoJournal)
     worker: str = field(default_factory=worker_name)
     _maker: Maker | None = None
-    _held: dict[str, tuple[str, float]] = field(default_factory=dict)
-    _asked: tuple[float, frozenset[str]] = (-1.0, frozenset())
+    heart: Heart = field(default_factory=Heart)
+    leases: Leases = field(init=False)
+    _asked: tuple[float, dict[str, str]] = (-1.0, {})
 
     def __post_init__(self) -> None:
         self.public_url = self.public_url.rstrip("/")
         if self.journal_folder is not None:
-            self.journal = FileJournal(journal_file(self.journal_folder, self.worker))
+            self.journal = open_journal(self.journal_folder, self.worker)
+        self.leases = Leases(self.db, self.worker, self.journals, self.heart)
 
     def now(self) -> datetime:
         """The present instant by the machine's clock."""
@@ -110,10 +116,6 @@ class Machine:
                 return report
             report.add(part)
 
-    def due(self, segment: str, step: str, now: datetime) -> int:
-        """How many stand due on `step`, or wait there for a touch whose time has come."""
-        return self.waiting(segment, now).get(step, 0)
-
     def waiting(self, segment: str, now: datetime) -> dict[str, int]:
         """The steps of `segment` on which somebody stands due, or a touch whose time has come; how many."""
         now = self._present(now)
@@ -122,58 +124,41 @@ class Machine:
 
     @contextmanager
     def lease(self, segment: str, holder: str) -> Iterator[None]:
-        """Carry `segment` alone. Raises SegmentBusy when another run does."""
-        name = f"segment:{segment}"
-        if not self._take(name, holder):
-            raise SegmentBusy(f"segment '{segment}' is carried by another run; it will be free in 5 minutes at most")
-        self._held[segment] = (holder, clocks.monotonic())
-        try:
+        """Carry `segment` alone. Raises SegmentBusy when another run does, DatabaseFault when clocks disagree."""
+        if self.instance is not None:
+            self.instance.require_clock()
+        with self.leases.carry(segment, holder):
             yield
-        finally:
-            self._held.pop(segment, None)
-            mine = (col(Lease.name) == name) & (col(Lease.owner) == holder)
-            self.db.transact(lambda link: link.execute(Lease.__table__.delete().where(mine)), door=True)  # type: ignore[attr-defined]
 
-    def _take(self, name: str, holder: str) -> bool:
-        seconds = SEGMENT_LEASE.total_seconds()
-        return self.db.transact(lambda link: take_lease(link, name, holder, seconds), door=True) is not None
+    @property
+    def journals(self) -> Journals:
+        """Those of this home, in which dead workers can be read."""
+        return Journals(self.journal_folder)
 
-    def _renew(self, segment: str) -> None:
-        """Keep the lease while the run goes on; once a minute. Raises SegmentBusy when it was lost."""
-        holder, since = self._held.get(segment, ("", 0.0))
-        if not holder or clocks.monotonic() - since < RENEW_SECONDS:
-            return
-        if not self._take(f"segment:{segment}", holder):
-            raise SegmentBusy(f"segment '{segment}' was taken over by another run; this one stops")
-        self._held[segment] = (holder, clocks.monotonic())
-
-    def recover(self, now: datetime) -> dict[str, int]:
-        """Take back what dead workers held; what was on the wire is read from this host's journals."""
+    def recover(self, now: datetime) -> Counter[str]:
+        """Take back what dead workers held; send again what its sequence says so of; how many of each."""
+        found = take_back(self.db, self.journals, now)
         with self.db.read() as link:
-            if not expired(link):
-                return {}
-        journals = Journals(self.journal_folder)
-        return self.db.transact(lambda link: recover(link, journals, now))
+            versions = self.library.live(link).versions(link)
+        patient = [version for version in versions if version.spec.on_uncertain != "hold"]
+        if patient:
+            found["resent"] = self.db.transact(lambda link: doubt.resend_by_policy(link, patient, now))
+        return found
 
     def run_step(
-        self,
-        segment: str,
-        step: str,
-        now: datetime,
-        run_id: str,
-        progress: Callable[[int, int], None] | None = None,
+        self, segment: str, step: str, now: datetime, run_id: str, progress: Progress | None = None
     ) -> StepReport:
         """Carry everybody due on `step` on: move, send what may go out, rescore, move those whose touch has ended.
 
         `progress` is called with (done, due) after each batch. Safe to run again at any time.
         """
-        self._renew(segment)
+        self.leases.require(segment)
         now = self._present(now)
         report = StepReport(segment, step)
         live = self.live()
         with self.db.read() as link:
             versions = [version for version in live.versions(link, segment) if version.spec.has(step)]
-        total = self.due(segment, step, now) if progress is not None else 0
+        total = self.waiting(segment, now).get(step, 0) if progress is not None else 0
         for version in versions:
             kind = version.spec.step(step)
             self._move(version, kind, now, run_id, report)
@@ -192,6 +177,8 @@ class Machine:
             claim = f"{run_id}:{clocks.unguessable()[:12]}"
 
             def one(link: Connection, claim: str = claim) -> movement.Moved:
+                if control.state_of(control.wide(link, firm=True), version.slug) == control.STOPPED:
+                    return movement.Moved()
                 return movement.move(Run(link, self.library.live(link), now, claim), version, step)
 
             moved = self.db.transact(one)
@@ -205,41 +192,55 @@ class Machine:
             report.handoffs += moved.handoffs
 
     def _deliver(
-        self,
-        live: Live,
-        version: Segment,
-        step: Sending,
-        now: datetime,
-        run_id: str,
-        progress: Callable[[int, int], None] | None,
+        self, live: Live, version: Segment, step: Sending, now: datetime, run_id: str, progress: Progress | None,
         total: int,
-    ) -> Delivered:
+    ) -> Delivered:  # fmt: skip
         with self.db.read() as link:
-            paused = bool({"all", f"segment:{version.slug}"} & control.held_scopes(link).keys())
-        if paused:
+            self._asked = (clocks.monotonic(), control.wide(link))
+        said = control.state_of(self._asked[1], version.slug)
+        if said == control.STOPPED:
+            return Delivered()
+        if said == control.PAUSED:
             count = self.db.transact(lambda link: control.mark_paused(link, version.slug, now))
             return Delivered(deferred=Counter({"paused": count} if count else {}))
+        if not self._may_send():
+            return Delivered(deferred=Counter({"clone": self.waiting(version.slug, now).get(step.id, 0)}))
         if self._maker is None or self._maker.live.house.id != live.house.id:
-            self._maker = Maker(live, self.keys, self.public_url)
+            self._maker = Maker(live, self.keys, self.public_url, self.signer, self.bounce_address)
+        allowed = guard.allowance(self.db, live, version, step, self.clock.now())
         courier = Courier(
             self.db, live, version, step, self.audience if step.channel == "audience" else self.email, self._maker,
-            self.journal, self.clock, run_id, self.worker, stopped=lambda: self._stopped(version.slug),
+            self.journal, self.clock, run_id, self.worker, self.heart, stopped=lambda: self._stopped(version.slug),
+            allowance=allowed.left,
         )  # fmt: skip
 
         def told(done: int) -> None:
-            self._renew(version.slug)
+            self.leases.require(version.slug)
+            self._may_send()
             if progress is not None:
                 progress(done, total)
 
-        return courier.deliver(told)
+        done = courier.deliver(told)
+        done.deferred += allowed.aside
+        return done
+
+    def _may_send(self) -> bool:
+        """Whether this is the installation's own database, no copy and no old state of it."""
+        return self.instance is None or self.instance.may_send()
 
     def _stopped(self, slug: str) -> bool:
-        """Whether an operator has said stop; asked before each body, so the answer is kept for 50 ms."""
+        """Whether nothing may begin in this segment; asked before each body."""
+        if self.instance is not None and self.instance.cloned is not None:
+            return True
+        return self._said(slug) is not None
+
+    def _said(self, slug: str | None = None) -> str | None:
+        """`paused` or `stopped`, as an operator said of a segment or of the house at most 50 ms ago."""
         present = clocks.monotonic()
         if present - self._asked[0] > 0.05:
             with self.db.read() as link:
-                self._asked = (present, frozenset(control.held_scopes(link)))
-        return bool({"all", f"segment:{slug}"} & self._asked[1])
+                self._asked = (present, control.wide(link))
+        return control.state_of(self._asked[1], slug)
 
     def tick(self, segment: str, now: datetime, run_id: str | None = None) -> TickReport:
         """One tick: settle, each step in graph order, settle again, notices out. Raises SegmentBusy, NotPublished."""
@@ -258,9 +259,19 @@ class Machine:
 
     def drain(self, now: datetime) -> int:
         """Send the notices that wait for salespeople, and tell the platforms who left an audience; notices sent."""
-        desk = Desk(self.db, self.library, self.email, self.journal, self.clock, self.keys, self.public_url)
+        if not self._may_send():
+            return 0
+        self._asked = (-1.0, {})
+
+        def stopped() -> bool:
+            return self._said() == control.STOPPED
+
+        desk = Desk(
+            self.db, self.library, self.email, self.journal, self.clock, self.keys, self.public_url, self.worker,
+            self.journals, self.heart, stopped, self.signer,
+        )  # fmt: skip
         sent = desk.drain()
-        audiences.take_out(self.db, self.audience, self.journal, now)
+        audiences.take_out(self.db, self.audience, self.journal, now, stopped)
         return sent
 
     def next_due(self) -> datetime | None:
@@ -269,23 +280,15 @@ class Machine:
             return due.next_due(link)
 
     def close(self) -> None:
-        """Let go of channels, journal and database. The journal goes only if nothing of this worker's is in doubt."""
+        """Let go of channels, journal and database. The journal goes only if nothing is in this worker's name."""
+        self.heart.stop()
         self.email.close()
         self.audience.close()
         if isinstance(self.journal, FileJournal):
             self.journal.close()
-            if self.journal_folder is not None and self._nothing_in_doubt():
+            if self.journal_folder is not None and nothing_held(self.db, self.worker):
                 journal_file(self.journal_folder, self.worker).unlink(missing_ok=True)
             self.journal = NoJournal()  # closing twice closes nobody else's file
+        if self.instance is not None:
+            self.instance.close()
         self.db.dispose()
-
-    def _nothing_in_doubt(self) -> bool:
-        """Whether every touch that this worker began is recorded; False when the database cannot say."""
-        mine = col(Touch.lease_owner).startswith(self.worker, autoescape=True)
-        open_ones = select(col(Touch.id)).where(mine, col(Touch.state).in_(("sending", "uncertain"))).limit(1)
-        try:
-            with self.db.read() as link:
-                return link.execute(open_ones).first() is None
-        except DatabaseFault as fault:
-            log.warning("the journal is kept: %s", fault)
-            return False

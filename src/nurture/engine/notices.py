@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 from sqlalchemy import Connection, select, update
 from sqlmodel import col
 
+from nurture import clock
 from nurture.channels.base import Channel, Journal, Parcel
 from nurture.clock import Clock
 from nurture.db import Database
+from nurture.engine.heart import Heart
 from nurture.engine.live import Library
 from nurture.engine.parcels import brand_of
 from nurture.engine.recording import BACKOFF
 from nurture.engine.story import Story, letter, tell
-from nurture.engine.workers import worker_name
+from nurture.engine.workers import Journals, claim_of
 from nurture.failpoints import reach
+from nurture.mail.addresses import ascii_domain, one_address
 from nurture.mail.compose import compose
+from nurture.mail.dkim import Signer
 from nurture.mail.faults import MessageFault
 from nurture.mail.render import Renderer
 from nurture.mail.templates import Templates
@@ -30,7 +36,8 @@ from nurture.records import Handoff, Outbox
 from nurture.tokens import Keys
 
 log = logging.getLogger("nurture.notices")
-_LEASE = timedelta(minutes=15)
+#: A claimed notice is another's after this long, unless its holder puts that off.
+_LEASE = timedelta(minutes=2)
 #: Answers as they stand in a link's token: 0 accepts, 1 is the page, then the reasons.
 ACCEPT, PAGE = 0, 1
 ANSWERS = {2 + index: reason for index, reason in enumerate(REJECTIONS)}
@@ -47,18 +54,45 @@ class Desk:
     clock: Clock
     keys: Keys
     public_url: str
+    worker: str
+    journals: Journals
+    heart: Heart
+    #: Looked at before each notice: an operator's stop of everything.
+    stopped: Callable[[], bool]
+    signer: Signer | None = None
 
     def drain(self, limit: int = 100) -> int:
-        """Send every notice that is due; how many left."""
+        """Send every notice that is due; how many left. What a dead worker had claimed is due at once."""
         sent = 0
-        while True:
-            owner, now = worker_name(), self.clock.now()
+        self._take_over()
+        while not self.stopped():
+            owner, now, asked = claim_of(self.worker), self.clock.now(), clock.monotonic()
             rows = self.db.transact(lambda link, owner=owner, now=now: self._claim(link, owner, now, limit), door=True)  # type: ignore[misc]
             if not rows:
-                return sent
+                break
             reach("notice_claimed")
-            for outbox, handoff, attempt in rows:
-                sent += self._send(outbox, handoff, attempt)
+            with self.heart.keep(partial(self._renew, owner), _LEASE.total_seconds(), asked) as beat:
+                for outbox, handoff, attempt in rows:
+                    if beat.sure() and not self.stopped():
+                        sent += self._send(outbox, handoff, attempt)
+        return sent
+
+    def _take_over(self) -> None:
+        """Notices that a dead worker had claimed are due now."""
+        claimed = (col(Outbox.done_at).is_(None)) & col(Outbox.lease_owner).is_not(None)
+        with self.db.read() as link:
+            owners = link.execute(select(col(Outbox.lease_owner)).where(claimed).distinct()).scalars().all()
+        dead, now = self.journals.dead_among(owner for owner in owners if owner), self.clock.now()
+        if dead:
+            free = update(Outbox).where(claimed, col(Outbox.lease_owner).in_(dead))
+            self.db.transact(lambda link: link.execute(free.values(next_at=now, lease_owner=None)), door=True)
+
+    def _renew(self, owner: str) -> bool:
+        """Put off when others may have what is claimed; False when nothing is left of it."""
+        until = self.clock.now() + _LEASE
+        mine = (col(Outbox.lease_owner) == owner) & col(Outbox.done_at).is_(None)
+        put_off = update(Outbox).where(mine).values(next_at=until)
+        return self.db.transact(lambda link: link.execute(put_off).rowcount, door=True) > 0
 
     def _claim(self, link: Connection, owner: str, now: datetime, limit: int) -> list[tuple[int, int, int]]:
         due = (
@@ -80,8 +114,10 @@ class Desk:
             with self.db.read() as link:
                 parcel = self._parcel(link, outbox, handoff, now)
         except MessageFault as fault:
+            later = now + timedelta(hours=1)
             self._note(
-                outbox, {"attempt": attempt + 1, "last_error": str(fault)[:200], "next_at": now + timedelta(hours=1)}
+                outbox,
+                {"attempt": attempt + 1, "last_error": str(fault)[:200], "next_at": later, "lease_owner": None},
             )
             log.error("notice cannot be rendered handoff=%d problem=%s", handoff, fault)
             return 0
@@ -94,7 +130,10 @@ class Desk:
             reach("notice_noted")
             return 1
         pause = BACKOFF * 3 ** min(attempt, 4)
-        self._note(outbox, {"attempt": attempt + 1, "last_error": receipt.detail[:200], "next_at": now + pause})
+        self._note(
+            outbox,
+            {"attempt": attempt + 1, "last_error": receipt.detail[:200], "next_at": now + pause, "lease_owner": None},
+        )
         log.warning("notice not accepted handoff=%d verdict=%s", handoff, receipt.verdict)
         return 0
 
@@ -112,19 +151,20 @@ class Desk:
         renderer = Renderer(Templates(house.files), brand_of(house), self.keys, self.public_url)
         names = notice_names(house, story, row, person, self.keys, self.public_url)
         rendered = renderer.notice(names, person.language or house.program.language)
-        domain = house.program.sender.address.rpartition("@")[2]
-        message_id = self.keys.message_id(outbox, domain, "n")
+        sender = one_address(house.program.sender.address, "From")
+        message_id = self.keys.message_id(outbox, ascii_domain(sender), "n")
         payload = compose(
             rendered,
             from_name=house.program.name,
-            from_address=house.program.sender.address,
+            from_address=sender,
             to=row.owner,
             message_id=message_id,
             date=now,
             reply_to=story.lead["email"],
             automatic=True,
+            signer=self.signer,
         )
-        return Parcel(-outbox, message_id, house.program.sender.address, row.owner, payload)
+        return Parcel(-outbox, message_id, sender, one_address(row.owner), payload)
 
 
 def notice_names(

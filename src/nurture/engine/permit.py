@@ -11,24 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    String,
-    and_,
-    case,
-    cast,
-    false,
-    func,
-    literal,
-    null,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, String, and_, case, cast, false, func, literal, null, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from nurture.dialects import CONTROL, greatest, hold_still
+from nurture.dialects import greatest
+from nurture.engine.control import PAUSED, STOPPED, state_of, wide
+from nurture.engine.ending import CALLED_OFF
 from nurture.engine.enrolling import objective_reached, suppressed
 from nurture.engine.live import Live
 from nurture.engine.planning import windowed
@@ -69,17 +58,18 @@ _LOCK = (
 
 def judge(run: Run, segment: Segment, step: Sending) -> list[Verdict]:
     """One verdict for each touch that the run has claimed (as `lease_owner`), under the locks of their leads."""
-    stopped = held(run.link, segment.slug)
+    said = wide(run.link, firm=True)
     _know_clocks(run, segment)
     run(_LOCK)
     versions = run.live.versions(run.link)
-    higher = tuple(sorted(s.id for s in versions if s.spec.priority > segment.spec.priority))
+    rivals = [s for s in versions if s.spec.priority > segment.spec.priority and state_of(said, s.slug) != STOPPED]
+    higher = tuple(sorted(s.id for s in rivals))
     query = run.plan(
         ("permit", segment.id, step.id, higher), lambda: _query(run.live, segment, step, _wanting(versions, higher))
     )
     verdicts = [_verdict(*row) for row in run(query)]
-    if stopped:
-        return [Verdict(verdict.touch, "planned", "paused") for verdict in verdicts]
+    if state := state_of(said, segment.slug):
+        return [Verdict(verdict.touch, "planned", state) for verdict in verdicts]
     return verdicts
 
 
@@ -118,14 +108,6 @@ def _query(live: Live, segment: Segment, step: Sending, wanting: dict[str, set[s
     )
 
 
-def held(link: Connection, slug: str) -> bool:
-    """Whether sending for this segment is on hold or stopped, as the operator last said."""
-    hold_still(link, CONTROL)
-    scopes = ("all", f"segment:{slug}")
-    rows = select(col(Control.state)).where(col(Control.scope).in_(scopes)).with_for_update(read=True)
-    return bool(link.execute(rows).all())
-
-
 def _verdict(touch: int, said: str | None, until: int | None) -> Verdict:
     if said is None:
         return Verdict(touch, "sending")
@@ -140,7 +122,8 @@ def _reasons(
     message = not isinstance(step, Audience)
     marketing = step.purpose() == "marketing"
     refusals: list[tuple[ColumnElement[bool], str]] = [
-        (col(Enrolment.ended_at).is_not(None), "cancelled:ended"),
+        (is_over(), "cancelled:ended"),
+        (_lead_held(col(Control.state) == STOPPED), "planned:stopped"),
         (_lead_held(), "planned:paused"),
     ]
     if not (isinstance(step, Audience) and step.audience.verb == "remove"):
@@ -179,9 +162,15 @@ def _opening(window: Any, at: ColumnElement[Any], zone: ColumnElement[str], coun
     return func.coalesce(next_open(window, at, zone, country), at + span_micros(OUT_OF_SIGHT))
 
 
-def _lead_held() -> ColumnElement[bool]:
+def is_over() -> ColumnElement[bool]:
+    """The enrolment has ended; what is sent again may follow one that came to its own end."""
+    again = and_(col(Touch.resent_at).is_not(None), col(Enrolment.outcome).not_in(CALLED_OFF))
+    return and_(col(Enrolment.ended_at).is_not(None), ~again)
+
+
+def _lead_held(*how: ColumnElement[bool]) -> ColumnElement[bool]:
     scope = literal("lead:") + cast(col(Lead.id), String)
-    return select(1).where(col(Control.scope) == scope).correlate(Lead).exists()
+    return select(1).where(col(Control.scope) == scope, *how).correlate(Lead).exists()
 
 
 def has_consent(purpose: str) -> ColumnElement[bool]:
@@ -238,7 +227,7 @@ def _wanted(wanting: dict[str, set[str]]) -> ColumnElement[bool]:
         col(other.kind) != "audience",
         col(other.state).in_(("planned", "claimed", "retry_wait", "sending")),
         col(other.due_at) <= NOW_AT,
-        func.coalesce(col(other.reason), "") != "paused",  # a held sequence wants nobody
+        func.coalesce(col(other.reason), "").not_in((PAUSED, STOPPED)),  # such a sequence wants nobody
     )
     planned = and_(
         col(theirs.enrolment_id) == col(standing.id),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, null, or_, select, update
 from sqlmodel import col
 
 from nurture import clock
@@ -28,22 +28,35 @@ AFTER: dict[str, str] = {
 ENDED = ("sent", "failed", "suppressed", "expired", "uncertain", "cancelled")
 
 
-def record(link: Connection, receipts: Sequence[Receipt], now: datetime, owner: str | None = None) -> None:
-    """Receipts to states, an event for each accepted message, a look at each lead, and on with the enrolment."""
+def record(
+    link: Connection, receipts: Sequence[Receipt], now: datetime, owner: str | None = None, *, recovered: bool = False
+) -> None:
+    """Receipts to states, an event for each accepted message, a look at each lead, and on with the enrolment.
+
+    `owner`: only what it still holds. `recovered`: told by somebody else than the holder, who may yet come back with
+    the answer: its name stays on what is uncertain.
+    """
     held: ColumnElement[bool] = or_(col(Touch.state) == "sending", col(Touch.state) == "uncertain")
     if owner is not None:
         held = and_(held, col(Touch.lease_owner) == owner)
-    attempts = dict(
-        link.execute(
-            select(col(Touch.id), col(Touch.attempt)).where(col(Touch.id).in_([r.touch_id for r in receipts]), held)
-        ).all()
-    )
+    known = {
+        row.id: row
+        for row in link.execute(
+            select(col(Touch.id), col(Touch.attempt), col(Touch.state))
+            .where(col(Touch.id).in_([r.touch_id for r in receipts]), held)
+            .order_by(col(Touch.id))
+            .with_for_update()
+        )
+    }
     rows: list[dict[str, Any]] = []
     for receipt in receipts:
-        if receipt.touch_id not in attempts:
+        if receipt.touch_id not in known:
             log.warning("receipt without a claim touch=%d verdict=%s", receipt.touch_id, receipt.verdict)
             continue
-        state, tried = AFTER[receipt.verdict], attempts[receipt.touch_id]
+        if known[receipt.touch_id].state == "uncertain" and receipt.verdict != "accepted":
+            log.warning("late answer to an uncertain touch=%d verdict=%s", receipt.touch_id, receipt.verdict)
+            continue  # its lead has gone on; a person decides
+        state, tried = AFTER[receipt.verdict], known[receipt.touch_id].attempt
         pause = {"retry_wait": BACKOFF * 3**tried * clock.jitter(0.2), "planned": CHANNEL_PAUSE}.get(state)
         rows.append(
             {
@@ -57,25 +70,34 @@ def record(link: Connection, receipts: Sequence[Receipt], now: datetime, owner: 
         )
     if not rows:
         return
+    kept = col(Touch.lease_owner) if recovered else null()
     link.execute(
         update(Touch)
         .where(col(Touch.id) == bindparam("the_touch"), held)
         .values(
             state=bindparam("new_state"), reason=bindparam("new_reason"), next_at=bindparam("new_next"),
             ended_at=bindparam("new_ended"), attempt=bindparam("new_attempt"), lease_until=None,
-            lease_owner=case((bindparam("new_state") == "uncertain", col(Touch.lease_owner)), else_=None),
+            lease_owner=case((bindparam("new_state") == "uncertain", kept), else_=None),
         ),
         rows,
     )  # fmt: skip
     again = [row["the_touch"] for row in rows if row["new_next"] is not None]
-    over = select(col(Enrolment.id)).where(col(Enrolment.ended_at).is_not(None))
+    over = select(col(Enrolment.id)).where(col(Enrolment.ended_at).is_not(None))  # its permit judges what is resent
     link.execute(
         update(Touch)
-        .where(col(Touch.id).in_(again), col(Touch.enrolment_id).in_(over))
+        .where(col(Touch.id).in_(again), col(Touch.enrolment_id).in_(over), col(Touch.resent_at).is_(None))
         .values(state="cancelled", reason="ended", ended_at=now, next_at=None)
     )
     _tell(link, [row["the_touch"] for row in rows if row["new_state"] == "sent"], now)
     let_go(link, [row["the_touch"] for row in rows if row["new_state"] in ENDED])
+
+
+def sent_after_all(link: Connection, touches: Sequence[int], reason: str, now: datetime) -> None:
+    """Uncertain touches that turn out to have left. Their enrolments went on when they became uncertain."""
+    values = {"state": "sent", "reason": reason, "lease_owner": None}
+    doubtful = (col(Touch.id).in_(touches)) & (col(Touch.state) == "uncertain")
+    link.execute(update(Touch).where(doubtful).values(**values))
+    _tell(link, list(touches), now)
 
 
 def _tell(link: Connection, touches: list[int], now: datetime) -> None:
@@ -100,7 +122,7 @@ def _tell(link: Connection, touches: list[int], now: datetime) -> None:
 
 
 def let_go(link: Connection, touches: list[int]) -> None:
-    """Enrolments whose touch has ended leave the step at that instant."""
+    """Enrolments that stand on the step of an ended touch leave it at that instant; those that have gone on stay."""
     if not touches:
         return
     ended = (
@@ -116,7 +138,7 @@ def let_go(link: Connection, touches: list[int]) -> None:
     mine = select(col(Touch.enrolment_id)).where(col(Touch.id).in_(touches))
     link.execute(
         update(Enrolment)
-        .where(col(Enrolment.id).in_(mine), col(Enrolment.ended_at).is_(None))
+        .where(col(Enrolment.id).in_(mine), col(Enrolment.ended_at).is_(None), ended.is_not(None))
         .values(due_at=ended)
         .execution_options(synchronize_session=False)
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from nurture import clock
-from nurture.channels.journal import State, read_journal
+from nurture.channels.journal import FileJournal, State, abandoned, read_journal
+from nurture.errors import FileFault
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -25,14 +27,30 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{boot()}:{os.getpid()}:{clock.unguessable()[:8]}"
 
 
-def batch_owner(worker: str) -> str:
-    """The holder of one batch of `worker`'s."""
-    return f"{worker}/{clock.unguessable()[:8]}"
+def claim_of(worker: str) -> str:
+    """The holder of one claim of `worker`'s: drawn anew, so that it fences."""
+    return f"{worker}/{clock.unguessable()[:12]}"
+
+
+def worker_of(owner: str) -> str:
+    """Whose claim it is."""
+    return owner.partition("/")[0]
 
 
 def journal_file(folder: Path, worker: str) -> Path:
     """Where `worker` keeps its journal."""
     return folder / f"{worker.replace(':', '-')}.log"
+
+
+def open_journal(folder: Path, worker: str) -> FileJournal:
+    """`worker`'s own journal. Raises FileFault where it cannot be written: nothing may be sent without it."""
+    try:
+        return FileJournal(journal_file(folder, worker))
+    except OSError as problem:
+        raise FileFault(
+            f"{folder}: cannot be written ({problem.strerror}); nothing was sent; "
+            "check the folder's rights and space, or set NURTURE_HOME"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -46,10 +64,30 @@ class Journals:
 
         `started` where nothing can be known: another folder's or host's worker, or a boot ago without a reply.
         """
-        worker = owner.partition("/")[0]
-        file = journal_file(self.folder, worker) if self.folder is not None else None
-        if file is None or not file.exists():
+        worker = worker_of(owner)
+        file = self._file(worker)
+        if file is None:
             return "started"
         noted = read_journal(file).get(touch)
         same_boot = worker.split(":")[1:2] == [boot()] and boot() != "unknown"
         return noted if noted is not None or same_boot else "started"
+
+    def dead(self, owner: str) -> bool:
+        """Whether the owner certainly lives no more: it ran on this host, and its journal's lock is free."""
+        worker = worker_of(owner)
+        file = self._file(worker)
+        return file is not None and worker.split(":")[0] == socket.gethostname() and abandoned(file)
+
+    def dead_among(self, owners: Iterable[str]) -> list[str]:
+        """Those of `owners` that certainly live no more."""
+        return [owner for owner in owners if self.dead(owner)]
+
+    def clear(self, owners: Iterable[str]) -> None:
+        """Journals of dead workers that are needed no more."""
+        for owner in owners:
+            if (file := self._file(worker_of(owner))) is not None:
+                file.unlink(missing_ok=True)
+
+    def _file(self, worker: str) -> Path | None:
+        file = journal_file(self.folder, worker) if self.folder is not None else None
+        return file if file is not None and file.exists() else None

@@ -18,6 +18,7 @@ from nurture.zones import know_zones
 
 _LEAD = SQLModel.metadata.tables["lead"]
 _TAG = SQLModel.metadata.tables["lead_tag"]
+_SUPPRESSION = SQLModel.metadata.tables["suppression"]
 _TRANSITION = SQLModel.metadata.tables["stage_transition"]
 
 #: The stage of somebody who gave us data, unless it was said otherwise; a mere subscriber is said to be one.
@@ -67,6 +68,7 @@ class _Plan:
         self.link, self.outcomes, self.now = link, outcomes, now
         self.stored: dict[int, dict[str, Any]] = {}
         self.tags: set[tuple[int, str]] = set()
+        self.bounced: set[str] = set()
         self.born: set[int] = set()
 
     def read(self, lock: set[int] | None = None) -> None:
@@ -82,9 +84,17 @@ class _Plan:
                 self.stored |= {row["id"]: dict(row) for row in found}
         ids = list(self.stored)
         self.agreements = Agreements(self.link, ids, self.now)
+        if ids and any(outcome.person.source_id for outcome in self.outcomes):
+            self.bounced = self._returned({row["email"] for row in self.stored.values() if row["source_id"]})
         if ids and any(o.person.tags for o in self.outcomes):
             rows = self.link.execute(select(_TAG.c.lead_id, _TAG.c.tag).where(_TAG.c.lead_id.in_(ids)))
             self.tags = {(row.lead_id, row.tag) for row in rows}
+
+    def _returned(self, addresses: set[str | None]) -> set[str]:
+        """Those of `addresses` from which our mail came back."""
+        returned = (_SUPPRESSION.c.kind == "address", _SUPPRESSION.c.reason == "bounced")
+        query = select(_SUPPRESSION.c.value).where(*returned, _SUPPRESSION.c.value.in_(addresses - {None}))
+        return set(self.link.execute(query).scalars())
 
     def decide(self) -> None:
         """Apply every person to a copy of what is stored; nothing is written."""
@@ -109,8 +119,8 @@ class _Plan:
         person = outcome.person
         named = self.by_id.get((person.source, person.source_id)) if person.source_id else None
         row = self.by_email.get(person.email) if person.email else named
-        if row is None and named is not None and named["email"] is None:
-            row = named
+        if row is None and named is not None and (named["email"] is None or named["email"] in self.bounced):
+            row = named  # an address from which mail came back is mended under its lead's id
         if named is not None and named is not row:
             outcome.problem = "belongs to another lead than the e-mail address; correct one, or leave the id empty"
             return None

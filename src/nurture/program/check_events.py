@@ -11,7 +11,8 @@ from nurture.program.check_stories import is_check
 #: Events that the house itself records.
 OF_THE_HOUSE = frozenset(
     {
-        "email_sent", "email_clicked", "email_opened", "email_replied", "email_bounced", "unsubscribed",
+        "email_sent", "email_clicked", "email_opened", "email_replied", "email_bounced", "email_complained",
+        "unsubscribed",
         "offer_viewed", "handoff_accepted", "handoff_rejected",
     }
 )  # fmt: skip

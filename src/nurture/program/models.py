@@ -11,6 +11,7 @@ from nurture.durations import Duration, Hours, parse_duration, parse_hours
 from nurture.folding import canonical_email
 from nurture.language.conditions import Did, When
 from nurture.language.source import Written
+from nurture.program.guard import Guard
 from nurture.windows import Window
 from nurture.zones import valid_zone
 
@@ -118,6 +119,7 @@ class ProgramFile(Written):
     sales: list[Salesperson] = Field(min_length=1)
     forms: dict[str, Form] = {}
     audiences: dict[str, AudienceEndpoint] = {}
+    guard: Guard = Guard()
 
 
 class SendRule(Written):

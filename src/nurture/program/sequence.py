@@ -21,6 +21,12 @@ class Again(Written):
     after: Span
 
 
+class Resend(Written):
+    """Send it once more after this long, if nothing (a click, a bounce, a reply) shows that it left."""
+
+    resend_once_after: Span
+
+
 class Enrol(Written):
     """What brings a lead in: the transition into `when` while `segment` holds."""
 
@@ -48,6 +54,8 @@ class Sequence(Written):
     leave: When | None = None
     send: SendRule = SendRule()
     on_edit: Annotated[str, BeforeValidator(_migrate)] = "pin"
+    #: What becomes of a message of which nobody knows whether it left.
+    on_uncertain: Literal["hold"] | Resend = "hold"
     max_late: Span = Field(default_factory=lambda: parse_duration("24 hours"))
     steps: list[AnyStep] = Field(min_length=1)
 

@@ -15,8 +15,8 @@ from nurture.engine.story import letter
 from nurture.records import Enrolment, Event, Handoff, Lead, Outbox, StageTransition, Touch, Work
 
 #: Why a planned touch is not sent yet.
-DEFERRED = ("window", "cap", "priority", "paused")
-WAITING = ("planned", "claimed", "sending", "retry_wait")
+DEFERRED = ("window", "cap", "priority", "paused", "stopped", "canary", "growth")
+WAITING = ("planned", "held", "claimed", "sending", "retry_wait")
 #: Stages from MQL on, in order.
 LADDER = ("mql", "sal", "sql", "opportunity", "customer")
 Row = dict[str, Any]
@@ -98,9 +98,9 @@ def outcomes(machine: Machine, segment: str) -> dict[str, int]:
 
 def uncertain(machine: Machine) -> list[Row]:
     """Messages that may or may not have arrived: a person decides."""
-    columns = (Touch.id, Touch.lead_id, Touch.sequence, Touch.step, Touch.sending_at, Touch.reason)
+    columns = (Touch.id, Touch.lead_id, Touch.sequence, Touch.step, Touch.sending_at, Touch.reason, Touch.message_id)
     query = select(*map(col, columns)).where(col(Touch.state) == "uncertain").order_by(col(Touch.id))
-    words = ("touch", "lead", "segment", "step", "since", "evidence")
+    words = ("touch", "lead", "segment", "step", "since", "evidence", "message id")
     with machine.db.read() as link:
         found = [dict(zip(words, row, strict=True)) for row in link.execute(query)]
     return [{**row, "since": written(row["since"]), "evidence": row["evidence"] or ""} for row in found]

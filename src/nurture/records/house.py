@@ -11,7 +11,7 @@ from nurture.records.types import BigKey, Instant
 
 
 class Control(SQLModel, table=True):
-    """`hold` or `stop` for everything, a segment or a lead; no row: it runs."""
+    """`paused` or `stopped` for everything, a segment or a lead; no row: it runs."""
 
     #: `all`, `segment:<slug>` or `lead:<id>`.
     scope: str = Field(primary_key=True)

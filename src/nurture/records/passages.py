@@ -13,6 +13,7 @@ _LIVE = text("ended_at IS NULL")
 _CLAIMED = text("claim IS NOT NULL")
 _OUT = text("NOT wanted")
 _HELD = text("state = 'held'")
+_RESENT = text("resent_at IS NOT NULL AND next_at IS NOT NULL")
 _UNCERTAIN = text("state = 'uncertain'")
 
 
@@ -78,6 +79,7 @@ class Touch(SQLModel, table=True):
             sqlite_where=text("lease_owner IS NOT NULL"),
         ),
         Index("ix_touch_held", "sequence", "version_id", postgresql_where=_HELD, sqlite_where=_HELD),
+        Index("ix_touch_resent", "version_id", postgresql_where=_RESENT, sqlite_where=_RESENT),
         Index("ix_touch_uncertain", "ended_at", postgresql_where=_UNCERTAIN, sqlite_where=_UNCERTAIN),
     )
 

@@ -169,8 +169,8 @@ class Actor:
         scope = "all" if who == "all" else f"lead:{self._lead(who)}" if "@" in who else f"segment:{who}"
         db = self.stage.machine.db
         if event.pause is not None:
-            db.transact(lambda link: control.hold(link, scope, "check", now))
-        elif not db.transact(lambda link: control.resume(link, scope, now)):
+            db.transact(lambda link: control.pause(link, scope, "check", now))
+        elif not db.transact(lambda link: control.resume(link, scope, "check", now)):
             raise ValueError(f"'{who}' was not paused")
 
     def _answer(self, lead: int, answer: str | Rejected, now: datetime) -> None:

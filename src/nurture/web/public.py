@@ -56,9 +56,11 @@ def _own_pages(app: FastAPI, site: Site) -> None:
 
     @app.api_route("/health", methods=following.READ)
     def health() -> Response:
-        """Whether the database answers."""
+        """Whether the database answers, and is no copy of another's."""
         with site.machine.db.read() as link:
             link.execute(text("SELECT 1"))
+        if site.machine.instance is not None and site.machine.instance.cloned is not None:
+            return JSONResponse({"ok": False}, 503)
         return JSONResponse({"ok": True})
 
 

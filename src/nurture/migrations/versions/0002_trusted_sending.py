@@ -68,6 +68,7 @@ def upgrade() -> None:
     op.add_column("touch", sa.Column("resent_at", Instant(), nullable=True))
     op.drop_column("touch", "lease_token")  # both databases drop it in place: the triggers stay
     partial("ix_touch_held", "touch", ["sequence", "version_id"], "state = 'held'")
+    partial("ix_touch_resent", "touch", ["version_id"], "resent_at IS NOT NULL AND next_at IS NOT NULL")
     partial("ix_touch_uncertain", "touch", ["ended_at"], "state = 'uncertain'")
 
 

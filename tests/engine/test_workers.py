@@ -1,0 +1,217 @@
+"""Workers that live, sleep or die: who is alive keeps what it holds, who is dead loses it at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import col
+
+from nurture.channels.base import Receipt
+from nurture.engine import delivery, leases
+from nurture.engine.heart import Heart
+from nurture.engine.recording import record
+from nurture.errors import SegmentBusy
+from nurture.records import Handoff, Lease, Outbox, Touch
+from tests.engine.channels import Killed, Scripted
+from tests.engine.conftest import Make
+from tests.engine.world import World, program, second_machine, sequence
+
+STEPS = "  - {id: hello, email: hello.j2}\n  - {id: rest, wait: 9 days}\n  - {id: over, exit: done}"
+LIFECYCLE = {"lifecycle.yaml": "milestones: {demo: {when: {did: demo}, handoff: true}}"}
+
+
+def at_home(world: World, folder: Path, channel: Scripted | None = None) -> World:
+    """A world whose machine keeps a journal there, and sends by `channel`."""
+    world.machine.journal_folder = folder
+    world.machine.__post_init__()
+    world.machine.email = channel or Scripted()
+    return world
+
+
+def begun(make: Make, folder: Path, channel: Scripted | None = None) -> World:
+    """Six leads about to be written to."""
+    world = at_home(make(program(LIFECYCLE, drip=sequence(STEPS))), folder, channel)
+    for n in range(6):
+        world.lead(f"lead{n}")
+        world.event(f"lead{n}", "signed_up")
+    return world
+
+
+def ends(world: World) -> list[str]:
+    return [row.state for row in world.rows(Touch)]
+
+
+def kill(world: World) -> None:
+    """What the kernel does to a process: its files are closed, and nothing is tidied up."""
+    world.machine.journal.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("holder", ["dead", "alive"])
+def test_what_a_dead_worker_held_is_free_at_once(make: Make, tmp_path: Path, holder: str) -> None:
+    """Its segment and its messages are carried on by the next tick on this host; those of a living one are not."""
+    world = begun(make, tmp_path, Scripted({"lead3@lead.example": ["killed"]}))
+    with pytest.raises(Killed):
+        world.machine.tick("drip", world.now)
+    world.sql(
+        "INSERT INTO lease (name, owner, token, until) SELECT 'segment:drip', lease_owner, 1, 9e15 FROM touch LIMIT 1"
+    )
+    if holder == "dead":
+        kill(world)
+    other = at_home(second_machine(world), tmp_path)
+
+    if holder == "alive":
+        with pytest.raises(SegmentBusy, match="segment 'drip' is carried by another run"):
+            other.tick()
+        assert other.machine.recover(other.now) == {}
+        assert set(ends(other)) == {"sending"}
+    else:
+        other.tick()
+        other.at(timedelta(minutes=2)).tick()
+        assert ends(other) == ["sent"] * 6
+        keys = [p.key for one in (world, other) for p in one.machine.email.parcels]  # type: ignore[attr-defined]
+        assert len(keys) == len(set(keys)) == 6
+    other.close()
+
+
+def test_a_slow_relay_costs_no_lease(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a worker waits for an answer, its heart keeps claim and segment, however short their leases are."""
+    monkeypatch.setattr(delivery, "LEASE", timedelta(seconds=0.8))
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=0.8))
+    seen: list[Any] = []
+
+    def wait(_: object) -> None:
+        if not seen:
+            time.sleep(2)
+            seen.append(other.machine.recover(other.now))
+            with pytest.raises(SegmentBusy):
+                other.tick()
+
+    world = begun(make, tmp_path, Scripted(before=wait))
+    other = at_home(second_machine(world), tmp_path / "elsewhere")
+    world.tick()
+
+    assert seen == [{}]
+    assert ends(world) == ["sent"] * 6
+    assert len(world.machine.email.parcels) == 6  # type: ignore[attr-defined]
+    other.close()
+
+
+def test_a_run_that_lost_its_segment_stops(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that slept past its lease finds out at its next step, and leaves the segment to who has it."""
+    monkeypatch.setattr(Heart, "_run", lambda self: None)
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=0.5))
+    world = begun(make, tmp_path)
+    with world.machine.lease("drip", "one"):
+        world.machine.settle(world.now)
+        time.sleep(0.6)
+        with pytest.raises(SegmentBusy, match="was taken over by another run; this one stops"):
+            world.machine.run_step("drip", "hello", world.now, "one")
+
+    assert world.machine.email.parcels == []  # type: ignore[attr-defined]
+    assert world.rows(Lease) == []
+
+
+LATE: dict[str, tuple[str, str]] = {
+    # what the holder says after its batch was given up as uncertain: how the touch stands then
+    "accepted": ("accepted", "sent"),
+    "refused": ("refused", "uncertain"),
+    "try later": ("try_later", "uncertain"),
+    "never begun": ("not_started", "uncertain"),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_an_answer_that_comes_late(make: Make, tmp_path: Path, name: str) -> None:
+    """The worker lived after all: a yes is taken; its lead has gone on, so anything else is left to a person."""
+    verdict, state = LATE[name]
+    world = begun(make, tmp_path, Scripted({"lead0@lead.example": ["killed"]}))
+    with pytest.raises(Killed):
+        world.machine.tick("drip", world.now)
+    first = world.rows(Touch)[0]
+    world.sql("UPDATE touch SET lease_until = 1")
+    other = at_home(second_machine(world), tmp_path / "elsewhere")
+    other.machine.recover(other.now)
+    between = set(ends(other))
+    receipt = Receipt(first.id, verdict, "said late")  # type: ignore[arg-type]
+    world.do(lambda link: record(link, [receipt], world.now, first.lease_owner))
+
+    assert between == {"uncertain"}
+    assert ends(world) == [state, *["uncertain"] * 5]
+    other.close()
+
+
+def test_an_answer_that_only_the_journal_knows(make: Make, tmp_path: Path) -> None:
+    """The holder slept, woke, heard a yes and died before it was recorded: its journal makes the touch sent."""
+    world = begun(make, tmp_path, Scripted({"lead0@lead.example": ["accepted", "then killed"]}))
+    with pytest.raises(Killed):
+        world.machine.tick("drip", world.now)
+    world.sql("UPDATE touch SET lease_until = 1")
+    elsewhere = at_home(second_machine(world), tmp_path / "elsewhere")
+    elsewhere.machine.recover(elsewhere.now)
+    between = set(ends(elsewhere))
+    kill(world)
+    other = at_home(second_machine(world), tmp_path)
+    other.machine.recover(other.now)
+
+    answered = {parcel.touch_id for parcel in world.machine.email.parcels}  # type: ignore[attr-defined]
+    assert between == {"uncertain"}
+    assert 1 <= len(answered) <= 6
+    assert {row.id for row in other.rows(Touch, col(Touch.state) == "sent")} == answered
+    assert {row.lease_owner for row in other.rows(Touch)} == {None}
+    assert sorted(path.name for path in tmp_path.glob("*.log")) == [f"{other.machine.worker.replace(':', '-')}.log"]
+    elsewhere.close()
+    other.close()
+
+
+def test_a_notice_of_a_dead_worker_goes_out_at_once(make: Make, tmp_path: Path) -> None:
+    """A salesperson does not wait for a lease: the next drain sends it, under the same Message-ID."""
+    said: list[Callable[[], None]] = []
+
+    def die(_: object) -> None:
+        raise Killed
+
+    world = begun(make, tmp_path, Scripted(before=die))
+    world.lead("zoe")
+    world.event("zoe", "demo", settle=True)
+    with pytest.raises(Killed):
+        world.machine.drain(world.now)
+    other = at_home(second_machine(world), tmp_path)
+    alive = other.machine.drain(other.now)
+    kill(world)
+
+    assert (alive, other.machine.drain(other.now), said) == (0, 1, [])
+    assert [row.done_at is not None for row in other.rows(Outbox)] == [True]
+    assert len(other.rows(Handoff)) == 1
+    other.close()
+
+
+def test_two_hearts_on_one_lease(make: Make, tmp_path: Path) -> None:
+    """Two runs that begin in the same moment: one carries the segment, the other is told so."""
+    world = begun(make, tmp_path)
+    other = at_home(second_machine(world), tmp_path)
+    together, busy = threading.Barrier(2), []
+
+    def tick(which: World) -> None:
+        together.wait()
+        try:
+            which.machine.tick("drip", world.now, "the same run")
+        except SegmentBusy:
+            busy.append(which)
+
+    threads = [threading.Thread(target=tick, args=(one,)) for one in (world, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    keys = [p.key for one in (world, other) for p in one.machine.email.parcels]  # type: ignore[attr-defined]
+    assert len(keys) == len(set(keys)) == 6
+    assert len(busy) <= 1
+    assert {row.state for row in world.rows(Touch, col(Touch.step) == "hello")} == {"sent"}
+    other.close()
