@@ -92,7 +92,7 @@ def test_the_journal_knows_the_last_of_each(tmp_path):
 def test_a_torn_line_says_nothing_and_spoils_nothing(tmp_path, torn):
     """The last line of a killed writer is passed over, also after others were written behind it."""
     path = tmp_path / "journal"
-    path.write_bytes(b"S 3\n" + torn)
+    path.write_bytes(b"\nS 3 .\n" + torn)
     assert read_journal(path) == {3: "started"}
 
     journal = FileJournal(path)
@@ -101,6 +101,41 @@ def test_a_torn_line_says_nothing_and_spoils_nothing(tmp_path, torn):
 
     assert read_journal(path)[7] == "started"
     assert set(read_journal(path)) <= {1, 3, 7}
+
+
+SHORT = """
+import resource, signal, sys
+from pathlib import Path
+from nurture.channels.journal import FileJournal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+journal = FileJournal(Path(sys.argv[1]))
+journal.started(100)
+resource.setrlimit(resource.RLIMIT_FSIZE, (14, 200))
+try:
+    journal.started(100909)
+except OSError as problem:
+    print(problem.strerror)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+journal.started(200)
+"""
+
+
+def test_a_line_for_which_there_is_no_room_is_an_error(tmp_path):
+    """A full disk takes a part of a line: the body must not leave, and the next line is not spoilt."""
+    path = tmp_path / "journal"
+    said = subprocess.run([sys.executable, "-c", SHORT, str(path)], capture_output=True, text=True, check=True)
+
+    assert said.stdout == "No space left on device\n"
+    assert {100: "started", 200: "started"}.items() <= read_journal(path).items()
+    assert 100909 not in read_journal(path)
+
+
+def test_a_journal_of_an_older_version_is_believed_as_far_as_it_goes(tmp_path):
+    """Its beginnings have no mark: they may have begun, and nothing of them is sent again by itself."""
+    path = tmp_path / "journal"
+    path.write_bytes(b"S 1\nR 1 accepted END 250\nS 2\n")
+
+    assert read_journal(path) == {1: "started", 2: "started"}
 
 
 def test_threads_write_whole_lines(tmp_path):

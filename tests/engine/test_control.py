@@ -168,6 +168,26 @@ def test_words_are_said_once_and_written_down(make: Make, name: str) -> None:
     assert [(row.act, row.subject, row.by) for row in world.rows(Audit)] == expected
 
 
+def test_a_resume_in_the_middle_of_a_tick(make: Make) -> None:
+    """Resumed after the tick has looked and before it marks: nothing is marked as paused that nobody would resume."""
+    world = make(program(drip=sequence("  - {id: hello, email: hello.j2}")))
+    world.lead("ana")
+    world.event("ana", "signed_up")
+    world.do(lambda link: control.pause(link, "segment:drip", "olga", world.now))
+    with pytest.MonkeyPatch.context() as patch:
+        mark = control.mark_paused
+
+        def late(link: Any, slug: str, now: Any) -> int:
+            control.resume(link, "segment:drip", "olga", now)
+            return mark(link, slug, now)
+
+        patch.setattr(control, "mark_paused", late)
+        world.tick()
+    world.at(HOUR).tick()
+
+    assert world.touches() == {"ana": [("hello", "sent", None)]}
+
+
 def test_what_was_paused_and_then_stopped_starts_unforgiven(make: Make) -> None:
     """A stop over a pause takes its forgiveness away; the touch is not left behind."""
     world = world_of(make, LETTER)

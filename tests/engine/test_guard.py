@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlmodel import col
 
-from nurture.engine import control, doors, holds
+from nurture.engine import control, doors, guard, holds
 from nurture.errors import NotFound, Refused
 from nurture.records import Audit, Hold, Touch, Volume
 from tests.engine.channels import Scripted
@@ -174,15 +174,40 @@ def test_a_canary_that_did_not_sing_is_sent_anew(make: Make) -> None:
     assert sent(world) <= 10
 
 
-def test_a_later_send_of_the_version_is_no_first_one(make: Make) -> None:
-    """A version that has written to a few before is not tried again; a new version is."""
+def test_each_version_has_one_canary(make: Make) -> None:
+    """A few test leads do not use it up, the first large send does; a new version has its own."""
     world = arrive(guarded(make, CANARY), 5).tick()
     arrive(world.at(HOUR), 50).tick()
-    before = sent(world)
-    world.publish(files_of(CANARY, drip=sequence(STEPS.replace("9 days", "8 days"))))
+    first = sent(world)
+    world.at(HOUR + WATCH).tick()
     arrive(world.at(2 * HOUR), 50).tick()
+    second = sent(world)
+    world.publish(files_of(CANARY, drip=sequence(STEPS.replace("9 days", "8 days"))))
+    arrive(world.at(3 * HOUR), 50).tick()
 
-    assert (before, sent(world)) == (55, 65)
+    assert (first, second, sent(world)) == (15, 105, 115)
+
+
+def test_what_falls_due_while_a_step_is_sending_is_looked_at_first(make: Make) -> None:
+    """A window that opens during a delivery does not carry a whole zone past the canary."""
+    window = {"drip": sequence(STEPS, send='{hours: "09:00-17:00"}')}
+    world = guarded(make, CANARY, **window)
+    zones = {"early": "Europe/Bucharest", "later": "Europe/London"}
+    world.crowd([f"early{n}" for n in range(3)], timezone=zones["early"])
+    world.crowd([f"later{n}" for n in range(50)], timezone=zones["later"])
+    world.event_of(list(world.ids), "signed_up")
+    opens = world.now.replace(hour=9, minute=0)  # 09:00 in London; the others' window has been open for hours
+
+    def slow(_: object) -> None:
+        world.clock.at = opens
+
+    world.machine.email = Scripted(before=slow)
+    world.tick()
+    during = sent(world)
+    world.tick()
+
+    assert (during, sent(world)) == (3, 13)
+    assert asked(world) == [("canary", "watching", 40)]
 
 
 # growth
@@ -248,6 +273,50 @@ def test_a_filter_that_grows_mails_nobody_without_the_number(make: Make) -> None
     assert sent(world) == already + 720
     assert len({key for _, key in world.sent}) == len(world.sent)
     assert [row.messages for row in world.rows(Volume)] == [24, 24, 24, 720]
+
+
+def test_a_relay_that_is_down_makes_no_growth(make: Make) -> None:
+    """What is tried again all day is one message of that day."""
+    world = usual_days(guarded(make, GROWTH), 18, 18, 18)
+    up, world.machine.email = world.machine.email, Scripted()
+    arrive(world, 18)
+    world.machine.email.answers.update({f"lead{n}@lead.example": ["not_started"] * 4 for n in range(54, 72)})
+    for minutes in range(0, 8, 2):
+        world.at(3 * DAY + timedelta(minutes=minutes)).tick()
+    counted = {row.day: row.messages for row in world.rows(Volume)}
+    world.machine.email = up
+    world.at(3 * DAY + HOUR).tick()
+
+    assert list(counted.values()) == [18] * 4
+    assert (asked(world), sent(world)) == ([], 72)
+
+
+def test_an_answer_in_the_middle_of_putting_aside(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person discards a hold while its messages are still being counted: the rest is asked about anew, none is lost."""
+    monkeypatch.setattr(guard, "BULK_ROWS", 30)
+    world = usual_days(guarded(make, GROWTH), 18, 18, 18)
+    arrive(world, 100)
+    put, transact = guard._put_aside, world.machine.db.transact
+    parts: list[int] = []
+
+    def aside(*args: Any) -> int:
+        parts.append(put(*args))
+        return parts[-1]
+
+    def between(work: Callable[..., Any], **how: Any) -> Any:
+        if len(parts) == 1:
+            parts.append(transact(lambda link: holds.discard(link, 1, "ana", world.now), door=True))
+        return transact(work, **how)
+
+    monkeypatch.setattr(guard, "_put_aside", aside)
+    monkeypatch.setattr(world.machine.db, "transact", between)
+    world.tick()
+    monkeypatch.undo()
+    world.at(3 * DAY + HOUR).tick()
+    waiting = [one for one in asked(world) if one[1] == "asked"]
+
+    assert states(world)["held", "growth"] == sum(count for *_, count in waiting)
+    assert states(world)["held", "growth"] + states(world)["cancelled", "discarded"] == 100
 
 
 def test_a_number_is_confirmed_for_the_day_and_no_more(make: Make) -> None:

@@ -134,6 +134,32 @@ def test_the_same_message_by_two_ways_at_once_is_one(make: Make) -> None:
     assert events(world) == [("email_replied", "person")]
 
 
+def quoting(world: World) -> str:
+    """The header of our own letter in which unsubscribing by mail is offered."""
+    mine = unsubscribe_address(US, world.machine.keys, world.touch("ana", "hello").id)
+    return f"List-Unsubscribe: <https://acme.example/u/x>, <mailto:{mine}?subject=unsubscribe>"
+
+
+QUOTED: dict[str, Callable[[str], bytes]] = {
+    "a warning that it is delayed": lambda quoted: dsn(action="delayed", status="4.4.1", note=quoted),
+    "a full mailbox that returns the headers": lambda quoted: dsn(note=quoted, **FULL),
+    "an automatic answer": lambda quoted: f"From: a@x.example\nAuto-Submitted: auto-replied\n\n{quoted}\n".encode(),
+    "forwarded by somebody": lambda quoted: f"From: a@x.example\nSubject: Fwd: Hello\n\n{quoted}\n".encode(),
+    "a daemon in plain words": lambda quoted: f"From: MAILER-DAEMON@x.example\n\nuser unknown\n{quoted}\n".encode(),
+}
+
+
+@pytest.mark.parametrize("name", QUOTED)
+def test_who_quotes_an_offer_to_unsubscribe_does_not_unsubscribe(make: Make, name: str) -> None:
+    """Only mail that is addressed to the unsubscribe address asks for it."""
+    world = written(make)
+    told = take(world.machine, QUOTED[name](quoting(world)))
+
+    assert told.told.kind != "unsubscribe"
+    assert ("unsubscribed", "person") not in events(world)
+    assert all(row.withdrawn_at is None for row in world.rows(Consent))
+
+
 def test_a_mended_address_is_free_again(make: Make) -> None:
     """mautic#5723: the address bounced, not the lead; after the correction it is written to again."""
     later = {word: sequence(STEPS, when=f"{{did: {word}}}") for word in ("asked", "called")}

@@ -80,7 +80,9 @@ CLUES = {
 def test_addresses_are_found(name: str) -> None:
     data, expected = CLUES[name]
 
-    assert expected in read(data.encode()).addresses
+    told = read(data.encode())
+
+    assert expected in (*told.addresses, *told.quoted)
 
 
 IDS = {
@@ -162,11 +164,16 @@ FIELDS = st.sampled_from(
 )  # fmt: skip
 
 
+NESTED = b"".join(b"Content-Type: multipart/mixed; BOUNDARY=%d\n\n--%d\n" % (n, n) for n in range(2000))
+
+
 @given(st.lists(st.one_of(st.sampled_from(PIECES), FIELDS, st.binary(max_size=40)), max_size=12).map(b"".join))
 @example(b"Content-Type: message/rfc822\n\n" * 5000)
 @example(b"".join(b"Content-Type: multipart/mixed; boundary=%d\n\n--%d\n" % (n, n) for n in range(3000)))
 @example(b"Content-Type: text/plain; charset=idna\nFrom: mailer-daemon\n\n" + b"a" * 9000)
 @example(b"x" * (LOOKED_AT + 1))
+@example(b"From: MAILER-DAEMON\n\n" + b"-" * 200_000)
+@example(b"Content-Type: multipart/report; boundary=r\n\n--r\nContent-Type: text/rfc822-headers\n\n" + NESTED)
 def test_nothing_raises(data: bytes) -> None:
     """Any bytes are told to be something, and what is kept of them is short."""
     told = read(data)

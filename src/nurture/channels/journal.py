@@ -1,12 +1,14 @@
 """What was about to leave and what was answered, in an append-only file beside the database.
 
-Each line is one small write, so it survives `kill -9` the moment it is made; `flush` makes what was written
+Each line is one small write, so it survives `kill -9` the moment it is made; it begins on a line of its own and bears a
+mark at its end, so a torn one says nothing and spoils nothing; `flush` makes what was written
 survive the machine. After a crash on the same host it tells which messages never began and which were taken.
 A kernel lock on the file says that its writer lives: the lock is free the moment the process is gone.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -18,7 +20,10 @@ from nurture.channels.base import Receipt, Verdict
 #: `started`: the body began and no answer was noted.
 State = Literal["started"] | Verdict
 
-_LINE = re.compile(rb"S (\d+)|R (\d+) (\w+)(?: .*)?")
+_END = b" .\n"
+_LINE = re.compile(rb"(?:S (\d+)|R (\d+) (\w+)(?: .*)?) \.")
+#: A beginning without its mark: torn, or an older version's. It may have begun.
+_DOUBTFUL = re.compile(rb"S (\d+)")
 _VERDICTS = frozenset(get_args(Verdict))
 
 
@@ -29,15 +34,18 @@ class FileJournal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        end = os.lseek(self._file, 0, os.SEEK_END)
-        if end and os.pread(self._file, 1, end - 1) != b"\n":  # a line that was torn stays alone
-            os.write(self._file, b"\n")
 
     def started(self, touch_id: int) -> None:
-        os.write(self._file, b"S %d\n" % touch_id)
+        self._write(b"S %d" % touch_id)
 
     def replied(self, receipt: Receipt) -> None:
-        os.write(self._file, f"R {receipt.touch_id} {receipt.verdict} {receipt.detail}\n".encode())
+        self._write(f"R {receipt.touch_id} {receipt.verdict} {receipt.detail}".encode())
+
+    def _write(self, line: bytes) -> None:
+        """One line, whole or not at all for whoever reads it: a full disk writes a part of it and calls that well."""
+        whole = b"\n" + line + _END
+        if os.write(self._file, whole) != len(whole):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def flush(self) -> None:
         """Return when what was written is on the disk; once per batch."""
@@ -75,6 +83,8 @@ def read_journal(path: Path) -> dict[int, State]:
     for line in lines:
         found = _LINE.fullmatch(line)
         if found is None:
+            if (begun := _DOUBTFUL.fullmatch(line)) is not None:
+                states.setdefault(int(begun[1]), "started")
             continue
         if found[1] is not None:
             states[int(found[1])] = "started"

@@ -94,7 +94,9 @@ def _unsay(link: Connection, scope: str, which: ColumnElement[bool]) -> bool:
 
 
 def mark_paused(link: Connection, slug: str, now: datetime) -> int:
-    """Say of each touch of a paused segment that would go out now that it is paused; how many."""
+    """Say of each touch of a segment that would go out now that it is paused; how many. Resumed meanwhile: none."""
+    if state_of(wide(link, firm=True), slug) != PAUSED:
+        return 0
     due = and_(col(Touch.sequence) == slug, col(Touch.next_at) <= now, col(Touch.state).in_(("planned", "retry_wait")))
     return link.execute(update(Touch).where(due).values(state="planned", reason=PAUSED, next_at=None)).rowcount
 

@@ -89,6 +89,8 @@ class Courier:
     heart: Heart
     #: Looked at before each body: an operator's stop.
     stopped: Callable[[], bool]
+    #: What fell due by then; what falls due later has not been looked at by the guard.
+    until: datetime
     #: How many it may take at most; None: everything that is due.
     allowance: int | None = None
 
@@ -109,7 +111,7 @@ class Courier:
         return done
 
     def _claim(self, link: Connection, owner: str, most: int) -> int:
-        now = self.clock.now()
+        now = min(self.clock.now(), self.until)
         due = (
             select(col(Touch.id))
             .where(
@@ -179,8 +181,8 @@ class Courier:
             elif verdict.state == "sending" and verdict.touch not in made.parcels:
                 verdict = Verdict(verdict.touch, "planned", "not_rendered", now + CHANNEL_PAUSE)
             final.append(verdict)
+        begun(link, self.live, self.segment, self.step, [v.touch for v in final if v.state == "sending"], now)
         self._write(link, owner, final, made, now)
-        begun(link, self.live, self.segment, self.step, sum(v.state == "sending" for v in final), now)
         return final
 
     def _write(self, link: Connection, owner: str, verdicts: Sequence[Verdict], made: Made, now: datetime) -> None:

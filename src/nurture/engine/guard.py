@@ -68,9 +68,15 @@ def allowance(db: Database, live: Live, version: Segment, step: Sending, now: da
     return found
 
 
-def begun(link: Connection, live: Live, version: Segment, step: Sending, messages: int, now: datetime) -> None:
-    """Count messages that go to `sending` in this transaction, by the program's day."""
-    if not messages or not windowed(step):
+def begun(link: Connection, live: Live, version: Segment, step: Sending, touches: list[int], now: datetime) -> None:
+    """Count messages that are about to go to `sending`, by the program's day; one that is tried again, once a day."""
+    if not touches or not windowed(step):
+        return
+    zone = ZoneInfo(live.house.program.zone)
+    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    again = (col(Touch.id).in_(touches), col(Touch.sending_at) >= midnight)
+    messages = len(touches) - link.execute(select(func.count()).where(*again)).scalar_one()
+    if not messages:
         return
     day = local_day(now, live.house.program.zone)
     row = upsert(link)(Volume).values(sequence=version.slug, day=day, messages=messages)
@@ -164,17 +170,12 @@ def _canary(link: Connection, rules: Guard, version: Segment, _zone: str, now: d
     if rule is None or state in ("passed", "released", "watching"):
         return None
     due = link.execute(select(func.count()).where(_due(version.slug, now, version.id))).scalar_one()
-    if due <= rule.above or (state is None and not _first_send(link, version)):
+    if due <= rule.above:
         return None
     first = min(rule.most, max(int(due * rule.share), 1))
     until = now + rule.watch.elapsed
     hold = _open(link, "canary", version, "watching", due - first, now, first, until)
     return _Ruling(hold, "canary", first, until)
-
-
-def _first_send(link: Connection, version: Segment) -> bool:
-    went = and_(_of_version(version), col(Touch.sending_at).is_not(None))
-    return link.execute(select(1).where(went).limit(1)).first() is None
 
 
 def _of_version(version: Segment) -> ColumnElement[bool]:
@@ -234,6 +235,9 @@ def _put_aside(link: Connection, ruling: _Ruling, version: Segment, now: datetim
     waiting = update(Touch).where(col(Touch.id).in_(rest), col(Touch.state).in_(("planned", "retry_wait")))
     if ruling.until is not None:
         return link.execute(waiting.values(reason=ruling.kind, next_at=ruling.until)).rowcount
+    still_asked = select(col(Hold.id)).where(col(Hold.id) == ruling.hold, col(Hold.answered_at).is_(None))
+    if link.execute(still_asked.with_for_update()).first() is None:
+        return 0  # answered meanwhile: what is left is asked about anew
     link.execute(waiting.where(col(Touch.state) == "retry_wait").values(state="planned"))  # which may be held
     count = link.execute(waiting.values(state="held", reason=ruling.kind, next_at=None)).rowcount
     held = select(func.count()).where(waits_for(ruling.kind, version.slug, version.id))

@@ -207,11 +207,12 @@ class Machine:
             return Delivered(deferred=Counter({"clone": self.waiting(version.slug, now).get(step.id, 0)}))
         if self._maker is None or self._maker.live.house.id != live.house.id:
             self._maker = Maker(live, self.keys, self.public_url, self.signer, self.bounce_address)
-        allowed = guard.allowance(self.db, live, version, step, self.clock.now())
+        asked = self.clock.now()
+        allowed = guard.allowance(self.db, live, version, step, asked)
         courier = Courier(
             self.db, live, version, step, self.audience if step.channel == "audience" else self.email, self._maker,
             self.journal, self.clock, run_id, self.worker, self.heart, stopped=lambda: self._stopped(version.slug),
-            allowance=allowed.left,
+            until=asked, allowance=allowed.left,
         )  # fmt: skip
 
         def told(done: int) -> None:

@@ -57,7 +57,8 @@ def record(
             log.warning("late answer to an uncertain touch=%d verdict=%s", receipt.touch_id, receipt.verdict)
             continue  # its lead has gone on; a person decides
         state, tried = AFTER[receipt.verdict], known[receipt.touch_id].attempt
-        pause = {"retry_wait": BACKOFF * 3**tried * clock.jitter(0.2), "planned": CHANNEL_PAUSE}.get(state)
+        at_once = timedelta() if recovered else CHANNEL_PAUSE  # a dead worker says nothing of the way out
+        pause = {"retry_wait": BACKOFF * 3**tried * clock.jitter(0.2), "planned": at_once}.get(state)
         rows.append(
             {
                 "the_touch": receipt.touch_id,

@@ -6,15 +6,17 @@ Nothing is ever deleted. A crash between the two repeats harmlessly: the same by
 from __future__ import annotations
 
 import imaplib
+import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from nurture.engine.machine import Machine
-from nurture.errors import MailboxFault
+from nurture.errors import MailboxFault, NurtureError
 from nurture.inbound.taking import LARGEST, Taken, take
 from nurture.settings import ImapMailbox, Settings
 
+log = logging.getLogger("nurture.inbound")
 #: Messages that one run takes in; the next run has the rest.
 MOST = 500
 _SECONDS = 60.0
@@ -30,8 +32,13 @@ def fetch(machine: Machine, settings: Settings, most: int = MOST) -> list[Taken]
     with _opened(mailbox) as link:
         for uid in _unseen(link)[:most]:
             data = _body(link, uid)
-            if data is not None:
-                done.append(take(machine, data))
+            try:
+                done += [take(machine, data)] if data is not None else []
+            except NurtureError:
+                raise
+            except Exception:  # one message must not keep the others from being read: it stays unseen
+                log.exception("a message could not be taken in uid=%s", uid)
+                continue
             link.uid("STORE", uid, "+FLAGS.SILENT", r"(\Seen)")
     return done
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from email import message_from_bytes, message_from_string
 from email.message import Message
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Literal
 
 from flufl.bounce import all_failures
@@ -28,6 +28,8 @@ LOOKED_AT = 1 << 20
 _FLUFL = 1 << 16
 _PARTS = 200
 _TEXT = 8_000
+#: More than any report has; the parser tries each on every line.
+_BOUNDARIES = 50
 _FIELD = 20_000
 _WITH_ADDRESS = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Delivered-To", "To", "Cc")
 #: Complaints are these (RFC 5965 7.3, RFC 6430) and what is not known; the others are reports on ourselves.
@@ -43,12 +45,9 @@ _MESSAGE_ID = re.compile(r"<[^\s<>@]{1,250}@[^\s<>@]{1,250}>")
 _OURS = re.compile(r"<[tn]\.[a-z2-7]{32}@[^\s<>@]{1,250}>")
 _TOKEN = re.compile(r"\+[a-z2-7]{42}@[^\s<>@,;:\"']{1,250}", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<>@,;:\"']{1,128}@[^\s<>@,;:\"']{1,250}")
-#: Where a bounce in plain words begins to quote the message that it returns.
-_QUOTED = re.compile(
-    r"^(Received|Return-Path|Message-ID|MIME-Version|DKIM-Signature):"
-    r"|^\W*-{2,}.*(copy of|original m|returned m|header)",
-    re.IGNORECASE | re.MULTILINE,
-)
+#: Where a bounce in plain words begins to quote the message that it returns: a header, or a ruled line that says so.
+_HEADERS = ("received:", "return-path:", "message-id:", "mime-version:", "dkim-signature:")
+_RULED = ("copy of", "original m", "returned m", "header")
 
 
 @dataclass(frozen=True)
@@ -63,16 +62,25 @@ class Returned:
     #: Why, in the words of whoever sent it back: one printable line of at most 200 characters, without addresses.
     detail: str | None = None
     addresses: tuple[str, ...] = ()
+    #: Addresses with a token that stand somewhere in it: they tell which message it speaks of, and ask for nothing.
+    quoted: tuple[str, ...] = ()
     message_ids: tuple[str, ...] = ()
 
 
 def read(data: bytes) -> Returned:
     """What `data`, a message as it came, tells."""
+    data = data[:LOOKED_AT]
+    if data.lower().count(b"boundary=") > _BOUNDARIES:
+        return Returned("unclear", detail="has too many parts within parts")
     try:
-        message = message_from_bytes(data[:LOOKED_AT])
-        parts = list(islice(_own(message), _PARTS))
+        return _read(data)
     except RecursionError:  # parts within parts within parts: no report is
         return Returned("unclear", detail="parts are nested too deeply")
+
+
+def _read(data: bytes) -> Returned:
+    message = message_from_bytes(data)
+    parts = list(islice(_own(message), _PARTS))
     found = _told(data, message, parts)
     loose = found.kind not in ("reply", "unsubscribe")
     addresses = [address for name in _WITH_ADDRESS for address in _ADDRESS.findall(_joined(message, name))]
@@ -83,7 +91,8 @@ def read(data: bytes) -> Returned:
     ids = [*(i for said in returned for i in _MESSAGE_ID.findall(said)), *answered]
     return replace(
         found,
-        addresses=tuple(dict.fromkeys([*addresses, *(a for text in whole for a in _TOKEN.findall(text))]))[:100],
+        addresses=tuple(dict.fromkeys(addresses))[:100],
+        quoted=tuple(dict.fromkeys(a for text in whole for a in _TOKEN.findall(text)))[:100],
         message_ids=tuple(dict.fromkeys([*ids, *(i for text in whole for i in _OURS.findall(text))]))[:100],
     )
 
@@ -207,8 +216,15 @@ def _words(parts: Sequence[Message]) -> str:
         broken = part.get_content_maintype() == "multipart" and not part.is_multipart()
         if part.get_content_type() == "text/plain" or broken or (part is parts[0] and not part.is_multipart()):
             text += _decoded(part) + "\n"
-    quoted = _QUOTED.search(text)
-    return text[: quoted.start() if quoted else None][:_TEXT]
+    said = takewhile(lambda line: not _quotes(line), text[:_TEXT].splitlines(keepends=True))
+    return "".join(said)
+
+
+def _quotes(line: str) -> bool:
+    """Whether the returned message begins with this line."""
+    line = line.lower()
+    ruled = line.strip(" \t>*|").startswith("--") and any(word in line for word in _RULED)
+    return ruled or line.startswith(_HEADERS)
 
 
 def _whole(data: bytes, parts: Sequence[Message]) -> Iterator[str]:

@@ -93,6 +93,11 @@ def _match(link: Connection, keys: Keys, told: Returned) -> tuple[Any, Returned]
         found = None if number is None else link.execute(asked.where(col(Touch.id) == number)).first()
         if found is not None:
             return found, told
+    for address in told.quoted:  # a returned List-Unsubscribe asks for nothing
+        number = touch_of(address, keys) or touch_of(address, keys, "unsubscribe")
+        found = None if number is None else link.execute(asked.where(col(Touch.id) == number)).first()
+        if found is not None:
+            return found, told
     for message_id in told.message_ids:
         found = link.execute(asked.where(col(Touch.message_id) == message_id)).first()
         if found is not None:
