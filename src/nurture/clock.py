@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 class Clock(Protocol):
     """Where the doors get `now` from; everything below takes it as an argument."""
@@ -44,8 +46,8 @@ def wall() -> datetime:
 
 
 def monotonic() -> float:
-    """Seconds on a clock that never goes back: for time boxes and leases, never for stored times."""
-    return time.monotonic()
+    """Seconds on a clock that never goes back and goes on while the machine sleeps: for time boxes and leases."""
+    return time.clock_gettime(_STEADY)
 
 
 def pause(seconds: float) -> None:

@@ -106,7 +106,7 @@ ANSWERS = [
 def test_the_answer_decides(endpoint, path, verdict, detail):
     """A call carries its key, so whatever is unclear is simply tried later; its neighbours are not harmed."""
     out = channel(endpoint, "200", path, timeout=0.5)
-    receipts = out.deliver([parcel(1, "200"), parcel(2, path), parcel(3, "200")], NoJournal(), lambda: False)
+    receipts = out.deliver([parcel(1, "200"), parcel(2, path), parcel(3, "200")], NoJournal(), lambda *_: False)
     out.close()
 
     assert [r.verdict for r in receipts] == ["accepted", verdict, "accepted"]
@@ -118,8 +118,8 @@ def test_a_call_is_signed_and_keyed(endpoint):
     """Standard Webhooks: a reader with the endpoint's key verifies it, with another's it does not."""
     payload = membership("list", add=["ana@acme.example"], remove=["bo@acme.example"])
     out = channel(endpoint, "list")
-    first = out.deliver([parcel(7, "list", payload)], NoJournal(), lambda: False)
-    again = out.deliver([parcel(7, "list", payload)], NoJournal(), lambda: False)
+    first = out.deliver([parcel(7, "list", payload)], NoJournal(), lambda *_: False)
+    again = out.deliver([parcel(7, "list", payload)], NoJournal(), lambda *_: False)
     out.close()
 
     assert [r.verdict for r in first + again] == ["accepted"] * 2
@@ -142,7 +142,7 @@ def test_an_endpoint_that_is_away_is_asked_once(endpoint):
         {"gone": "http://127.0.0.1:9/x", "200": endpoint.url("200")}, KEYS.signing, SystemClock(), timeout=2
     )
     batch = [parcel(1, "gone"), parcel(2, "200"), parcel(3, "gone")]
-    receipts = out.deliver(batch, NoJournal(), lambda: False)
+    receipts = out.deliver(batch, NoJournal(), lambda *_: False)
     out.close()
 
     assert [r.verdict for r in receipts] == ["try_later", "accepted", "try_later"]
@@ -151,7 +151,7 @@ def test_an_endpoint_that_is_away_is_asked_once(endpoint):
 def test_an_unknown_audience_is_refused(endpoint):
     """A name that the program does not declare."""
     out = channel(endpoint, "200")
-    receipts = out.deliver([parcel(1, "nobody")], NoJournal(), lambda: False)
+    receipts = out.deliver([parcel(1, "nobody")], NoJournal(), lambda *_: False)
     out.close()
 
     assert receipts[0].verdict == "refused"
@@ -170,7 +170,7 @@ def test_stop_means_stop(endpoint):
 def test_what_cannot_be_called_is_refused_alone(endpoint):
     """A payload that is no text is our fault, and only this parcel's."""
     out = channel(endpoint, "200")
-    receipts = out.deliver([parcel(1, "200", b"\xff"), parcel(2, "200")], NoJournal(), lambda: False)
+    receipts = out.deliver([parcel(1, "200", b"\xff"), parcel(2, "200")], NoJournal(), lambda *_: False)
     out.close()
 
     assert [r.verdict for r in receipts] == ["refused", "accepted"]

@@ -23,7 +23,7 @@ def parcel(touch: int, payload: bytes = b"Subject: x\r\n\r\nbody\r\n") -> Parcel
 def test_messages_become_files(tmp_path):
     """One .eml for each touch, its bytes untouched, nothing half-written left."""
     channel = FolderChannel(tmp_path / "mail")
-    receipts = channel.deliver([parcel(1), parcel(2)], NoJournal(), lambda: False)
+    receipts = channel.deliver([parcel(1), parcel(2)], NoJournal(), lambda *_: False)
 
     assert [r.verdict for r in receipts] == ["accepted"] * 2
     assert sorted(p.name for p in (tmp_path / "mail").iterdir()) == sorted(
@@ -35,8 +35,8 @@ def test_messages_become_files(tmp_path):
 def test_a_repeated_delivery_replaces_the_file(tmp_path):
     """The same touch and key: one file."""
     channel = FolderChannel(tmp_path)
-    channel.deliver([parcel(1)], NoJournal(), lambda: False)
-    channel.deliver([parcel(1)], NoJournal(), lambda: False)
+    channel.deliver([parcel(1)], NoJournal(), lambda *_: False)
+    channel.deliver([parcel(1)], NoJournal(), lambda *_: False)
 
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -45,7 +45,7 @@ def test_a_folder_that_cannot_be_written_takes_the_channel_down(tmp_path):
     """A file stands where the folder should be."""
     (tmp_path / "mail").write_text("")
     channel = FolderChannel(tmp_path / "mail")
-    receipts = channel.deliver([parcel(1), parcel(2)], NoJournal(), lambda: False)
+    receipts = channel.deliver([parcel(1), parcel(2)], NoJournal(), lambda *_: False)
 
     assert [r.verdict for r in receipts] == ["not_started"] * 2
     assert "mail" in (channel.down or "")
@@ -63,11 +63,11 @@ def test_the_folder_stops_when_told(tmp_path):
 def test_a_rehearsal_keeps_everything():
     """In order, and nothing leaves."""
     channel = RecordingChannel("email")
-    receipts = channel.deliver([parcel(1), parcel(2)], NoJournal(), lambda: False)
+    receipts = channel.deliver([parcel(1), parcel(2)], NoJournal(), lambda *_: False)
 
     assert [r.verdict for r in receipts] == ["accepted"] * 2
     assert channel.parcels == [parcel(1), parcel(2)]
-    assert channel.deliver([parcel(3)], NoJournal(), lambda: True)[0].verdict == "not_started"
+    assert channel.deliver([parcel(3)], NoJournal(), lambda *_: True)[0].verdict == "not_started"
 
 
 def test_the_journal_knows_the_last_of_each(tmp_path):

@@ -110,7 +110,7 @@ def test_a_slow_domain_holds_up_no_other(relay, monkeypatch, connections):
 
     begun: list[int] = []
     email = channel(relay, "gmail.com=2/min", connections)
-    receipts = email.deliver(BATCH, Notes(), lambda: False)
+    receipts = email.deliver(BATCH, Notes(), lambda *_: False)
     email.close()
 
     assert [r.verdict for r in receipts] == ["accepted"] + ["not_started"] * 5 + ["accepted"] * 6
@@ -123,7 +123,7 @@ def test_a_slow_domain_holds_up_no_other(relay, monkeypatch, connections):
 def test_all_go_when_the_wait_is_short(relay):
     """Ten a second in all: whoever waits goes, once each."""
     email = channel(relay, "10/s, gmail.com=20/s", 4)
-    receipts = email.deliver(BATCH, NoJournal(), lambda: False)
+    receipts = email.deliver(BATCH, NoJournal(), lambda *_: False)
     email.close()
 
     assert {r.verdict for r in receipts} == {"accepted"}
@@ -134,8 +134,8 @@ def test_the_rest_goes_with_the_next_batch(relay, monkeypatch):
     """The buckets live as long as the channel."""
     monkeypatch.setattr(smtp, "PATIENCE", 0.0)
     email = channel(relay, "gmail.com=1/h")
-    first = email.deliver(BATCH[:2], NoJournal(), lambda: False)
-    second = email.deliver(BATCH[1:2] + BATCH[6:7], NoJournal(), lambda: False)
+    first = email.deliver(BATCH[:2], NoJournal(), lambda *_: False)
+    second = email.deliver(BATCH[1:2] + BATCH[6:7], NoJournal(), lambda *_: False)
     email.close()
 
     assert [r.verdict for r in first] == ["accepted", "not_started"]
@@ -163,7 +163,7 @@ def test_the_setting_reaches_the_channel(relay, monkeypatch):
     """As every door opens it."""
     monkeypatch.setattr(smtp, "PATIENCE", 0.0)
     email = mail_channel(Settings(mail_rate="gmail.com=1/h", smtp_url=SecretStr(relay.url)))
-    receipts = email.deliver(BATCH[:2], NoJournal(), lambda: False)
+    receipts = email.deliver(BATCH[:2], NoJournal(), lambda *_: False)
     email.close()
 
     assert sorted(r.verdict for r in receipts) == ["accepted", "not_started"]

@@ -327,9 +327,12 @@ def relayed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Said:
 
 
 def copied_database(desk: Desk, _: Any) -> Said:
-    """A copied database is one that another home folder knows."""
+    """A copied database is another file."""
     desk.open_for_business()
-    (desk.folder / ".nurture" / "instance.json").unlink()
+    file = desk.folder / ".nurture" / "nurture.db"
+    with closing(sqlite3.connect(file)) as link:
+        link.execute("VACUUM INTO ?", (str(file.with_name("copy.db")),))
+    file.with_name("copy.db").replace(file)
     told = desk.nurture("tick", "--now", NOON)
     assert Books(desk).count("touch") == 2
     assert not list((desk.folder / ".nurture").glob("mail/*.eml"))

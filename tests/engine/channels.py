@@ -28,14 +28,14 @@ class Scripted:
         self.parcels: list[Parcel] = []
         self.down: str | None = None
 
-    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[[], bool]) -> list[Receipt]:
+    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[..., bool]) -> list[Receipt]:
         """One receipt each, in order."""
         return [self._one(parcel, journal, stop) for parcel in batch]
 
-    def _one(self, parcel: Parcel, journal: Journal, stop: Callable[[], bool]) -> Receipt:
+    def _one(self, parcel: Parcel, journal: Journal, stop: Callable[..., bool]) -> Receipt:
         if self.before is not None:
             self.before(parcel)
-        if stop():
+        if stop(parcel):
             return receipt(parcel, "not_started", "stopped")
         said = self.answers.get(parcel.to, [])
         answer = said.pop(0) if said else "accepted"

@@ -192,7 +192,38 @@ def test_evidence_settles_it(make: Make, name: str) -> None:
     assert [event.lead_id for event in world.rows(Event, col(Event.name) == "email_sent")] == [world.ids["ana"]]
 
 
+SIGNS = {
+    "a click": lambda w: w.click("ana", "hello"),
+    "a reply": lambda w: w.do(
+        lambda link: doors.reply(link, w.machine.live(), number(w, "ana"), w.now, automatic=False)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_a_sign_of_the_first_copy_stops_the_second(make: Make, name: str) -> None:
+    """Sent again at night, it waits for the morning; what comes back of the first in between calls it off."""
+    world, relay = in_doubt(make, "ana", send='{hours: "09:00-17:00"}')
+    world.at(timedelta(hours=14))
+    resend(world, "ana")
+    world.tick()
+    SIGNS[name](world)
+    world.run(3 * DAY)
+
+    assert len(relay.parcels) == 1
+    assert world.touches()["ana"] == [("hello", "suppressed", "already_received")]
+
+
 POLICY = "{resend_once_after: 24 hours}"
+
+
+def test_the_policy_of_a_version_that_is_closed_holds(make: Make) -> None:
+    """Its last lead has gone through, and a new version is live: its uncertain message is sent again all the same."""
+    world, relay = in_doubt(make, "ana", steps=LAST, on_uncertain=POLICY)
+    world.publish(program(drip=sequence(STEPS)))
+    world.at(2 * DAY).tick()
+
+    assert (len(relay.parcels), world.touch("ana", "hello").state) == (2, "sent")
 
 
 def test_a_sequence_may_say_that_its_messages_are_sent_again_once(make: Make) -> None:

@@ -13,7 +13,7 @@ import pytest
 from sqlmodel import col
 
 from nurture.channels.base import Receipt
-from nurture.engine import delivery, leases
+from nurture.engine import control, delivery, doors, leases, workers
 from nurture.engine.heart import Heart
 from nurture.engine.recording import record
 from nurture.errors import SegmentBusy
@@ -115,6 +115,64 @@ def test_a_run_that_lost_its_segment_stops(make: Make, tmp_path: Path, monkeypat
 
     assert world.machine.email.parcels == []  # type: ignore[attr-defined]
     assert world.rows(Lease) == []
+
+
+STALE = {
+    # what its journal says of a touch, and the state after the host was rebooted
+    "accepted": "sent",
+    "refused": "failed",
+    "not_started": "uncertain",
+    "try_later": "uncertain",
+    "unknown": "uncertain",
+}
+
+
+@pytest.mark.parametrize("said", STALE)
+def test_after_a_power_failure_an_old_line_proves_nothing(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """The last lines may be lost with the machine: a line of an earlier try is no proof that a later one never began."""
+    world = begun(make, tmp_path, Scripted({f"lead{n}@lead.example": ["killed"] for n in range(6)}))
+    with pytest.raises(Killed):
+        world.machine.tick("drip", world.now)
+    for row in world.rows(Touch):
+        world.machine.journal.replied(Receipt(row.id, said, "an earlier try"))  # type: ignore[arg-type]
+    kill(world)
+    monkeypatch.setattr(workers, "boot", lambda: "newboot1")
+    other = at_home(second_machine(world), tmp_path)
+    other.machine.recover(other.now)
+
+    assert set(ends(other)) == {STALE[said]}
+    other.close()
+
+
+@pytest.mark.parametrize("who", ["unsubscribes", "is stopped by name"])
+def test_nobody_is_written_to_who_said_no_while_the_batch_was_under_way(make: Make, tmp_path: Path, who: str) -> None:
+    """The permit was given for two hundred at once; a goodbye in between is known before the next body."""
+
+    def says_no(parcel: Any) -> None:
+        if len(world.machine.email.parcels) == 1 and not gone:  # type: ignore[attr-defined]
+            gone.extend(lead for name, lead in world.ids.items() if f"{name}@lead.example" != first())
+            for lead in gone:
+                world.do(lambda link, lead=lead: no(link, lead))  # type: ignore[misc]
+            time.sleep(0.01)
+
+    def first() -> str:
+        return str(world.machine.email.parcels[0].to)  # type: ignore[attr-defined]
+
+    def no(link: Any, lead: int) -> None:
+        if who == "unsubscribes":
+            doors.unsubscribe_lead(link, world.machine.live(), lead, world.now, source="test")
+        else:
+            control.stop(link, f"lead:{lead}", "olga", world.now)
+
+    gone: list[int] = []
+    world = begun(make, tmp_path, Scripted(before=says_no))
+    world.tick()
+
+    assert len(gone) == 5
+    assert [parcel.to for parcel in world.machine.email.parcels] == [first()]  # type: ignore[attr-defined]
+    assert sorted(ends(world)) == sorted(["sent", *["cancelled" if who == "unsubscribes" else "planned"] * 5])
 
 
 LATE: dict[str, tuple[str, str]] = {

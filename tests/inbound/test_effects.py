@@ -134,6 +134,25 @@ def test_the_same_message_by_two_ways_at_once_is_one(make: Make) -> None:
     assert events(world) == [("email_replied", "person")]
 
 
+@pytest.mark.parametrize("state", ["planned", "retry_wait"])
+def test_a_goodbye_by_mail_counts_whatever_became_of_the_message(make: Make, state: str) -> None:
+    """It left once and is about to be sent again: who answers the first copy gets no second."""
+    world = written(make)
+    world.sql("DROP TRIGGER touch_state" + ("" if world.machine.db.is_sqlite else " ON touch"))
+    world.sql(
+        f"UPDATE touch SET state = '{state}', next_at = due_at + 36000000000, ended_at = NULL, resent_at = due_at"
+    )
+    told = take(
+        world.machine,
+        letter(headers=f"To: {unsubscribe_address(US, world.machine.keys, world.touch('ana', 'hello').id)}\n"),
+    )
+    before = len(world.sent)
+    world.at(DAY).tick()
+
+    assert told.outcome == "suppressed"
+    assert [to for to, _ in world.sent[before:]] == ["ben@lead.example"]
+
+
 def quoting(world: World) -> str:
     """The header of our own letter in which unsubscribing by mail is offered."""
     mine = unsubscribe_address(US, world.machine.keys, world.touch("ana", "hello").id)

@@ -122,7 +122,8 @@ def test_a_database_that_is_away(doctor: Say) -> None:
 def test_a_copied_database_is_wrong(home: Path, doctor: Say) -> None:
     """The doctor says it too."""
     doctor()
-    (home / "instance.json").unlink()
+    shutil.copy(home / "nurture.db", home / "copy.db")
+    (home / "copy.db").replace(home / "nurture.db")
 
     verdict, said = doctor()[1]["instance"]
     assert (verdict, "nurture adopt" in said) == ("wrong", True)

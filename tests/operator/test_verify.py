@@ -197,7 +197,7 @@ BREAKS: dict[str, Broken] = {
         "an open touch waits for an hour, a worker or a person", "retry_wait without a time", reopened("retry_wait")
     ),
     "paused by nobody": Broken(
-        "an open touch waits for an hour, a worker or a person", "paused, and nothing is on hold",
+        "an open touch waits for an hour, a worker or a person", "paused or stopped, and nothing is",
         reopened("planned", "reason = 'paused'"),
     ),
     "claimed by nobody": Broken(

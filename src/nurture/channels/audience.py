@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 from standardwebhooks import Webhook
 
-from nurture.channels.base import Journal, Parcel, Receipt, receipt
+from nurture.channels.base import Journal, Parcel, Receipt, Stop, receipt
 from nurture.clock import Clock
 from nurture.errors import SettingsError
 from nurture.failpoints import reach
@@ -76,12 +76,12 @@ class AudienceChannel:
         self._sign, self._clock = sign, clock
         self._http = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False)
 
-    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[[], bool]) -> list[Receipt]:
+    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Stop) -> list[Receipt]:
         """One call for each parcel; an endpoint that cannot be reached is not asked again in this batch."""
         gone: dict[str, str] = {}  # audience to why its endpoint cannot be reached
         receipts = []
         for parcel in batch:
-            if stop():
+            if stop(parcel):
                 made = receipt(parcel, "not_started", "stopped")
             elif parcel.to in gone:
                 made = receipt(parcel, "try_later", gone[parcel.to])

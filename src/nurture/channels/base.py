@@ -58,6 +58,10 @@ class Journal(Protocol):
         ...
 
 
+#: Whether the parcel that is about to begin must not; asked before each body (without one: whether anything must not).
+Stop = Callable[..., bool]
+
+
 class Channel(Protocol):
     """A way out."""
 
@@ -70,7 +74,7 @@ class Channel(Protocol):
         """Why nothing could leave in the last `deliver`, if so: an operator's matter, no lead's."""
         ...
 
-    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[[], bool]) -> list[Receipt]:
+    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Stop) -> list[Receipt]:
         """One receipt for each parcel, in the same order; `stop` is asked before each body."""
         ...
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from nurture.channels.base import Journal, Parcel, Receipt, receipt
+from nurture.channels.base import Journal, Parcel, Receipt, Stop, receipt
 from nurture.failpoints import reach
 
 
@@ -20,7 +20,7 @@ class FolderChannel:
         self.folder = folder
         self.down: str | None = None
 
-    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[[], bool]) -> list[Receipt]:
+    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Stop) -> list[Receipt]:
         """Write `batch`; where the folder cannot be written, the rest is `not_started`."""
         self.down = None
         receipts = []
@@ -39,13 +39,13 @@ class FolderChannel:
         name = f"{parcel.touch_id:08d}" if parcel.touch_id >= 0 else f"notice-{-parcel.touch_id:06d}"
         return self.folder / f"{name}-{sha256(parcel.key.encode()).hexdigest()[:12]}.eml"
 
-    def _write(self, parcel: Parcel, journal: Journal, stop: Callable[[], bool]) -> Receipt:
+    def _write(self, parcel: Parcel, journal: Journal, stop: Stop) -> Receipt:
         target = self.path(parcel)
         half = target.with_suffix(".part")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             journal.started(parcel.touch_id)
-            if stop():  # asked after the journal's line: who slept in between finds out that another took over
+            if stop(parcel):  # asked after the journal's line: who slept in between finds out that another took over
                 made = receipt(parcel, "not_started", "stopped")
             else:
                 reach("journaled")

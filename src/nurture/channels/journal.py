@@ -59,10 +59,10 @@ class FileJournal:
 
 
 def abandoned(path: Path) -> bool:
-    """Whether the journal is there and nobody writes it any more."""
+    """Whether the journal is there, can be read, and nobody writes it any more."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from nurture.channels.base import Journal, Parcel, Receipt, receipt
+from nurture.channels.base import Journal, Parcel, Receipt, Stop, receipt
 
 
 class RecordingChannel:
@@ -17,11 +17,11 @@ class RecordingChannel:
         self.name = name
         self.parcels: list[Parcel] = []
 
-    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[[], bool]) -> list[Receipt]:
+    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Stop) -> list[Receipt]:
         """Keep `batch`."""
         receipts = []
         for parcel in batch:
-            if stop():
+            if stop(parcel):
                 receipts.append(receipt(parcel, "not_started", "stopped"))
                 continue
             journal.started(parcel.touch_id)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Lock
 from urllib.parse import unquote, urlsplit
 
 from nurture import clock
-from nurture.channels.base import Journal, Parcel, Receipt, receipt
+from nurture.channels.base import Journal, Parcel, Receipt, Stop, receipt
 from nurture.channels.smtp_client import Door, LineDown, Timeouts
 from nurture.channels.smtp_line import Line, Stale
 from nurture.channels.throttle import Throttle
@@ -60,7 +60,7 @@ class SmtpChannel:
         """The phase and the reason for which the last `deliver` gave up; None: it did not."""
         return self._down
 
-    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[[], bool]) -> list[Receipt]:
+    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Stop) -> list[Receipt]:
         """Send `batch`. Once the server cannot be used, what is left is `not_started` and `down` says why.
 
         What the throttle holds up for more than `PATIENCE` seconds is `not_started` too: its permit would grow old.
@@ -142,7 +142,7 @@ class _Run:
 
     batch: Sequence[Parcel]
     journal: Journal
-    stop: Callable[[], bool]
+    stop: Stop
     throttle: Throttle
     down: str | None = None
     #: Why what is left did not begin, if the server could be used.

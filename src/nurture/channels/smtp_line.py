@@ -10,10 +10,9 @@ import re
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable
 
 from nurture import clock
-from nurture.channels.base import Journal, Parcel, Receipt, Verdict, receipt
+from nurture.channels.base import Journal, Parcel, Receipt, Stop, Verdict, receipt
 from nurture.channels.smtp_client import Client, Door, LineDown
 from nurture.failpoints import armed, reach
 
@@ -85,7 +84,7 @@ class Line:
         if reply[0] != wanted:
             raise LineDown(f"{phase} {reply[0]} {_text(reply[1])}")
 
-    def send(self, parcel: Parcel, journal: Journal, stop: Callable[[], bool]) -> Receipt:
+    def send(self, parcel: Parcel, journal: Journal, stop: Stop) -> Receipt:
         """Carry one message; raises LineDown when the server refuses whatever comes, Stale on a lost line."""
         client, fresh = self._client, not self.phase
         client.patience, self.phase = self.door.timeouts.reply, "MAIL"
@@ -105,7 +104,7 @@ class Line:
             if code != 354:
                 return self._refused(parcel, code, text)
             self._note(journal, parcel)
-            if stop():  # asked after the journal's line: who slept in between finds out that another took over
+            if stop(parcel):  # asked after the journal's line: who slept in between finds out that another took over
                 self.close()  # no RSET after 354: without the dot the server forgets it
                 return receipt(parcel, "not_started", "stopped before the body")
             reach("journaled")

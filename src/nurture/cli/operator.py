@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
-from cyclopts import CycloptsError, Parameter
+from cyclopts import Parameter
 
 from nurture.cli.speech import Json, complain, counted, machine, say, settings, tell_json, tell_table
 
@@ -132,21 +132,14 @@ def adopt(
         int | None, Parameter(help="The number of messages that are due, as this command says it.")
     ] = None,
     yes: Annotated[bool, Parameter(negative="", help="Ask nothing.")] = False,
-    join: Annotated[bool, Parameter(negative="", help="This is another host of the same installation.")] = False,
     by: By = "command line",
 ) -> int:
     """Make a copied or restored database this installation's own, after a look at what it would send."""
-    if join and (yes or count is not None):
-        raise CycloptsError(msg="--join sends nothing that would not be sent anyway; it takes no --yes and no --count")
     with machine() as opened:
         instance = opened.instance
         assert instance is not None
         if instance.cloned is None:
             say("This database is this installation's own; there is nothing to adopt.")
-            return 0
-        if join:
-            instance.join(by, opened.now())
-            say(f"{instance.home} has joined the installation; it sends from now on.")
             return 0
         return _adopt(opened, count, yes, by)
 
@@ -166,8 +159,7 @@ def _adopt(opened: Machine, count: int | None, yes: bool, by: str) -> int:
             complain(f"Nothing was changed: {ahead.due} are due, and not {count}.")
         complain(
             "What another database has sent meanwhile is not known here and would be sent again. If nothing else "
-            f"sends for these leads: nurture adopt --count {ahead.due}. If this is another host on the same "
-            "database: nurture adopt --join."
+            f"sends for these leads: nurture adopt --count {ahead.due}."
         )
         return 1
     epoch = instance.adopt(by, now)

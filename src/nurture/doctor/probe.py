@@ -50,7 +50,7 @@ def send(settings: Settings, house: House, to: str, now: datetime) -> str:
         raise Refused(f"--probe: {problem}; write one address") from None
     channel = mail_channel(settings)
     try:
-        receipt = channel.deliver([parcel], NoJournal(), lambda: False)[0]
+        receipt = channel.deliver([parcel], NoJournal(), lambda *_: False)[0]
     finally:
         channel.close()
     if receipt.verdict != "accepted":

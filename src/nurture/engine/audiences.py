@@ -44,7 +44,7 @@ def take_out(db: Database, channel: Channel, journal: Journal, now: datetime, st
             continue
         payload = membership(audience, remove=[email for _, email in members])
         key = "remove-" + hashlib.sha256(payload).hexdigest()[:32]
-        receipt = channel.deliver([Parcel(0, key, "", audience, payload)], journal, stopped)[0]
+        receipt = channel.deliver([Parcel(0, key, "", audience, payload)], journal, lambda *_: stopped())[0]
         if receipt.verdict != "accepted":
             continue
         leads = [lead for lead, _ in members]

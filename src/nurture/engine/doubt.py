@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 from sqlmodel import col
 
 from nurture.engine.audit import note
@@ -31,6 +31,13 @@ def evidence(link: Connection, touch: int, what: str, now: datetime) -> bool:
         return False
     sent_after_all(link, [touch], f"evidence: {what}", now)
     return True
+
+
+def came_back() -> ColumnElement[bool]:
+    """Whether anything shows that a touch left: a click, an opening, a reply, a bounce."""
+    seen = select(1).where(col(Event.touch_id) == col(Touch.id), col(Event.actor) != "system")
+    returned = select(1).where(col(Inbound.touch_id) == col(Touch.id))
+    return or_(seen.correlate(Touch).exists(), returned.correlate(Touch).exists())
 
 
 def mark_sent(link: Connection, touches: Sequence[int], by: str, now: datetime) -> int:
@@ -74,12 +81,10 @@ def resend_by_policy(link: Connection, versions: Sequence[Segment], now: datetim
     for version in versions:
         if version.spec.on_uncertain == "hold":
             continue
-        until = now - version.spec.on_uncertain.resend_once_after.roughly
-        seen = select(1).where(col(Event.touch_id) == col(Touch.id), col(Event.actor) != "system").exists()
-        returned = select(1).where(col(Inbound.touch_id) == col(Touch.id)).exists()
+        until = now - max(version.spec.on_uncertain.resend_once_after.roughly, PATIENCE)
         due = and_(
             col(Touch.version_id) == version.id, col(Touch.state) == "uncertain", col(Touch.ended_at) <= until,
-            col(Touch.resent_at).is_(None), ~seen, ~returned,
+            col(Touch.resent_at).is_(None), ~came_back(),
         )  # fmt: skip
         touches = list(link.execute(select(col(Touch.id)).where(due).with_for_update(skip_locked=True)).scalars())
         if touches:

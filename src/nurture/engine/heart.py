@@ -79,8 +79,8 @@ class Heart:
         while (beat := self._next()) is not None:
             try:
                 self._renew(beat)
-            except DatabaseFault as fault:
-                log.warning("a lease could not be put off: %s", fault)
+            except Exception as fault:  # whatever ails the database: a missed beat, and the next comes
+                log.warning("a lease could not be put off: %s", fault, exc_info=not isinstance(fault, DatabaseFault))
                 with self._changed:
                     self._changed.wait(min(1.0, beat.lease / _BEATS))
 

@@ -1,13 +1,12 @@
 """Whose database this is: an id and an epoch, kept in the database and in the home folder, so that a copy is known.
 
 A copy of a database, or an older state of it, does not know what was sent since. The epoch grows while messages leave;
-a database that is behind its home folder was restored, one that is elsewhere or has no home folder was copied. Either
-sends nothing until a person has looked (`nurture adopt`).
+a database that is behind its home folder was restored, one that is not where it was used was copied: it sends nothing
+until a person has looked (`nurture adopt`). Further home folders and hosts join a database that is in its place.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -24,8 +23,9 @@ from nurture import clock
 from nurture.db import Database
 from nurture.dialects import upsert
 from nurture.engine import audit
-from nurture.engine.whereabouts import CLOCKS_APART, clocks_apart, database_place, home_place, spoken
-from nurture.errors import DatabaseFault, Refused, SettingsError
+from nurture.engine.whereabouts import CLOCKS_APART, clocks_apart, database_place, spoken
+from nurture.errors import DatabaseFault, SettingsError
+from nurture.locking import lock
 from nurture.records import Meta, Touch
 
 log = logging.getLogger("nurture.instance")
@@ -36,7 +36,7 @@ _KEY, _FILE = "instance", "instance.json"
 
 @dataclass(frozen=True)
 class Mark:
-    """`place`: in the database, where the database is; in the home folder, where that is."""
+    """`place`: where the database is."""
 
     id: str
     epoch: int
@@ -67,8 +67,8 @@ class Instance:
     def open(cls, db: Database, home: Path, *, real_time: bool = True) -> Instance:
         """Look at both marks; at the first start they are made."""
         made = cls(db, home, real_time)
-        with made._alone():
-            made._look()
+        with made._alone(must=False) as alone:
+            made._look(alone)
         return made
 
     def sentence(self) -> str | None:
@@ -80,7 +80,7 @@ class Instance:
     def may_send(self) -> bool:
         """Asked before anything leaves; the epoch grows, and what was restored meanwhile is noticed."""
         self.require_clock()
-        if self.cloned is None and (self._moved is None or clock.monotonic() - self._moved > EVERY):
+        if self._moved is None or clock.monotonic() - self._moved > EVERY:  # a copy may have been adopted meanwhile
             self._advance()
         return self.cloned is None
 
@@ -106,62 +106,40 @@ class Instance:
         self.cloned = None
         return mark.epoch
 
-    def join(self, by: str, now: datetime) -> int:
-        """Register this home folder with a database that other hosts use; its epoch. Raises Refused for a copy."""
-        with self._alone():
-            with self.db.read() as link:
-                theirs, place = read_mark(link), database_place(link, self.db)
-            if theirs is None or theirs.place != place:
-                raise Refused("the database is not where it was last used: it is a copy; run 'nurture adopt' instead")
-            ours = self._ours()
-            if ours is not None and ours.id == theirs.id and ours.epoch > theirs.epoch:
-                raise Refused("an older state of the database was restored; run 'nurture adopt' instead")
-            detail = {"home": str(self.home.resolve()), "epoch": theirs.epoch}
-            self.db.transact(lambda link: audit.note(link, "joined", "database", by, now, detail), door=True)
-            self._keep(theirs)
-        self.cloned = None
-        return theirs.epoch
-
     def close(self) -> None:
         """The epoch grows once more after sends, so that a snapshot from between them is known as old."""
         if self._moved is None or self.cloned is not None:
             return
         try:
             self._advance()
-        except DatabaseFault as fault:
+        except (DatabaseFault, SettingsError) as fault:
             log.warning("the epoch stays as it is: %s", fault)
         self._moved = None
 
-    def _look(self) -> None:
+    def _look(self, alone: bool) -> None:
+        """`alone`: marks may be written, nobody else of this home does."""
         ours = self._ours()
         with self.db.read() as link:
             theirs, place = read_mark(link), database_place(link, self.db)
             used = theirs is None and link.execute(select(col(Touch.id)).limit(1)).first() is not None
-        if theirs is None and (ours is None or not used):
+        if theirs is None and alone and (ours is None or not used):
             new = Mark(clock.unguessable(), 1, place)
             theirs = self.db.transact(lambda link: _first(link, new), door=True)
-            ours = self._keep(theirs) if theirs == new else None
         self.cloned = self._difference(ours, theirs, place)
-        if self.cloned is None and ours is not None and theirs is not None and theirs.epoch > ours.epoch:
+        if self.cloned is None and alone and theirs is not None and theirs != ours:
             self._keep(theirs)
 
     def _difference(self, ours: Mark | None, theirs: Mark | None, place: str) -> str | None:
         """Why the database is not this installation's own, as it stands."""
-        if ours is None:
-            return f"the database is in use with another home folder than {self.home}; it is a copy, or a second host's"
         if theirs is None:
             return "the database is older than this home folder knows; a backup was restored"
-        if ours.id != theirs.id:
-            return f"the home folder {self.home} belongs to another database"
-        if theirs.epoch < ours.epoch:
+        if theirs.place != place:
+            return "the database is not where it was last used; it was copied or moved"
+        if ours is not None and ours.id == theirs.id and theirs.epoch < ours.epoch:
             return (
                 f"the database is older than this home folder knows (epoch {theirs.epoch}, and {ours.epoch} was "
                 "reached); a backup was restored"
             )
-        if theirs.place != place:
-            return "the database is not where it was last used; it was copied or moved"
-        if ours.place != home_place(self.home):
-            return f"the home folder is not where it was; {self.home} was copied or moved"
         return None
 
     def _advance(self) -> None:
@@ -189,16 +167,21 @@ class Instance:
         return _write(link, Mark(name, epoch, database_place(link, self.db)))
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One process of this home at a time."""
+    def _alone(self, *, must: bool = True) -> Iterator[bool]:
+        """One process of this home at a time; whether it is. `must`: else DatabaseFault is raised."""
         try:
             self.home.mkdir(parents=True, exist_ok=True)
-            lock = (self.home / "instance.lock").open("a")
+            file = (self.home / "instance.lock").open("a")
         except OSError as problem:
             raise self._unwritable(problem) from None
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        with file:
+            alone = lock(file)
+            if must and not alone:
+                raise DatabaseFault(
+                    f"{self.home}: a process that is stopped or hangs has held this folder for 10 seconds; "
+                    "nothing was sent; end it, and run the command again"
+                )
+            yield alone
 
     def _ours(self) -> Mark | None:
         file = self.home / _FILE
@@ -212,13 +195,12 @@ class Instance:
                 "give it back, or remove it and run 'nurture adopt'"
             ) from None
 
-    def _keep(self, theirs: Mark) -> Mark:
+    def _keep(self, mark: Mark) -> None:
         """Write this home's mark, on the disk when we return."""
-        ours = replace(theirs, place=home_place(self.home))
         file, draft = self.home / _FILE, self.home / f".{_FILE}"
         try:
             with draft.open("w", encoding="utf-8") as out:
-                out.write(json.dumps(asdict(ours)))
+                out.write(json.dumps(asdict(mark)))
                 out.flush()
                 os.fsync(out.fileno())
             draft.replace(file)
@@ -229,7 +211,6 @@ class Instance:
                 os.close(folder)
         except OSError as problem:
             raise self._unwritable(problem) from None
-        return ours
 
     def _unwritable(self, problem: OSError) -> SettingsError:
         return SettingsError(

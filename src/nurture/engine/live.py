@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, literal_column, or_, select
 from sqlmodel import col
 
 from nurture.dialects import RULES, hold_still
@@ -18,6 +18,11 @@ _INSIDE = select(1).where(col(Enrolment.version_id) == col(SequenceVersion.id), 
 _RESENT = select(1).where(
     col(Touch.version_id) == col(SequenceVersion.id), col(Touch.resent_at).is_not(None), col(Touch.next_at).is_not(None)
 )
+_UNCERTAIN = select(1).where(
+    col(Touch.version_id) == col(SequenceVersion.id),
+    col(Touch.state) == literal_column("'uncertain'"),  # as ix_touch_uncertain says it
+    col(Touch.resent_at).is_(None),
+)
 _CURRENT = (
     select(col(SequenceVersion.id))
     .where(col(SequenceVersion.closed_at).is_(None))
@@ -25,7 +30,7 @@ _CURRENT = (
 )
 _LIVELY = (
     select(col(SequenceVersion.id))
-    .where(or_(col(SequenceVersion.closed_at).is_(None), _INSIDE.exists(), _RESENT.exists()))
+    .where(or_(col(SequenceVersion.closed_at).is_(None), _INSIDE.exists(), _RESENT.exists(), _UNCERTAIN.exists()))
     .order_by(col(SequenceVersion.sequence), col(SequenceVersion.number).desc())
 )
 _NEWEST = select(col(ProgramVersion.id)).order_by(col(ProgramVersion.number).desc()).limit(1)

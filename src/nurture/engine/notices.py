@@ -121,7 +121,7 @@ class Desk:
             )
             log.error("notice cannot be rendered handoff=%d problem=%s", handoff, fault)
             return 0
-        receipt = self.channel.deliver([parcel], self.journal, lambda: False)[0]
+        receipt = self.channel.deliver([parcel], self.journal, lambda *_: False)[0]
         if receipt.verdict == "accepted":
             reach("notice_sent")
             self._note(

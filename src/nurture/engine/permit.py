@@ -17,6 +17,7 @@ from sqlmodel import col
 
 from nurture.dialects import greatest
 from nurture.engine.control import PAUSED, STOPPED, state_of, wide
+from nurture.engine.doubt import came_back
 from nurture.engine.ending import CALLED_OFF
 from nurture.engine.enrolling import objective_reached, suppressed
 from nurture.engine.live import Live
@@ -123,8 +124,8 @@ def _reasons(
     marketing = step.purpose() == "marketing"
     refusals: list[tuple[ColumnElement[bool], str]] = [
         (is_over(), "cancelled:ended"),
-        (_lead_held(col(Control.state) == STOPPED), "planned:stopped"),
-        (_lead_held(), "planned:paused"),
+        (lead_held(col(Control.state) == STOPPED), "planned:stopped"),
+        (lead_held(), "planned:paused"),
     ]
     if not (isinstance(step, Audience) and step.audience.verb == "remove"):
         refusals.append((suppressed(), "suppressed:suppressed"))
@@ -132,6 +133,8 @@ def _reasons(
         if marketing:
             refusals.append((~has_consent("mail"), "suppressed:no_consent"))
     refusals += [(holds, f"cancelled:{word}") for holds, word in _over(live, segment)]
+    if message:  # what was to go again, and has shown meanwhile that it arrived
+        refusals.append((and_(col(Touch.resent_at).is_not(None), came_back()), "suppressed:already_received"))
     if message and not step.repeats():
         refusals.append((_received_before(), "suppressed:already_received"))
     if message:
@@ -168,7 +171,8 @@ def is_over() -> ColumnElement[bool]:
     return and_(col(Enrolment.ended_at).is_not(None), ~again)
 
 
-def _lead_held(*how: ColumnElement[bool]) -> ColumnElement[bool]:
+def lead_held(*how: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether somebody paused or stopped this lead; `how`: which of it."""
     scope = literal("lead:") + cast(col(Lead.id), String)
     return select(1).where(col(Control.scope) == scope, *how).correlate(Lead).exists()
 

@@ -48,10 +48,11 @@ def record(
             .with_for_update()
         )
     }
+    if len(known) < len(receipts):
+        log.warning("receipts without a claim, taken over by another worker: %d", len(receipts) - len(known))
     rows: list[dict[str, Any]] = []
     for receipt in receipts:
         if receipt.touch_id not in known:
-            log.warning("receipt without a claim touch=%d verdict=%s", receipt.touch_id, receipt.verdict)
             continue
         if known[receipt.touch_id].state == "uncertain" and receipt.verdict != "accepted":
             log.warning("late answer to an uncertain touch=%d verdict=%s", receipt.touch_id, receipt.verdict)
@@ -82,15 +83,19 @@ def record(
         ),
         rows,
     )  # fmt: skip
-    again = [row["the_touch"] for row in rows if row["new_next"] is not None]
-    over = select(col(Enrolment.id)).where(col(Enrolment.ended_at).is_not(None))  # its permit judges what is resent
-    link.execute(
-        update(Touch)
-        .where(col(Touch.id).in_(again), col(Touch.enrolment_id).in_(over), col(Touch.resent_at).is_(None))
-        .values(state="cancelled", reason="ended", ended_at=now, next_at=None)
-    )
+    call_off(link, [row["the_touch"] for row in rows if row["new_next"] is not None], now)
     _tell(link, [row["the_touch"] for row in rows if row["new_state"] == "sent"], now)
     let_go(link, [row["the_touch"] for row in rows if row["new_state"] in ENDED])
+
+
+def call_off(link: Connection, touches: Sequence[int], now: datetime) -> None:
+    """Those of `touches` that wait again and whose enrolment has ended meanwhile; the permit judges what is resent."""
+    over = select(col(Enrolment.id)).where(col(Enrolment.ended_at).is_not(None))
+    link.execute(
+        update(Touch)
+        .where(col(Touch.id).in_(touches), col(Touch.enrolment_id).in_(over), col(Touch.resent_at).is_(None))
+        .values(state="cancelled", reason="ended", ended_at=now, next_at=None)
+    )
 
 
 def sent_after_all(link: Connection, touches: Sequence[int], reason: str, now: datetime) -> None:

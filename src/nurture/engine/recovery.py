@@ -14,7 +14,7 @@ from sqlmodel import col
 from nurture.channels.base import Receipt
 from nurture.db import Database
 from nurture.dialects import database_clock
-from nurture.engine.recording import record
+from nurture.engine.recording import call_off, record
 from nurture.engine.workers import Journals, worker_of
 from nurture.errors import DatabaseFault
 from nurture.records import Lease, Outbox, Touch
@@ -91,6 +91,7 @@ def recover(link: Connection, journals: Journals, dead: list[str], now: datetime
         back: ColumnElement[bool] = and_(col(Touch.id).in_(claimed), col(Touch.state) == "claimed")
         values = {"state": "planned", "reason": "worker_gone", "next_at": now, "lease_owner": None, "lease_until": None}
         counts["given_back"] = link.execute(update(Touch).where(back).values(**values)).rowcount
+        call_off(link, claimed, now)
     receipts = [_known(row.id, row.lease_owner or "", row.kind, journals) for row in rows if row.state == "sending"]
     record(link, receipts, now, recovered=True)
     _read_late(link, [row for row in rows if row.state == "uncertain"], journals, now)

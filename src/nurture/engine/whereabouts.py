@@ -1,4 +1,4 @@
-"""Where a database and a home folder are, so that a copy is told from the original; what the database's clock shows."""
+"""Where a database is, so that a copy is told from the original; what the database's clock shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from nurture.dialects import database_clock
 
 #: How far this host's clock may be from the database's.
 CLOCKS_APART = timedelta(seconds=5)
-_MACHINE = Path("/etc/machine-id")
 #: Cluster, database and timeline; a database that was dumped, copied, promoted or wound back differs in one.
 _POSTGRES_PLACE = """
 SELECT concat_ws(':', (SELECT system_identifier FROM pg_control_system()),
@@ -27,24 +26,15 @@ SELECT concat_ws(':', inet_server_addr(), inet_server_port(), oid)
 FROM pg_database WHERE datname = current_database()"""
 
 
-def home_place(home: Path) -> str:
-    """Which folder on which machine."""
-    return f"{_machine()}:{home.resolve()}"
-
-
 def database_place(link: Connection, db: Database) -> str:
-    """Which file on which machine, or which database on which server's timeline; needs no rights."""
+    """Which file, or which database on which server's timeline; needs no rights."""
     if not db.is_sqlite:
         rights = link.execute(text(_POSTGRES_RIGHTS)).scalar_one()
         return f"postgresql:{link.execute(text(_POSTGRES_PLACE if rights else _POSTGRES_PLAIN)).scalar_one()}"
     if db.url.database in (None, "", ":memory:"):
         return "memory"
     file = Path(str(db.url.database)).resolve()
-    return f"{_machine()}:{file}:{file.stat().st_ino}"
-
-
-def _machine() -> str:
-    return _MACHINE.read_text().strip()[:32] if _MACHINE.exists() else ""
+    return f"{file}:{file.stat().st_ino}"
 
 
 def clocks_apart(link: Connection) -> timedelta:

@@ -68,9 +68,13 @@ class Journals:
         file = self._file(worker)
         if file is None:
             return "started"
-        noted = read_journal(file).get(touch)
+        try:
+            noted = read_journal(file).get(touch)
+        except OSError:  # another user's
+            return "started"
         same_boot = worker.split(":")[1:2] == [boot()] and boot() != "unknown"
-        return noted if noted is not None or same_boot else "started"
+        # a boot ago the last lines may be lost, and what stands there may be of an earlier try
+        return noted if same_boot or noted in ("accepted", "refused") else "started"
 
     def dead(self, owner: str) -> bool:
         """Whether the owner certainly lives no more: it ran on this host, and its journal's lock is free."""

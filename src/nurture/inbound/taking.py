@@ -31,8 +31,6 @@ log = logging.getLogger("nurture.inbound")
 LARGEST = 10 << 20
 #: A full mailbox and the like: the address is given up after this many days with one, within this time.
 SOFT_DAYS, SOFT_WITHIN = 3, timedelta(days=15)
-#: Only what may have left can come back.
-_LEFT = ("sending", "sent", "uncertain")
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def take(machine: Machine, data: bytes, recipients: Sequence[str] = ()) -> Taken
 
 def _take(link: Connection, machine: Machine, told: Returned, digest: str, now: datetime) -> Taken:
     touch, told = _match(link, machine.keys, told)
-    possible = touch is not None and touch.state in _LEFT
+    possible = touch is not None and touch.sending_at is not None  # only what may have left can come back
     taken = Taken(told, "parked", touch.id, touch.lead_id) if possible else Taken(told, "parked")
     row = {
         "digest": digest, "received_at": now, "kind": told.kind, "touch_id": taken.touch, "lead_id": taken.lead,
@@ -84,7 +82,7 @@ def _take(link: Connection, machine: Machine, told: Returned, digest: str, now: 
 
 def _match(link: Connection, keys: Keys, told: Returned) -> tuple[Any, Returned]:
     """(the touch that it answers or None, what it is once its address has been read)."""
-    asked = select(col(Touch.id), col(Touch.lead_id), col(Touch.state), col(Touch.address))
+    asked = select(col(Touch.id), col(Touch.lead_id), col(Touch.sending_at), col(Touch.address))
     for address in told.addresses:
         leaving = touch_of(address, keys, "unsubscribe")
         if leaving is not None and told.kind not in ("bounce", "complaint"):

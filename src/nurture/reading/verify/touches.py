@@ -47,10 +47,10 @@ def _ends(_: Context) -> Iterator[Select[Any]]:
 
 def _waits(_: Context) -> Iterator[Select[Any]]:
     state, no_time = col(Touch.state), col(Touch.next_at).is_(None)
-    paused = and_(state == "planned", func.coalesce(col(Touch.reason), "") == "paused")
+    paused = and_(state == "planned", func.coalesce(col(Touch.reason), "").in_(("paused", "stopped")))
     scopes = ("all", literal("segment:") + col(Touch.sequence), literal("lead:") + cast(col(Touch.lead_id), String))
     on_hold = select(1).where(or_(*(col(Control.scope) == scope for scope in scopes))).correlate(Touch).exists()
-    yield touch("paused, and nothing is on hold", paused, no_time, ~on_hold)
+    yield touch("paused or stopped, and nothing is", paused, no_time, ~on_hold)
     yield touch(state + literal(" without a time"), state.in_(("planned", "retry_wait")), no_time, ~paused)
     yield touch(
         state + literal(" by nobody"),
