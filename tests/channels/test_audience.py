@@ -161,7 +161,7 @@ def test_stop_means_stop(endpoint):
     """Asked before each call."""
     out = channel(endpoint, "200")
     batch = [parcel(n, "200") for n in range(5)]
-    receipts = out.deliver(batch, NoJournal(), lambda: len(endpoint.calls) >= 2)
+    receipts = out.deliver(batch, NoJournal(), lambda *_: len(endpoint.calls) >= 2)
     out.close()
 
     assert [r.verdict for r in receipts] == ["accepted"] * 2 + ["not_started"] * 3

@@ -54,7 +54,7 @@ def test_a_folder_that_cannot_be_written_takes_the_channel_down(tmp_path):
 def test_the_folder_stops_when_told(tmp_path):
     """Asked before each message."""
     channel = FolderChannel(tmp_path)
-    stop = lambda: len(list(tmp_path.iterdir())) >= 1  # noqa: E731
+    stop = lambda *_: len(list(tmp_path.iterdir())) >= 1  # noqa: E731
     receipts = channel.deliver([parcel(1), parcel(2)], NoJournal(), stop)
 
     assert [r.verdict for r in receipts] == ["accepted", "not_started"]

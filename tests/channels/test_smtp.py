@@ -25,7 +25,7 @@ def parcel(touch: int, to: str = "ana@acme.example", payload: bytes = BODY, send
     return Parcel(touch, f"t-{touch}", sender, to, payload)
 
 
-def never() -> bool:
+def never(*_: object) -> bool:
     return False
 
 
@@ -255,7 +255,7 @@ def test_stop_means_stop(relay, send):
     """Asked before each body: what had not begun is not started, and no body leaves afterwards."""
     asked: list[int] = []
 
-    def stop() -> bool:
+    def stop(*_: object) -> bool:
         asked.append(1)
         return len(relay.taken) >= 3
 
@@ -269,7 +269,7 @@ def test_stop_between_354_and_the_body(relay, send):
     """The last look is after the server's consent; without a dot the server takes nothing."""
     answers = iter([False, True, True])
 
-    receipts = send(relay.url).deliver([parcel(1), parcel(2)], NoJournal(), lambda: next(answers))
+    receipts = send(relay.url).deliver([parcel(1), parcel(2)], NoJournal(), lambda *_: next(answers))
 
     assert [r.verdict for r in receipts] == ["not_started", "not_started"]
     assert relay.taken == []

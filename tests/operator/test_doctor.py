@@ -119,11 +119,12 @@ def test_a_database_that_is_away(doctor: Say) -> None:
     assert {said[name][0] for name in ("clock", "instance", "SPF", "DMARC")} == {"not checked"}
 
 
-def test_a_copied_database_is_wrong(home: Path, doctor: Say) -> None:
+def test_a_copied_database_is_wrong(home: Path, doctor: Say, sqlite_url: str) -> None:
     """The doctor says it too."""
     doctor()
-    shutil.copy(home / "nurture.db", home / "copy.db")
-    (home / "copy.db").replace(home / "nurture.db")
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    shutil.copy(file, home / "copy.db")
+    (home / "copy.db").replace(file)
 
     verdict, said = doctor()[1]["instance"]
     assert (verdict, "nurture adopt" in said) == ("wrong", True)

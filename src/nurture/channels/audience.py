@@ -82,7 +82,7 @@ class AudienceChannel:
         receipts = []
         for parcel in batch:
             if stop(parcel):
-                made = receipt(parcel, "not_started", "stopped")
+                made = receipt(parcel, "not_started", "not begun")
             elif parcel.to in gone:
                 made = receipt(parcel, "try_later", gone[parcel.to])
             elif parcel.to not in self._endpoints:

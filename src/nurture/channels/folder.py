@@ -46,7 +46,7 @@ class FolderChannel:
             self.folder.mkdir(parents=True, exist_ok=True)
             journal.started(parcel.touch_id)
             if stop(parcel):  # asked after the journal's line: who slept in between finds out that another took over
-                made = receipt(parcel, "not_started", "stopped")
+                made = receipt(parcel, "not_started", "not begun")
             else:
                 reach("journaled")
                 half.write_bytes(parcel.payload)

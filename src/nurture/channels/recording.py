@@ -22,7 +22,7 @@ class RecordingChannel:
         receipts = []
         for parcel in batch:
             if stop(parcel):
-                receipts.append(receipt(parcel, "not_started", "stopped"))
+                receipts.append(receipt(parcel, "not_started", "not begun"))
                 continue
             journal.started(parcel.touch_id)
             self.parcels.append(parcel)

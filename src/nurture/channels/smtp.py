@@ -146,7 +146,7 @@ class _Run:
     throttle: Throttle
     down: str | None = None
     #: Why what is left did not begin, if the server could be used.
-    left: str = "stopped"
+    left: str = "not begun"
     _receipts: dict[int, Receipt] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 

@@ -106,7 +106,7 @@ class Line:
             self._note(journal, parcel)
             if stop(parcel):  # asked after the journal's line: who slept in between finds out that another took over
                 self.close()  # no RSET after 354: without the dot the server forgets it
-                return receipt(parcel, "not_started", "stopped before the body")
+                return receipt(parcel, "not_started", "not begun: called off before the body")
             reach("journaled")
             self.phase = "BODY"
             self._body(stuffed(parcel.payload))

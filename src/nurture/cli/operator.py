@@ -154,6 +154,8 @@ def _adopt(opened: Machine, count: int | None, yes: bool, by: str) -> int:
     last = f"{ahead.last:%Y-%m-%d %H:%M}Z" if ahead.last else "never"
     say(f"{opened.db.name}: {instance.cloned}.")
     say(f"The last message that it knows of began on {last}; {counted(ahead.due, 'message')} are due now.")
+    if ahead.leads:
+        say(f"{counted(ahead.leads, 'lead')} stand due or have changed since: the next tick may write to them as well.")
     if not yes and count != ahead.due:
         if count is not None:
             complain(f"Nothing was changed: {ahead.due} are due, and not {count}.")

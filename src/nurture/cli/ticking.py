@@ -14,7 +14,7 @@ from nurture.engine.machine import Machine
 from nurture.engine.reports import StepReport, TickReport
 from nurture.engine.settle import SettleReport
 from nurture.errors import SegmentBusy
-from nurture.reading.counts import failures, next_due, written
+from nurture.reading.counts import failures, next_due, tries, written
 from nurture.reading.holds import holds
 
 _COUNTS = ("due", "planned", "sent", "failed", "expired", "uncertain", "cancelled", "retrying", "handoffs")
@@ -94,6 +94,10 @@ class Ticking:
         for row in failures(self.machine, self.segments, self.begun or self.machine.now()):
             said = f"{row['segment']}/{row['step']}: {counted(row['touches'], 'touch', 'touches')} failed"
             complain(f"{said}: {row['reason']}")
+        again = tries(self.machine, self.segments, self.ended or self.machine.now())
+        if again is not None:
+            word = "touch is" if again["touches"] == 1 else "touches are"
+            say(f"{again['touches']:,} {word} tried again, the first at {again['from']:%H:%M:%S}Z ({again['reason']}).")
         for slug, why in self.down.items():
             complain(f"{slug}: messages could not leave ({why}); they are kept, and the next ticks try again")
         for why in self.busy.values():

@@ -156,7 +156,11 @@ class Courier:
         with self.heart.keep(lambda: self._renew(owner, len(parcels)), LEASE.total_seconds(), begun) as beat:
 
             def stop(parcel: Parcel | None = None) -> bool:
-                return not beat.sure() or self.stopped() or (parcel is not None and parcel.touch_id in over.now())
+                try:
+                    no = self.stopped() or (parcel is not None and parcel.touch_id in over.now())
+                except DatabaseFault:  # who cannot ask does not begin
+                    no = True
+                return no or not beat.sure()
 
             receipts = self.channel.deliver(parcels, self.journal, stop)
         done.channel_down = self.channel.down

@@ -26,7 +26,7 @@ from nurture.engine import audit
 from nurture.engine.whereabouts import CLOCKS_APART, clocks_apart, database_place, spoken
 from nurture.errors import DatabaseFault, SettingsError
 from nurture.locking import lock
-from nurture.records import Meta, Touch
+from nurture.records import Enrolment, Meta, Touch, Work
 
 log = logging.getLogger("nurture.instance")
 #: Seconds within which the epoch grows once, while messages leave.
@@ -48,6 +48,8 @@ class Outlook:
     """What would go out: touches whose time has come, and the last send that the database knows."""
 
     due: int
+    #: Leads that stand due on a step, or changed and have not been looked at: they may be written to as well.
+    leads: int
     last: datetime | None
 
 
@@ -223,7 +225,9 @@ def outlook(link: Connection, now: datetime) -> Outlook:
     """What adopting would let go."""
     waiting = (col(Touch.state).in_(("planned", "retry_wait"))) & (col(Touch.next_at) <= now)
     due = link.execute(select(func.count()).where(waiting)).scalar_one()
-    return Outlook(due, link.execute(select(func.max(col(Touch.sending_at)))).scalar())
+    standing = link.execute(select(func.count()).where(col(Enrolment.due_at) <= now)).scalar_one()
+    changed = link.execute(select(func.count()).where(col(Work.due_at) <= now)).scalar_one()
+    return Outlook(due, standing + changed, link.execute(select(func.max(col(Touch.sending_at)))).scalar())
 
 
 def read_mark(link: Connection, *, change: bool = False) -> Mark | None:

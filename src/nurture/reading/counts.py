@@ -206,6 +206,19 @@ def failures(machine: Machine, segments: list[str], since: datetime) -> list[Row
         return [dict(zip(words, row, strict=True)) for row in link.execute(query)]
 
 
+def tries(machine: Machine, segments: list[str], after: datetime) -> Row | None:
+    """Touches that are tried again after an instant, for no reason of window, cap or guard: how many, from when."""
+    again = (
+        col(Touch.sequence).in_(segments),
+        col(Touch.next_at) > after,
+        col(Touch.state).in_(("planned", "retry_wait")),
+    )
+    query = select(func.count(), func.min(col(Touch.next_at)), func.min(col(Touch.reason)))
+    with machine.db.read() as link:
+        count, first, reason = link.execute(query.where(*again, col(Touch.reason).not_in(DEFERRED))).one()
+    return {"touches": count, "from": first, "reason": reason} if count else None
+
+
 def next_due(machine: Machine, segments: list[str], after: datetime) -> datetime | None:
     """The first instant after `after` at which these segments, or the house, have something to do."""
     here = (col(Enrolment.sequence).in_(segments), col(Enrolment.ended_at).is_(None))

@@ -52,7 +52,12 @@ def holds(machine: Machine, segments: Collection[str]) -> list[str]:
     """A sentence for each pause, stop and question of these segments, single leads counted; one for what waits."""
     with machine.db.read() as link:
         said = controls(link)
-        here = (col(Touch.sequence).in_(segments), col(Touch.state) == "planned", col(Touch.reason).in_(_WORDS))
+        here = (
+            col(Touch.sequence).in_(segments),
+            col(Touch.state) == "planned",
+            col(Touch.reason).in_(_WORDS),
+            col(Touch.next_at).is_(None),
+        )
         waiting = link.execute(select(func.count()).where(*here)).scalar_one()
         questions = asked.holds(link, sequences=list(segments))
     wide = sorted(scope for scope in said if scope == "all" or scope.removeprefix("segment:") in segments)
