@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 from sqlmodel import col
 
 from nurture import clock
@@ -22,19 +22,20 @@ from nurture.channels.base import Channel, Journal, Parcel, Receipt
 from nurture.clock import Clock
 from nurture.db import Database
 from nurture.dialects import database_clock, upsert
+from nurture.engine.goodbyes import Goodbyes
 from nurture.engine.guard import begun
 from nurture.engine.heart import Heart
 from nurture.engine.live import Live
 from nurture.engine.parcels import Made, Maker
-from nurture.engine.permit import Verdict, is_over, judge, lead_held
+from nurture.engine.permit import Verdict, judge
 from nurture.engine.recording import AFTER, CHANNEL_PAUSE, ENDED, let_go, record
 from nurture.engine.running import Run
 from nurture.engine.workers import claim_of
 from nurture.errors import DatabaseFault
 from nurture.failpoints import reach
 from nurture.program.load import Segment
-from nurture.records import AudienceMember, Enrolment, Lead, Touch
-from nurture.records.types import CLAIM, Instant, instant, micros
+from nurture.records import AudienceMember, Touch
+from nurture.records.types import Instant, instant, micros
 from nurture.steps import Audience, Sending
 from nurture.worklist import put_work
 
@@ -45,16 +46,6 @@ BATCH = 200
 LEASE = timedelta(minutes=1)
 #: Seconds between tries to record what was sent while the database is away; the journal has it meanwhile.
 _PATIENCE = (0.2, 0.5, 1, 2, 4, 8, 15)
-
-
-#: Seconds for which it is known who has said goodbye.
-_FRESH = 0.005
-_GONE = (
-    select(col(Touch.id))
-    .join_from(Touch, Enrolment, col(Enrolment.id) == col(Touch.enrolment_id))
-    .join(Lead, col(Lead.id) == col(Touch.lead_id))
-    .where(col(Touch.lease_owner) == CLAIM, col(Touch.state) == "sending", or_(is_over(), lead_held()))
-)
 
 
 @dataclass
@@ -152,12 +143,12 @@ class Courier:
         if not parcels:
             return
         reach("permitted")
-        over = _Over(self.db, owner)
+        goodbyes = Goodbyes(self.db, owner)
         with self.heart.keep(lambda: self._renew(owner, len(parcels)), LEASE.total_seconds(), begun) as beat:
 
             def stop(parcel: Parcel | None = None) -> bool:
                 try:
-                    no = self.stopped() or (parcel is not None and parcel.touch_id in over.now())
+                    no = self.stopped() or (parcel is not None and parcel.touch_id in goodbyes.now())
                 except DatabaseFault:  # who cannot ask does not begin
                     no = True
                 return no or not beat.sure()
@@ -287,25 +278,6 @@ class Courier:
                 .where(col(AudienceMember.lead_id).in_(leads), col(AudienceMember.audience) == self.step.audience.name)
                 .values(told=self.step.audience.verb == "add")
             )
-
-
-@dataclass
-class _Over:
-    """Who said goodbye since the permit of this batch, or was paused or stopped by name: no body begins for them."""
-
-    db: Database
-    owner: str
-    _seen: frozenset[int] = frozenset()
-    _asked: float = -1.0
-
-    def now(self) -> frozenset[int]:
-        """The touches concerned; asked of the database anew after a few milliseconds."""
-        if clock.monotonic() - self._asked > _FRESH:
-            self._asked = clock.monotonic()
-            with self.db.read() as link:
-                found = link.execute(_GONE, {"at_claim": self.owner}).scalars()
-                self._seen = frozenset(touch for touch in found if touch is not None)
-        return self._seen
 
 
 def _lease() -> ColumnElement[datetime]:

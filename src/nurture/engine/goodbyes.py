@@ -1,0 +1,43 @@
+"""Goodbyes in the middle of a batch: a permit is given for two hundred at once, and somebody may say no meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select
+from sqlmodel import col
+
+from nurture import clock
+from nurture.db import Database
+from nurture.engine.permit import is_over, lead_held
+from nurture.records import Enrolment, Lead, Touch
+from nurture.records.types import CLAIM
+
+#: Seconds for which it is known who has said goodbye.
+_FRESH = 0.005
+_GONE = (
+    select(col(Touch.id))
+    .join_from(Touch, Enrolment, col(Enrolment.id) == col(Touch.enrolment_id))
+    .join(Lead, col(Lead.id) == col(Touch.lead_id))
+    .where(col(Touch.lease_owner) == CLAIM, col(Touch.state) == "sending", or_(is_over(), lead_held()))
+)
+
+
+@dataclass
+class Goodbyes:
+    """Who said goodbye since the permit of this batch, or was paused or stopped by name: no body begins for them."""
+
+    db: Database
+    owner: str
+    _seen: frozenset[int] = frozenset()
+    _asked: float = -1.0
+
+    def now(self) -> frozenset[int]:
+        """The touches concerned; asked of the database anew after a few milliseconds."""
+        if clock.monotonic() - self._asked > _FRESH:
+            asked = clock.monotonic()
+            with self.db.read() as link:
+                found = link.execute(_GONE, {"at_claim": self.owner}).scalars()
+                self._seen = frozenset(touch for touch in found if touch is not None)
+            self._asked = asked
+        return self._seen
