@@ -12,6 +12,7 @@ import pytest
 from sqlmodel import col
 
 from nurture.engine import control, doors, guard, holds
+from nurture.engine.running import Run
 from nurture.errors import NotFound, Refused
 from nurture.records import Audit, Hold, Touch, Volume
 from tests.engine.channels import Scripted
@@ -365,6 +366,20 @@ def test_what_is_discarded_is_not_sent_and_its_leads_go_on(make: Make) -> None:
     assert [(row.act, row.subject, row.by, row.detail) for row in world.rows(Audit)] == [
         ("hold_discarded", "hold:1", "ana", {"waiting": 50})
     ]
+
+
+def test_who_matched_by_mistake_is_sent_away(make: Make) -> None:
+    """A wrong filter has a way back: nothing of the sequence reaches them any more, and those inside before stay."""
+    world = usual_days(guarded(make, GROWTH), 10)
+    arrive(world, 50).tick()
+    live = world.machine.live()
+    gone = world.do(lambda link: holds.send_away(Run(link, live, world.now), 1, "ana"))
+    world.run(30 * DAY)
+
+    assert gone == 50
+    assert sent(world) == 10
+    assert Counter(world.stands().values()) == {"discarded": 50, "done": 10}
+    assert asked(world) == [("growth", "discarded", 0)]
 
 
 def test_an_answer_is_given_once(make: Make) -> None:

@@ -137,14 +137,26 @@ def release(
     return 0
 
 
-def discard(number: Number, /) -> int:
-    """Call the sends of a hold off; their leads go on to the next step."""
+def discard(
+    number: Number,
+    /,
+    *,
+    leave: Annotated[
+        bool, Parameter(negative="", help="Their leads matched by mistake: they leave the sequence.")
+    ] = False,
+) -> int:
+    """Call the sends of a hold off; their leads go on to the next step, or leave."""
     from nurture.engine import holds as engine
+    from nurture.engine.running import Run
 
     with machine() as opened:
-        now = opened.now()
-        done = opened.db.transact(lambda link: engine.discard(link, number, who(), now), door=True)
-    say(f"{counted(done, 'touch is', 'touches are')} called off; the leads go on with the next tick.")
+        now, live = opened.now(), opened.live()
+        if leave:
+            done = opened.db.transact(lambda link: engine.send_away(Run(link, live, now), number, who()))
+        else:
+            done = opened.db.transact(lambda link: engine.discard(link, number, who(), now), door=True)
+    then = "the leads have left the sequence" if leave else "the leads go on with the next tick"
+    say(f"{counted(done, 'touch is', 'touches are')} called off; {then}.")
     return 0
 
 

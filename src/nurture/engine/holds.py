@@ -11,10 +11,12 @@ from sqlalchemy import Connection, func, select, update
 from sqlmodel import col
 
 from nurture.engine.audit import note
+from nurture.engine.ending import end, ending
 from nurture.engine.guard import local_day, volume, waits_for
 from nurture.engine.recording import let_go
+from nurture.engine.running import Run
 from nurture.errors import NotFound, Refused
-from nurture.records import Hold, SequenceVersion, Touch
+from nurture.records import Enrolment, Hold, SequenceVersion, Touch
 
 #: Touches whose enrolments are let go with one statement.
 _PART = 5_000
@@ -101,6 +103,19 @@ def discard(link: Connection, number: int, by: str, now: datetime) -> int:
         let_go(link, ids[begins : begins + _PART])
     _answer(link, row, "discarded", by, now, {"waiting": len(ids)}, row.figures)
     return len(ids)
+
+
+def send_away(run: Run, number: int, by: str) -> int:
+    """Call off what `number` keeps and take its leads out of the sequence: they matched by mistake. How many.
+
+    Raises NotFound, Refused.
+    """
+    row = _asked(run.link, number)
+    mine = list(run.link.execute(select(col(Touch.enrolment_id)).where(_kept(row))).scalars())
+    parts = (mine[begins : begins + _PART] for begins in range(0, len(mine), _PART))
+    gone = sum(end(run, ending(col(Enrolment.id).in_(part), "discarded")) for part in parts)
+    _answer(run.link, row, "discarded", by, run.now, {"waiting": gone, "left": gone}, row.figures)
+    return gone
 
 
 def _asked(link: Connection, number: int) -> Any:
