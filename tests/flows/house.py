@@ -21,7 +21,7 @@ from nurture.records import Touch
 from tests.engine.world import MONDAY, World, program, sequence
 
 #: A lead whose data must be nowhere in Prefect.
-CANARY = {"email": "ostrich@canary.example", "first_name": "Quillonde", "last_name": "Vasquenard"}
+CANARY = {"email": "wexholm@canary.example", "first_name": "Quillonde", "last_name": "Vasquenard"}
 LIFECYCLE = """
 mql: {when: {score: {at_least: 90}}, rearm_below: 10}
 milestones:
