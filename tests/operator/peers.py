@@ -25,8 +25,9 @@ Zone = Mapping[tuple[str, str], Sequence[str]]
 
 
 @contextmanager
-def names(zone: Zone) -> Iterator[str]:
-    """A DNS server on loopback that answers from {(name, kind): records}; its `address:port`."""
+def names(zone: Zone, *, root: bool = True) -> Iterator[str]:
+    """A DNS server on loopback that answers from {(name, kind): records}; its `address:port`. `root`: knows the root."""
+    known = {**zone, **({(".", "NS"): ["a.root-servers.example."]} if root else {})}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         over = threading.Event()
@@ -44,7 +45,7 @@ def names(zone: Zone) -> Iterator[str]:
                 question = asked.question[0]
                 kind = dns.rdatatype.to_text(question.rdtype)
                 name = question.name.to_text(omit_final_dot=True).lower()
-                if records := zone.get((name, kind)):
+                if records := known.get((name, kind)):
                     answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *records))
                 else:
                     answer.set_rcode(dns.rcode.NXDOMAIN)
@@ -88,7 +89,7 @@ def certificate(folder: Path, name: str = "localhost") -> tuple[Path, ssl.SSLCon
 
 
 @contextmanager
-def web(status: int, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[int]:
+def web(status: int, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[int]:
     """A web server that answers everything with `status`; its port."""
 
     class Answer(BaseHTTPRequestHandler):
@@ -100,7 +101,7 @@ def web(status: int, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None)
         def log_message(self, *_: object) -> None:
             """Silent."""
 
-    with ThreadingHTTPServer((host, 0), Answer) as server:
+    with ThreadingHTTPServer((host, port), Answer) as server:
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

@@ -74,7 +74,7 @@ def test_a_new_installation(doctor: Say) -> None:
     ]
     assert [name for name, verdict in verdicts.items() if verdict == "wrong"] == ["public address"]
     assert all(why for _, why in said.values())
-    assert "no resolver answers" in said["SPF"][1]
+    assert "no resolver answers for the world" in said["SPF"][1]
     assert "NURTURE_SMTP_URL is not set" in said["relay"][1]
 
 
@@ -254,12 +254,24 @@ def test_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("status", "verdict"), [(200, "wrong"), (401, "ok")])
-def test_prefect_on_every_address(status: int, verdict: str) -> None:
-    """Its URL says loopback, and yet it listens to all."""
-    if services._own_address() is None:
-        pytest.skip("this machine has no address but loopback")
-    with web(status, "0.0.0.0") as port:
+def test_prefect_on_every_address(status: int, verdict: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its URL says loopback, and yet it answers at the machine's other address (here another one of loopback)."""
+    monkeypatch.setattr(services, "_own_address", lambda: "127.0.0.2")
+    with web(status) as port, web(status, "127.0.0.2", port=port):
         assert services.prefect({"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}).verdict == verdict
+
+
+RESOLVERS = {"that knows the world": (True, "wrong"), "that knows nothing, as offline": (False, "not checked")}
+
+
+@pytest.mark.parametrize("name", RESOLVERS)
+def test_a_resolver_that_knows_no_names(name: str, doctor: Say) -> None:
+    """Where even the root of DNS is unknown, a missing record says nothing of the domain."""
+    root, verdict = RESOLVERS[name]
+    with names({}, root=root) as resolver:
+        said = doctor(NURTURE_RESOLVER=resolver)[1]
+
+    assert {said[check][0] for check in ("SPF", "DMARC")} == {verdict}
 
 
 def test_a_mailbox_that_does_not_let_us_in(doctor: Say) -> None:

@@ -27,7 +27,7 @@ class Offline(Exception):
 
 
 class Names:
-    """A resolver with three seconds; `server`: `address:port` instead of the system's."""
+    """A resolver with three seconds that knows the world; `server`: `address:port` instead of the system's."""
 
     def __init__(self, server: str | None = None) -> None:
         try:
@@ -40,6 +40,8 @@ class Names:
                 raise SettingsError(f"NURTURE_RESOLVER: '{server}' is not an address and a port; write 127.0.0.1:53")
             self._ask.nameservers, self._ask.port = [address.strip("[]")], int(port)
         self._ask.lifetime = _SECONDS
+        if not self._rows(".", "NS"):  # every resolver that reaches the world knows who serves the root
+            raise Offline("it does not know the root of DNS")
 
     def texts(self, name: str) -> list[str]:
         """The TXT records of `name`, each as one string; none where there is no such name. Raises Offline."""
@@ -74,7 +76,7 @@ def examine(settings: Settings, house: House | None) -> list[Check]:
             unchecked("PTR", "the address from which the relay sends is not known here; look it up with its operator"),
         ]
     except Offline as problem:
-        return [unchecked(name, f"no resolver answers ({problem})") for name in _NAMES]
+        return [unchecked(name, f"no resolver answers for the world ({problem})") for name in _NAMES]
 
 
 def _spf(names: Names, domain: str) -> Check:
