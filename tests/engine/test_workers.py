@@ -81,13 +81,13 @@ def test_what_a_dead_worker_held_is_free_at_once(make: Make, tmp_path: Path, hol
 
 def test_a_slow_relay_costs_no_lease(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a worker waits for an answer, its heart keeps claim and segment, however short their leases are."""
-    monkeypatch.setattr(delivery, "LEASE", timedelta(seconds=0.8))
-    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=0.8))
+    monkeypatch.setattr(delivery, "LEASE", timedelta(seconds=3))
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=3))
     seen: list[Any] = []
 
     def wait(_: object) -> None:
         if not seen:
-            time.sleep(2)
+            time.sleep(4)
             seen.append(other.machine.recover(other.now))
             with pytest.raises(SegmentBusy):
                 other.tick()
