@@ -136,7 +136,7 @@ class Courier:
         with self.db.read() as link:
             made = self.maker.make(link, self.segment, self.step, owner, self.clock.now())
         reach("rendered")
-        now, begun = self.clock.now(), clock.monotonic()
+        now, asked = self.clock.now(), clock.monotonic()
         verdicts = self.db.transact(lambda link: self._permit(link, owner, made, now))
         done.count(verdicts)
         parcels = [made.parcels[verdict.touch] for verdict in verdicts if verdict.state == "sending"]
@@ -144,7 +144,7 @@ class Courier:
             return
         reach("permitted")
         goodbyes = Goodbyes(self.db, owner)
-        with self.heart.keep(lambda: self._renew(owner, len(parcels)), LEASE.total_seconds(), begun) as beat:
+        with self.heart.keep(lambda: self._renew(owner, len(parcels)), LEASE.total_seconds(), asked) as beat:
 
             def stop(parcel: Parcel | None = None) -> bool:
                 try:
