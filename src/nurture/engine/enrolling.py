@@ -159,10 +159,10 @@ def _enter(live: Live, segment: Segment, which: ColumnElement[bool]) -> Any:
     due = instant(first.due_on_entry(NOW, lead_zone(live.house.program.zone)))
     rows = select(
         col(Lead.id), literal(segment.slug), literal(segment.id), rotation + 1, literal("rule"), literal(first.id),
-        literal(1), NOW_AT, due, literal(first.listens), NOW_AT,
+        literal(1), literal(f"/{first.id}/"), NOW_AT, due, literal(first.listens), NOW_AT,
     ).where(which)  # fmt: skip
     columns = [
-        "lead_id", "sequence", "version_id", "rotation", "enrolled_by", "step", "occurrence", "entered_at", "due_at",
-        "listening", "started_at",
+        "lead_id", "sequence", "version_id", "rotation", "enrolled_by", "step", "occurrence", "path", "entered_at",
+        "due_at", "listening", "started_at",
     ]  # fmt: skip
     return new_rows(Enrolment, columns, rows)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import and_, null, select, update
+from sqlalchemy import ColumnElement, and_, func, null, select, update
 from sqlmodel import col
 
 from nurture.db import BULK_ROWS
@@ -90,6 +90,12 @@ def _plan(live: Live, segment: Segment, step: Step) -> _Plan:
     )
 
 
+def passages(step: str) -> ColumnElement[int]:
+    """Which passage of `step` an enrolment begins that goes there now: 1, or more after a loop."""
+    mark, path = f"/{step}/", col(Enrolment.path)
+    return 1 + (func.length(path) - func.length(func.replace(path, mark, ""))) // len(mark)
+
+
 def _way(segment: Segment, here: Here, way: Exit) -> Any:
     """Those who take `way` stand on its target from then on, or have come to the end."""
     if way.target is None:
@@ -100,7 +106,8 @@ def _way(segment: Segment, here: Here, way: Exit) -> Any:
         .where(here.cohort, way.when)
         .values(
             step=target.id,
-            occurrence=1,
+            occurrence=passages(target.id) if segment.spec.repeats else 1,
+            path=col(Enrolment.path).concat(f"{target.id}/"),
             entered_at=instant(way.at),
             due_at=instant(target.due_on_entry(way.at, zone_of_enrolment(here.zone))),
             deadline_at=None,

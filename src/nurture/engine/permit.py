@@ -92,7 +92,7 @@ def _wanting(versions: Sequence[Segment], higher: Sequence[int]) -> dict[str, se
     found: dict[str, set[str]] = {}
     for other in versions:
         if other.id in higher:
-            letters = {s.id for s in other.spec.steps if isinstance(s, Sending) and not isinstance(s, Audience)}
+            letters = {s.id for s in other.spec.steps if isinstance(s, Sending) and s.is_message}
             found.setdefault(other.slug, set()).update(letters)
     return found
 
@@ -120,7 +120,7 @@ def _reasons(
     live: Live, segment: Segment, step: Sending, wanting: dict[str, set[str]]
 ) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """(`state:reason` or NULL for a permit, instant of the next try in microseconds) per touch."""
-    message = not isinstance(step, Audience)
+    message = step.is_message
     marketing = step.purpose() == "marketing"
     refusals: list[tuple[ColumnElement[bool], str]] = [
         (is_over(), "cancelled:ended"),

@@ -13,14 +13,14 @@ from nurture.engine.running import Run
 from nurture.program.load import Segment
 from nurture.records import Enrolment, Lead, Touch
 from nurture.records.types import CLAIM, NOW, NOW_AT, instant, span_micros
-from nurture.steps import Audience, Here, Sending, Step
+from nurture.steps import Here, Sending, Step
 from nurture.windows import OUT_OF_SIGHT, know_openings, next_open
 from nurture.zones import know_zones, lead_country, lead_zone
 
 
 def windowed(step: Sending) -> bool:
-    """Whether the send window applies: to marketing messages. Audiences are none, operational mail is awaited."""
-    return not isinstance(step, Audience) and step.purpose() == "marketing"
+    """Whether the send window applies: to marketing messages. Operational ones are awaited."""
+    return step.is_message and step.purpose() == "marketing"
 
 
 def here_on(live: Live, segment: Segment, step: Step) -> Here:

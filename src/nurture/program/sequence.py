@@ -59,6 +59,11 @@ class Sequence(Written):
     max_late: Span = Field(default_factory=lambda: parse_duration("24 hours"))
     steps: list[AnyStep] = Field(min_length=1)
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a lead may come to a step more than once in one enrolment."""
+        return self.on_edit == "migrate" or any(step.kind_word == "goto" for step in self.steps)
+
     def step(self, step_id: str) -> Step:
         """The step of this id; KeyError when there is none."""
         return self._index()[step_id]

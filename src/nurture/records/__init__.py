@@ -11,9 +11,10 @@ from nurture.records.outcomes import (
     ScoreSum,
     StageTransition,
 )
-from nurture.records.passages import AudienceMember, Enrolment, Holding, Touch
-from nurture.records.people import Consent, Event, Lead, LeadTag, Suppression, Work
+from nurture.records.passages import AudienceMember, Enrolment, EnrolmentQueue, Holding, Touch
+from nurture.records.people import Consent, Event, Lead, LeadList, LeadTag, Suppression, Work
 from nurture.records.programs import ProgramVersion, SequenceVersion
+from nurture.records.trials import Experiment, Task
 from nurture.records.trust import Audit, Hold, Inbound, Volume
 
 __all__ = [
@@ -22,12 +23,15 @@ __all__ = [
     "Consent",
     "Control",
     "Enrolment",
+    "EnrolmentQueue",
     "Event",
+    "Experiment",
     "Handoff",
     "Hold",
     "Holding",
     "Inbound",
     "Lead",
+    "LeadList",
     "LeadTag",
     "Lease",
     "Meta",
@@ -42,6 +46,7 @@ __all__ = [
     "SequenceVersion",
     "StageTransition",
     "Suppression",
+    "Task",
     "Touch",
     "Volume",
     "Work",

@@ -26,6 +26,17 @@ class Holding(SQLModel, table=True):
     since: datetime = Field(sa_type=Instant)
 
 
+class EnrolmentQueue(SQLModel, table=True):
+    """A lead that came to match a sequence whose limit of the day was reached; it enters in order while it matches."""
+
+    __tablename__ = "enrolment_queue"
+    __table_args__ = (Index("ix_enrolment_queue_since", "sequence", "since", "lead_id"),)
+
+    lead_id: int = Field(foreign_key="lead.id", primary_key=True, sa_type=BigKey)
+    sequence: str = Field(primary_key=True)
+    since: datetime = Field(sa_type=Instant)
+
+
 class Enrolment(SQLModel, table=True):
     """One passage of one lead through one version of a sequence."""
 
@@ -48,6 +59,8 @@ class Enrolment(SQLModel, table=True):
     step: str | None
     #: Passages of this step in this enrolment; 1 for the first.
     occurrence: int = 1
+    #: Every step entered, in order, between slashes: `/welcome/engaged/`.
+    path: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
     #: Logical instant of entry into the step: no drift, however late the tick.
     entered_at: datetime = Field(sa_type=Instant)
     #: When the step acts next; NULL: it waits for its touch, or for nothing.
@@ -90,7 +103,7 @@ class Touch(SQLModel, table=True):
     version_id: int = Field(sa_type=BigKey)
     step: str
     occurrence: int
-    #: email, offer or audience.
+    #: email, offer, sms, audience or webhook.
     kind: str
     #: marketing (capped, needs consent) or operational.
     purpose: str = "marketing"
@@ -120,6 +133,8 @@ class Touch(SQLModel, table=True):
     program_version_id: int | None = Field(default=None, sa_type=BigKey)
     #: File of the language variant that was rendered; its links are what tokens count.
     variant: str | None = None
+    #: The arm of the experiment that the step's message is one of; NULL: the step has no variants.
+    arm: str | None = None
     planned_at: datetime = Field(sa_type=Instant)
     sending_at: datetime | None = Field(default=None, sa_type=Instant)
     ended_at: datetime | None = Field(default=None, sa_type=Instant)

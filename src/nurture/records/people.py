@@ -63,6 +63,16 @@ class LeadTag(SQLModel, table=True):
     tag: str = Field(primary_key=True)
 
 
+class LeadList(SQLModel, table=True):
+    """A lead's place on a static list: guests of an event, a partner's customers."""
+
+    __tablename__ = "lead_list"
+
+    lead_id: int = Field(foreign_key="lead.id", primary_key=True, sa_type=BigKey)
+    #: Folded.
+    list: str = Field(primary_key=True)
+
+
 class Event(SQLModel, table=True):
     """Something that happened, append-only; the log that scores are derived from."""
 

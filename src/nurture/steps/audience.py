@@ -38,6 +38,7 @@ class Audience(Sending):
 
     kind_word: ClassVar[str] = "audience"
     channel: ClassVar[str] = "audience"
+    is_message: ClassVar[bool] = False
     audience: Change
 
     def content(self, here: Here) -> ColumnElement[Any]:

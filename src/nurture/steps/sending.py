@@ -16,8 +16,10 @@ class Sending(Step):
     """A step with a touch. A lead leaves it when the touch is sent, failed, suppressed, expired or uncertain."""
 
     sends: ClassVar[bool] = True
-    #: email (also for offers) or audience: which way out it takes.
+    #: email (also for offers), sms, audience or webhook: which way out it takes.
     channel: ClassVar[str] = "email"
+    #: Whether the lead reads it: then window, caps, priority, lateness and the same-content rule hold.
+    is_message: ClassVar[bool] = True
 
     def purpose(self) -> Literal["marketing", "operational"]:
         """Operational messages need no marketing consent and are neither capped nor counted."""
