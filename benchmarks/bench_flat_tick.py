@@ -106,7 +106,14 @@ def past(link: Any, ids: range, version: int, later: datetime) -> None:
     link.execute(Event.__table__.insert(), rows(name="went_before", data={}, source="past", key=str, **event))
     link.execute(ScoreSum.__table__.insert(), rows(half_life_hours=720.0, total=12.0, as_of=START))
     link.execute(Work.__table__.insert(), rows(due_at=later))
-    place = {"step": "settle", "occurrence": 1, "entered_at": START, "due_at": later, "listening": False}
+    place = {
+        "step": "settle",
+        "occurrence": 1,
+        "path": "/hello/settle/",
+        "entered_at": START,
+        "due_at": later,
+        "listening": False,
+    }
     link.execute(
         Enrolment.__table__.insert(),
         rows(id=int, sequence="rest", version_id=version, rotation=1, enrolled_by="rule", started_at=START, **place),
@@ -116,7 +123,7 @@ def past(link: Any, ids: range, version: int, later: datetime) -> None:
         rows(
             id=int, enrolment_id=int, sequence="rest", version_id=version, step="hello", occurrence=1, kind="email",
             purpose="marketing", content="rest/hello.j2", state="planned", due_at=START, allowed_at=START, attempt=0,
-            lease_token=0, tracked=False, planned_at=START, sending_at=START, ended_at=START,
+            tracked=False, planned_at=START, sending_at=START, ended_at=START,
         ),
     )  # fmt: skip
     mine = col(Touch.id).between(ids.start, ids.stop)

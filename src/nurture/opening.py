@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 from nurture import tokens
 from nurture.channels.audience import AudienceChannel
 from nurture.channels.base import Channel
-from nurture.channels.folder import FolderChannel
+from nurture.channels.folder import FolderChannel, TextFolder
+from nurture.channels.sms import TwilioChannel, read_account
 from nurture.channels.smtp import SmtpChannel, Timeouts
 from nurture.channels.throttle import Throttle, rates
+from nurture.channels.webhook import WebhookChannel, signed_as
 from nurture.clock import Clock, SystemClock
 from nurture.db import Database
 from nurture.engine.instance import Instance
@@ -21,6 +23,7 @@ from nurture.engine.live import Library
 from nurture.engine.machine import Machine
 from nurture.errors import NotPublished
 from nurture.mail.dkim import load_signer
+from nurture.program.models import ProgramFile
 from nurture.settings import Settings, load_settings
 
 
@@ -43,7 +46,9 @@ def open_machine(settings: Settings | None = None, clock: Clock | None = None) -
         clock=clock,
         keys=keys,
         email=mail_channel(settings),
-        audience=audience_channel(db, keys, clock),
+        audience=audience_channel(db, keys, clock, settings.inner_hosts()),
+        sms=sms_channel(settings),
+        webhook=webhook_channel(db, keys, clock, settings.inner_hosts()),
         public_url=settings.public_url,
         click_rest=timedelta(seconds=settings.click_rest_seconds),
         journal_folder=settings.home / "journal",
@@ -75,15 +80,33 @@ def own_name(public_url: str) -> str:
     return "localhost"
 
 
-def audience_channel(db: Database, keys: tokens.Keys, clock: Clock) -> Channel:
+def sms_channel(settings: Settings) -> Channel:
+    """The account that sends text messages, or a folder of .txt files when none is set. Raises SettingsError."""
+    if settings.sms_url is None:
+        return TextFolder(settings.home / "sms")
+    return TwilioChannel(read_account(settings.sms_url.get_secret_value()), settings.inner_hosts())
+
+
+def audience_channel(db: Database, keys: tokens.Keys, clock: Clock, private: Sequence[str] = ()) -> Channel:
     """The endpoints of the published program; none before the first publish."""
+    program = _published(db)
+    endpoints = {name: audience.url for name, audience in program.audiences.items()} if program else {}
+    return AudienceChannel(endpoints, keys.signing, clock, private=private)
+
+
+def webhook_channel(db: Database, keys: tokens.Keys, clock: Clock, private: Sequence[str] = ()) -> Channel:
+    """The same for webhooks."""
+    program = _published(db)
+    endpoints = {name: webhook.url for name, webhook in program.webhooks.items()} if program else {}
+    return WebhookChannel(endpoints, lambda name: keys.signing(signed_as(name)), clock, private=private)
+
+
+def _published(db: Database) -> ProgramFile | None:
     with db.read() as link:
         try:
-            audiences = Library().live(link).house.program.audiences
+            return Library().live(link).house.program
         except NotPublished:
-            audiences = {}
-    endpoints = {name: audience.url for name, audience in audiences.items()}
-    return AudienceChannel(endpoints, keys.signing, clock)
+            return None
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from nurture.tokens import ADDRESS_TOKEN
 #: Octets of a local part at most (RFC 5321 section 4.5.3.1.1).
 _LOCAL_PART = 64
 _ATOM = r"[A-Za-z0-9!#$%&'*/=?^_`{|}~+-]+"
+_HOST = re.compile(r"(?:[a-z0-9_.-]+|[0-9a-f:.]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _PLAIN_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+")
 
 
@@ -49,6 +50,10 @@ class Settings(BaseSettings):
     templates: Path = Path("templates")
     #: `smtp://user:password@host:port` or `smtps://…`; unset: messages become .eml files in `home`/mail.
     smtp_url: SecretStr | None = None
+    #: `twilio://SID:TOKEN@api.twilio.com?from=+15005550006`; unset: text messages become .txt files in `home`/sms.
+    sms_url: SecretStr | None = None
+    #: Endpoints of a program that may stand in our own network: `crm.internal:8443`, with commas between.
+    private_hosts: str = ""
     #: Where the public app is reached from outside; the links in messages begin with it.
     public_url: str = "http://127.0.0.1:8321"
     #: Where bounces go, such as bounces@in.acme.example; each message's token is put behind the local part with a `+`.
@@ -90,6 +95,16 @@ class Settings(BaseSettings):
                     f"NURTURE_TRUSTED_PROXIES: '{part}' is not an IP address or network; "
                     "write those of your reverse proxy, such as 127.0.0.1 or 10.0.0.0/24"
                 ) from None
+        return found
+
+    def inner_hosts(self) -> list[str]:
+        """Hosts, each perhaps with a port, that calls may reach though they are not public. Raises SettingsError."""
+        found = [part.strip().casefold() for part in self.private_hosts.split(",") if part.strip()]
+        for part in found:
+            if not _HOST.fullmatch(part):
+                raise SettingsError(
+                    f"NURTURE_PRIVATE_HOSTS: '{part}' is not a host; write such as crm.internal or crm.internal:8443"
+                )
         return found
 
     def mailbox(self) -> ImapMailbox:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Connection, case, func, literal, select
@@ -17,7 +18,7 @@ from sqlmodel import col
 from nurture.dialects import greatest, upsert
 from nurture.durations import Hours
 from nurture.records import Opening
-from nurture.records.types import EPOCH, micros, to_micros
+from nurture.records.types import EPOCH, micros, span_micros, to_micros
 from nurture.zones import DAY, spans_of, to_local, to_utc
 
 #: How far ahead openings are known, and how much of that must be left before they are made anew.
@@ -39,19 +40,24 @@ class Window:
     outside: str
     #: The company's closed days.
     closed: tuple[date, ...] = ()
+    #: Hours of every day in which nobody is written to.
+    quiet: Hours | None = None
 
     @property
     def key(self) -> str:
         """Names the rule in the `opening` table; another rule has another key."""
-        facts = {**asdict(self), "hours": str(self.hours), "closed": [day.isoformat() for day in self.closed]}
+        days = [day.isoformat() for day in self.closed]
+        facts = {**asdict(self), "hours": str(self.hours), "closed": days, "quiet": str(self.quiet)}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+#: Weekends that the calendars of `holidays` lack: Nepal works on Sundays.
+_WEEKENDS = {"NP": (5,)}
 
 
 @cache
-def _calendar(country: str) -> object | None:
+def _calendar(country: str) -> Any:
     import holidays  # imported late: it costs a quarter of a second
 
     try:
@@ -65,13 +71,20 @@ def is_open_day(window: Window, day: date, country: str) -> bool:
     if day in window.closed:
         return False
     calendar = _calendar(country) if country else None
+    feast = calendar is not None and day in calendar
     if window.days == ("workdays",):
-        weekend = getattr(calendar, "weekend", {5, 6}) if calendar is not None else {5, 6}
-        if day.weekday() in weekend:
+        if _is_weekend(day, country, calendar):
             return False
     elif window.days != ("all",) and _DAYS[day.weekday()] not in window.days:
         return False
-    return not (window.holidays and calendar is not None and day in calendar)  # type: ignore[operator]
+    return not (window.holidays and feast)
+
+
+def _is_weekend(day: date, country: str, calendar: Any) -> bool:
+    """As the country had it on that day; a Saturday on which all work for a bridge day before is none."""
+    if country in _WEEKENDS or calendar is None:
+        return day.weekday() in _WEEKENDS.get(country, (5, 6))
+    return bool(calendar.is_weekend(day)) and day not in calendar.weekend_workdays
 
 
 def _instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
@@ -88,8 +101,53 @@ def _instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
     return utc
 
 
+def _last_instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
+    """Like `_instant_of`, but of a repeat the second."""
+    local = datetime.combine(day, at)
+    second = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    is_real = second.astimezone(zone).replace(tzinfo=None) == local
+    return second if is_real else _instant_of(day, at, zone)
+
+
+def _quiet_spans(quiet: Hours, zone: ZoneInfo, day: date) -> Iterator[tuple[datetime, datetime]]:
+    """The quiet hours that touch the window of `day`: a clock that shows one of them twice is quiet both times."""
+    for number in (-1, 0, 1):
+        begins = day + timedelta(days=number)
+        ends = begins + timedelta(days=1) if quiet.crosses_midnight else begins
+        yield _instant_of(begins, quiet.start, zone), _last_instant_of(ends, quiet.end, zone)
+
+
+def _without(
+    span: tuple[datetime, datetime], quiet: Iterable[tuple[datetime, datetime]]
+) -> list[tuple[datetime, datetime]]:
+    """What is left of `span`, in order."""
+    left = [span]
+    for begins, ends in quiet:
+        left = (
+            [
+                piece
+                for opens, closes in left
+                for piece in ((opens, min(closes, begins)), (max(opens, ends), closes))
+                if piece[0] < piece[1]
+            ]
+            if begins < ends
+            else left
+        )
+    return left
+
+
+def never_opens(hours: Hours | None, quiet: Hours) -> bool:
+    """Whether quiet hours cover all of a day's window."""
+    some_day = date(2026, 6, 15)
+    window = Window(hours, ("all",), False, "next_opening", (), quiet)
+    return not openings_of(window, "UTC", "", some_day, some_day)
+
+
 def openings_of(window: Window, zone: str, country: str, first: date, last: date) -> list[tuple[datetime, datetime]]:
-    """(opens, closes) on each open local day from `first` to `last`; a span over midnight belongs to its first day."""
+    """(opens, closes) on each open local day from `first` to `last`; a span over midnight belongs to its first day.
+
+    Without the quiet hours: a day may have several.
+    """
     tz = ZoneInfo(zone)
     found = []
     day = first
@@ -102,7 +160,8 @@ def openings_of(window: Window, zone: str, country: str, first: date, last: date
                 ends_on = day + timedelta(days=1) if window.hours.crosses_midnight else day
                 closes = _instant_of(ends_on, window.hours.end, tz)
             if closes > opens:
-                found.append((opens, closes))
+                quiet = _quiet_spans(window.quiet, tz, day) if window.quiet else ()
+                found += _without((opens, closes), quiet)
         day += timedelta(days=1)
     return found
 
@@ -146,33 +205,40 @@ def next_open(
     `keep_time`: on a closed day the same clock time of the next open day, if the window's hours hold it.
     """
 
-    def soonest(column: Callable[[type[Opening]], ColumnElement[int]]) -> ColumnElement[int]:
-        here = aliased(Opening)
-        return (
-            select(column(here))
-            .where(
-                col(here.window) == window.key,
-                col(here.zone) == zone,
-                col(here.country) == country,
-                micros(col(here.closes)) > at,
-            )
-            .order_by(col(here.closes))
-            .limit(1)
-            .correlate_except(here)
-            .scalar_subquery()
-        )
-
-    first = soonest(lambda here: greatest(micros(col(here.opens)), at))
+    here = aliased(Opening)
+    first = (
+        select(greatest(micros(col(here.opens)), at))
+        .where(_theirs(window, here, zone, country), micros(col(here.closes)) > at)
+        .order_by(col(here.closes))
+        .limit(1)
+        .correlate_except(here)
+        .scalar_subquery()
+    )
     if window.outside != "keep_time":
         return first
     time_of_day = to_local(at, zone) % literal(DAY)
     opened = to_local(first, zone)
     kept = to_utc(opened - opened % literal(DAY) + time_of_day, zone)
-    past_midnight = to_utc(opened - opened % literal(DAY) + literal(DAY) + time_of_day, zone)
-    closes = soonest(lambda here: micros(col(here.closes)))
-    return case(
-        (first == at, at),
-        ((kept >= first) & (kept < closes), kept),
-        (past_midnight < closes, past_midnight),
-        else_=first,
-    )
+    ways = [(first == at, at), ((kept >= first) & _is_open(window, kept, zone, country), kept)]
+    if window.hours is not None and window.hours.crosses_midnight:
+        past_midnight = to_utc(opened - opened % literal(DAY) + literal(DAY) + time_of_day, zone)
+        before_end = time_of_day < _since_midnight(window.hours.end)
+        ways.append((before_end & _is_open(window, past_midnight, zone, country), past_midnight))
+    return case(*ways, else_=first)
+
+
+def _theirs(window: Window, here: Any, zone: ColumnElement[str], country: ColumnElement[str]) -> ColumnElement[bool]:
+    return (col(here.window) == window.key) & (col(here.zone) == zone) & (col(here.country) == country)
+
+
+def _is_open(
+    window: Window, at: ColumnElement[int], zone: ColumnElement[str], country: ColumnElement[str]
+) -> ColumnElement[bool]:
+    here = aliased(Opening)
+    holds = (micros(col(here.opens)) <= at) & (micros(col(here.closes)) > at)
+    return select(1).where(_theirs(window, here, zone, country), holds).correlate_except(here).exists()
+
+
+def _since_midnight(at: time) -> int:
+    """Microseconds of a clock time."""
+    return span_micros(timedelta(hours=at.hour, minutes=at.minute))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +79,11 @@ class Desk:
         code = main(list(words))
         told = self._capsys.readouterr()
         return Said(code, told.out, told.err)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the database holds."""
+        with sqlite3.connect(self.folder / ".nurture" / "nurture.db") as link:
+            return link.execute(query).fetchall()
 
     def write(self, name: str, content: str | bytes) -> Path:
         path = self.folder / name

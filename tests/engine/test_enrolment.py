@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import log2
 
 import pytest
 import yaml
@@ -305,17 +306,17 @@ engagement:
   - {rule: good, when: {did: good}, points: 60}
   - {rule: bad, when: {did: bad}, points: -40, half_life: 5 days}"""
 FADING: dict[str, float | None] = {
-    # the condition: the day on which time alone has made it true (60 fades by half in ten days, -40 in five)
+    # the condition: what is left of x when time alone has made it true (60x, x by half in ten days, less 40x²)
     "{score: {at_least: 50}}": None,
-    "{score: {under: 45}}": 5,
-    "{all: [{did: bad}, {score: {at_least: 21}}]}": 1,
-    "{all: [{did: bad}, {score: {at_least: 22}}]}": 1.4,
+    "{score: {under: 45}}": 44.5 / 60,
+    "{all: [{did: bad}, {score: {at_least: 21}}]}": (60 + (3600 - 160 * 20.5) ** 0.5) / 80,
+    "{all: [{did: bad}, {score: {at_least: 22}}]}": (60 + (3600 - 160 * 21.5) ** 0.5) / 80,
 }
 
 
 @pytest.mark.parametrize("when", FADING)
-def test_a_fading_score_is_looked_at_daily(make: Make, when: str) -> None:
-    """Points that fade may bring a lead in, from above or from below, within a day and without anything happening."""
+def test_a_fading_score_enrols_in_time(make: Make, when: str) -> None:
+    """Points that fade may bring a lead in, from above or from below, when they do and without anything happening."""
     world = make(program({"scoring.yaml": SCORES}, drip=sequence(REST, when=when)))
     world.lead("ana")
     world.event("ana", "good")
@@ -325,10 +326,11 @@ def test_a_fading_score_is_looked_at_daily(make: Make, when: str) -> None:
     at_once = "ana" in world.passages()
     world.run(12 * DAY)
 
-    day = FADING[when]
-    assert at_once == (day is None)
-    if day is not None:
-        assert day * DAY <= world.passages()["ana"].started_at - world.start <= (day + 1) * DAY
+    left = FADING[when]
+    assert at_once == (left is None)
+    if left is not None:
+        due = -10 * log2(left) * DAY
+        assert abs(world.passages()["ana"].started_at - world.start - due) <= timedelta(seconds=2)
 
 
 def test_a_pinned_version_keeps_its_own_clock(make: Make) -> None:

@@ -94,10 +94,10 @@ class World:
 
     def lead(self, name: str, consent: str | None = "contract", **values: Any) -> int:
         """A lead that may be written to unless `consent` says otherwise; `email=None`: known by an id alone."""
-        email = values.pop("email", f"{name}@lead.example")
+        email = values.pop("email", f"{name.replace(' ', '-')}@lead.example")
         tracking = values.pop("tracking", "consent" if consent else None)
-        tags = values.pop("tags", ())
-        zone = values.get("timezone")
+        tags, lists = values.pop("tags", ()), values.pop("lists", ())
+        zone, sms = values.get("timezone"), values.pop("sms", None)
         columns = {**values, **({"zone": zone} if zone else {}), **({"email": email} if email else {})}
         number: int = self.do(
             lambda link: write.put_lead(
@@ -107,8 +107,10 @@ class World:
                 source="test",
                 source_id=None if email else name,
                 tags=tags,
+                lists=lists,
                 consent=consent,
                 tracking=tracking,
+                sms=sms,
             )[0]
         )
         self.ids[name] = number

@@ -33,8 +33,11 @@ class Person:
     kinds: Mapping[str, str]
     tags: set[str] = field(default_factory=set)
     deeds: list[Deed] = field(default_factory=list)
+    lists: set[str] = field(default_factory=set)
     received: set[str] = field(default_factory=set)
     inside: set[str] = field(default_factory=set)
+    #: Rules of awareness and buying stage, best first, as scoring.yaml has them.
+    levels: Mapping[str, list[tuple[str, Any]]] = field(default_factory=dict)
 
 
 def plain(text: Any) -> str:
@@ -62,6 +65,12 @@ def holds(condition: Mapping[str, Any], who: Person, now: datetime) -> bool:
         elif key == "tags":
             wanted = value if isinstance(value, list) else [value]
             answers.append(any(plain(tag) in who.tags for tag in wanted))
+        elif key == "listed":
+            wanted = value if isinstance(value, list) else [value]
+            answers.append(any(plain(name) in who.lists for name in wanted))
+        elif key in ("awareness", "buying_stage"):
+            tests = value if isinstance(value, dict) else {"one_of" if isinstance(value, list) else "is": value}
+            answers += [_level(key, operator, operand, who, now) for operator, operand in tests.items()]
         elif key == "received":
             answers.append(value in who.received)
         elif key == "in_sequence":
@@ -70,6 +79,23 @@ def holds(condition: Mapping[str, Any], who: Person, now: datetime) -> bool:
             tests = value if isinstance(value, dict) else {"one_of" if isinstance(value, list) else "is": value}
             answers += [_compare(key, operator, operand, who) for operator, operand in tests.items()]
     return all(answers)
+
+
+def _level(name: str, operator: str, operand: Any, who: Person, now: datetime) -> bool:
+    """The lead is at the first level whose condition holds; at none, nothing is true of it."""
+    order = [level for level, _ in who.levels[name]]
+    mine = next((level for level, when in who.levels[name] if holds(when, who, now)), None)
+    if operator == "known":
+        return (mine is not None) is operand
+    if mine is None:
+        return False
+    several = operand if isinstance(operand, list) else [operand]
+    worse = order.index(mine) - order.index(several[0])  # steps below the level that is named
+    tests = {
+        "is": mine in several, "one_of": mine in several, "not": mine not in several, "at_least": worse <= 0,
+        "at_most": worse >= 0, "above": worse < 0, "under": worse > 0,
+    }  # fmt: skip
+    return tests[operator]
 
 
 def _did(rule: Mapping[str, Any], who: Person, now: datetime) -> bool:

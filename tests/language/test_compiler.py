@@ -85,6 +85,18 @@ PATHS = [
 DATES = ["2025-12-31", "2026-03-01", "2026-03-20"]
 NUMBERS = [0, 1, 49, 50, 50.5, -3, 1e6]
 GRADES = ["F", "D-", "D", "C", "C+", "B", "A+"]
+LISTS = ["newsletter-2026", "Gäste", "İzmir", "كتاب"]
+LEVELS: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "awareness": [
+        ("knows_us", {"did": "page_viewed", "at_least": 2, "within": "2 days"}),
+        ("heard", {"any": [{"did": "page_viewed"}, {"listed": "gäste"}]}),
+        ("new", {"industry": {"known": True}}),
+    ],
+    "buying_stage": [
+        ("decision", {"any": [{"did": "paid_bill"}, {"score": {"at_least": 14}}]}),
+        ("consideration", {"not": {"did_not": "page_viewed", "within": "1 week"}}),
+    ],
+}
 EVENTS = ["page_viewed", "paid_bill", "email_sent"]
 SPANS = ["90 minutes", "48 hours", "2 days", "1 week"]
 
@@ -104,7 +116,14 @@ def crowd(request: pytest.FixtureRequest) -> Iterator[tuple[World, Crowd]]:
     files = {
         "program.yaml": PROGRAM,
         "scoring.yaml": "engagement: [{rule: a, when: {did: page_viewed}, points: 7}]\n"
-        "fit: [{rule: b, when: {industry: saas}, thirds: 4}, {rule: c, when: {paid: true}, thirds: -4}]",
+        "fit: [{rule: b, when: {industry: saas}, thirds: 4}, {rule: c, when: {paid: true}, thirds: -4}]\n"
+        + yaml.safe_dump(
+            {
+                "awareness": [{"level": level, "when": when} for level, when in LEVELS["awareness"]],
+                "buying_stage": [{"stage": level, "when": when} for level, when in LEVELS["buying_stage"]],
+            },
+            allow_unicode=True,
+        ),
     }
     world = World(
         url,
@@ -136,7 +155,8 @@ def populate(world: World) -> Crowd:
         }
         known = {key: value for key, value in values.items() if value is not None}
         tags = chance.sample(["Hot", "ÜBER", "über", "کتاب", "كتاب"], chance.choice([0, 1, 2]))
-        lead = world.lead(f"lead{number}", tags=tags, consent=chance.choice([None, "contract"]), **known)
+        lists = chance.sample(LISTS, chance.choice([0, 0, 1, 2]))
+        lead = world.lead(f"lead{number}", tags=tags, lists=lists, consent=chance.choice([None, "contract"]), **known)
         deeds = [
             Deed(
                 chance.choice(EVENTS),
@@ -171,6 +191,7 @@ def populate(world: World) -> Crowd:
         ]
         put(world, events)
         people[lead] = Person(known, {}, {**KINDS}, {plain(tag) for tag in tags}, deeds)
+        people[lead].lists, people[lead].levels = {plain(name) for name in lists}, LEVELS
     world.at(NOW - HOUR).tick().at(NOW)
     for person, lead in zip(people.values(), world.rows(Lead), strict=True):
         story = world.story(world.names()[lead.id])
@@ -280,15 +301,30 @@ def leaves() -> st.SearchStrategy[dict[str, Any]]:
         about("paid", flags),
         about("since", dates),
         about("fit", ordered(GRADES)),
-        about("score", ordered([0, 6, 7, 8, 14, 21, 100], known=False)),
+        about("score", ordered([0, 6, 7, 7.5, 8, 14, 21, 100], known=False)),
         about("country", st.sampled_from(["ro", "RO", ["AE", "RO"]])),
         about("tags", st.sampled_from(["hot", "Über", ["cold", "كتاب"]])),
         about("stage", st.sampled_from(["lead", "mql", ["lead", "sal"], {"not": "lead"}])),
         about("status", st.sampled_from(["new", {"known": True}, "NEW"])),
         about("owner", st.sampled_from([{"known": False}, "x@example.com"])),
         about("source", st.sampled_from(["test", {"known": True}])),
+        about("listed", st.sampled_from(["NEWSLETTER-2026", "gäste", ["izmir", "İZMİR"], "کتاب", "nobody"])),
+        about("awareness", levels("awareness")),
+        about("buying_stage", levels("buying_stage")),
         about("received", st.sampled_from(["one/hello.j2", "two/hello.j2", "nothing"])),
         about("in_sequence", st.sampled_from(["one", "two"])),
+    )
+
+
+def levels(name: str) -> st.SearchStrategy[Any]:
+    level = st.sampled_from([level for level, _ in LEVELS[name]])
+    bounds = st.sampled_from(["is", "not", "at_least", "at_most", "above", "under"])
+    return st.one_of(
+        level,
+        st.lists(level, min_size=1, max_size=2),
+        st.lists(level, min_size=1, max_size=2).map(lambda several: {"not": several}),
+        st.dictionaries(bounds, level, min_size=1, max_size=2),
+        st.booleans().map(lambda known: {"known": known}),
     )
 
 

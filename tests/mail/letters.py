@@ -41,7 +41,7 @@ OFFER = """{% extends "_shared/letter.j2" %}
 {% block subject %}{{ offer.title }}{% endblock %}
 {% block body %}{{ button("Read the " ~ offer.kind, offer.url) }}{% endblock %}
 {% block text %}
-Read "{{ offer.title }}" by {{ lead.first_name }} & co: {{ offer.url }}
+Read "{{ offer.title }}" by {{ lead.first_name or "you" }} & co: {{ offer.url }}
 {% endblock %}
 """
 FILES = {

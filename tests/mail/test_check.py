@@ -52,8 +52,8 @@ ROWS = [
     ("a tag left open", "\n{% if lead.company %}", "saas/x.j2:2:1: "),
     (
         "only for some leads",
-        "{{ lead.company ~ ' ' + lead.company }}",
-        "for a lead of whom nothing is known: ",
+        "{% if not lead.company %}{{ 1 / 0 }}{% endif %}",
+        "for a lead of whom nothing is known: division by zero",
     ),
     (
         "only for others",

@@ -251,7 +251,7 @@ def test_a_language_that_the_footer_lacks() -> None:
     letter = shipped()["win-back/hello.j2"]
 
     (problem,) = check(shipped() | {"win-back/hello.fr.j2": letter, "win-back/hello.de.j2": letter})
-    assert (problem.file, problem.remedy) == ("_shared/letter.j2", 'add a line "fr": {…} to words')
+    assert (problem.file, problem.remedy) == ("_shared/words.j2", 'add a line "fr": {…} to words')
 
 
 def test_an_event_that_is_misspelled() -> None:

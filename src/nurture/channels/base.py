@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 #: accepted     the other side took it
 #: refused      it will not take this one, now or later
 #: try_later    it certainly did not take it this time
-#: unknown      it may have taken it: nobody can say (mail only; what carries a key may simply be repeated)
+#: unknown      it may have taken it: nobody can say (mail and sms; what carries a key may simply be repeated)
 #: not_started  nothing of it left this house: stopped, or the way out is down
 Verdict = Literal["accepted", "refused", "try_later", "unknown", "not_started"]
 
@@ -25,7 +25,7 @@ class Parcel:
     key: str
     #: Mail: the envelope's sender. Others: empty.
     sender: str
-    #: Mail: one address as it goes into the envelope. Audience: the audience's name.
+    #: Mail: one address as it goes into the envelope. Sms: the phone (E.164). Audience, webhook: its name.
     to: str
     payload: bytes
 
@@ -37,6 +37,10 @@ class Receipt:
     touch_id: int
     verdict: Verdict
     detail: str
+    #: Seconds that the other side asks us to wait before the next try.
+    wait: float | None = None
+    #: Why nothing more may go to this address, if the other side said so: unsubscribed.
+    silence: str | None = None
 
 
 class Journal(Protocol):
@@ -96,8 +100,27 @@ class NoJournal:
         pass
 
 
-def receipt(parcel: Parcel, verdict: Verdict, *said: object) -> Receipt:
+class Shut:
+    """No way out is set: everything stays here, and whoever looks is told."""
+
+    batch_size = 200
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.down: str | None = f"there is no way out for {name} here"
+
+    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Stop) -> list[Receipt]:  # noqa: ARG002
+        """Nothing begins."""
+        return [receipt(parcel, "not_started", self.down) for parcel in batch]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def receipt(
+    parcel: Parcel, verdict: Verdict, *said: object, wait: float | None = None, silence: str | None = None
+) -> Receipt:  # fmt: skip
     """A receipt whose detail is `said`, in one printable line."""
     text = " ".join(str(part) for part in said)
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return Receipt(parcel.touch_id, verdict, line[:_DETAIL])
+    return Receipt(parcel.touch_id, verdict, line[:_DETAIL], wait, silence)

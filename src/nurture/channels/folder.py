@@ -1,4 +1,4 @@
-"""No relay is set: messages become .eml files that any mail program opens."""
+"""No relay is set: messages become files, .eml that any mail program opens, or .txt for text messages."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from nurture.failpoints import reach
 class FolderChannel:
     """One file for each touch in `folder`; a repeated delivery of a touch replaces its file."""
 
-    name = "email"
     batch_size = 200
+    name = "email"
+    suffix = ".eml"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,7 +38,11 @@ class FolderChannel:
     def path(self, parcel: Parcel) -> Path:
         """Where the message of `parcel` is kept."""
         name = f"{parcel.touch_id:08d}" if parcel.touch_id >= 0 else f"notice-{-parcel.touch_id:06d}"
-        return self.folder / f"{name}-{sha256(parcel.key.encode()).hexdigest()[:12]}.eml"
+        return self.folder / f"{name}-{sha256(parcel.key.encode()).hexdigest()[:12]}{self.suffix}"
+
+    def content(self, parcel: Parcel) -> bytes:
+        """What its file holds."""
+        return parcel.payload
 
     def _write(self, parcel: Parcel, journal: Journal, stop: Stop) -> Receipt:
         target = self.path(parcel)
@@ -49,7 +54,7 @@ class FolderChannel:
                 made = receipt(parcel, "not_started", "not begun")
             else:
                 reach("journaled")
-                half.write_bytes(parcel.payload)
+                half.write_bytes(self.content(parcel))
                 half.replace(target)
                 reach("answered")
                 made = receipt(parcel, "accepted", f"written to {target.name}")
@@ -59,3 +64,13 @@ class FolderChannel:
             self.down = f"{self.folder}: {problem.strerror}"
             return receipt(parcel, "not_started", self.down)
         return made
+
+
+class TextFolder(FolderChannel):
+    """Text messages, each with the number that it would go to."""
+
+    name = "sms"
+    suffix = ".txt"
+
+    def content(self, parcel: Parcel) -> bytes:
+        return f"To: {parcel.to}\n\n".encode() + parcel.payload + b"\n"

@@ -13,7 +13,22 @@ from typing import Any
 from cyclopts import App, CycloptsError, Group
 
 from nurture import __version__
-from nurture.cli import doubts, holding, inbound, leads, looking, operator, program, running, sales
+from nurture.cli import (
+    byhand,
+    doubts,
+    drawing,
+    experimenting,
+    holding,
+    inbound,
+    leads,
+    looking,
+    operator,
+    program,
+    rehearsing,
+    running,
+    sales,
+    tasks,
+)
 from nurture.cli.speech import complain
 from nurture.errors import NurtureError
 
@@ -26,11 +41,16 @@ COMMANDS: list[tuple[Group, str, Callable[..., Any] | dict[str, Callable[..., An
     (WRITING, "init", program.init),
     (WRITING, "check", program.check),
     (WRITING, "test", program.run_tests),
+    (WRITING, "simulate", rehearsing.simulate),
     (WRITING, "publish", program.publish),
-    (WRITING, "diagram", program.diagram),
+    (WRITING, "preview", drawing.preview),
+    (WRITING, "diagram", drawing.diagram),
+    (WRITING, "schema", drawing.schema),
     (WRITING, "definitions", program.definitions),
     (LEADS, "import", {"leads": leads.import_leads, "events": leads.import_events}),
     (LEADS, "explain", leads.explain),
+    (LEADS, "enrol", byhand.enrol),
+    (LEADS, "unenrol", byhand.unenrol),
     (LEADS, "unsubscribe", leads.unsubscribe),
     (RUNNING, "tick", running.tick),
     (RUNNING, "run", running.run),
@@ -47,17 +67,27 @@ COMMANDS: list[tuple[Group, str, Callable[..., Any] | dict[str, Callable[..., An
     (RUNNING, "doctor", operator.doctor),
     (RUNNING, "adopt", operator.adopt),
     (RUNNING, "demo", running.demo),
-    (LOOKING, "report", looking.report),
+    (
+        LOOKING,
+        "report",
+        {"funnel": looking.report, "experiments": experimenting.experiments, "holdout": experimenting.holdout},
+    ),
     (LOOKING, "cohorts", looking.cohorts),
+    (LOOKING, "endpoints", tasks.endpoints),
     (LOOKING, "uncertain", {"list": doubts.uncertain, "sent": doubts.sent, "resend": doubts.resend}),
     (SALES, "handoffs", sales.handoffs),
     (SALES, "accept", sales.accept),
     (SALES, "reject", sales.reject),
+    (SALES, "tasks", tasks.tasks),
+    (SALES, "done", tasks.done),
 ]
+#: What a command of several words does when none is said.
+UNSAID = {"list", "funnel"}
 HELP = {
     "inbound": "Take in what comes back by mail: bounces, complaints, replies.",
     "holds": "Deal with sends that wait for a person: list, release, discard.",
     "import": "Bring in leads or events from a CSV or NDJSON file.",
+    "report": "Show how it goes: the funnel unless said, experiments, the holdout.",
     "uncertain": "Deal with messages of which nobody knows whether they arrived.",
 }
 
@@ -81,8 +111,8 @@ def build() -> App:
         several = App(name=name, help=HELP[name], group=group, sort_key=place)
         for word, function in command.items():
             several.command(function, name=word)
-        if "list" in command:
-            several.default(command["list"])
+        for word in UNSAID & command.keys():
+            several.default(command[word])
         app.command(several)
     return app
 

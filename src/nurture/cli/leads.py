@@ -21,6 +21,7 @@ MappingFile = Annotated[Path | None, Parameter(name="--mapping", help="What the 
 Encoding = Annotated[str | None, Parameter(help="For files that are neither UTF-8 nor UTF-16, such as cp1252.")]
 Source = Annotated[str | None, Parameter(help="Where the file comes from; ids of leads count within it.")]
 Consent = Annotated[str | None, Parameter(help="On which basis all of them may be written to, or none.")]
+OntoList = Annotated[str | None, Parameter(name="--list", help="The static list that all of them are put on.")]
 RefusedTo = Annotated[Path | None, Parameter(help="Where refused rows go; else NAME.refused.csv beside FILE.")]
 
 
@@ -32,6 +33,7 @@ def import_leads(
     encoding: Encoding = None,
     consent: Consent = None,
     source: Source = None,
+    onto: OntoList = None,
     refused_to: RefusedTo = None,
     json: Json = False,
 ) -> int:
@@ -49,6 +51,7 @@ def import_leads(
             encoding=encoding,
             consent=consent,
             source=source,
+            onto=onto,
             refused_to=refused_to,
             progress=progress,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from nurture.cli.drawing import prepare_for_editors
 from nurture.cli.speech import Json, complain, counted, machine, say, settings, tell_json
 from nurture.errors import FileFault, NotFound, Refused
 
 if TYPE_CHECKING:
+    from nurture.engine.publishing import Published
     from nurture.language.source import Problem
     from nurture.program.load import Loaded
 
@@ -24,6 +27,7 @@ def init(folder: Annotated[Path, Parameter(name="DIR", help="A folder that is ne
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileFault(f"{folder}: is there already and not empty; name a new folder")
     shutil.copytree(_starter(), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    prepare_for_editors(folder)
     say(
         f"{folder} holds a program of three segments; {folder}/README.md says how to write your own.\n"
         f"Next: export NURTURE_TEMPLATES={folder}, then nurture check, nurture test, nurture publish."
@@ -66,6 +70,8 @@ def _tell(folder: Path, problems: list[Problem]) -> None:
 
 def run_tests(
     *paths: Annotated[Path, Parameter(name="PATH", help="Checks, or folders with checks; else all.")],
+    junit: Annotated[Path | None, Parameter(help="Write the results there as JUnit XML, for build servers.")] = None,
+    coverage: Annotated[bool, Parameter(negative="", help="Name the steps and ways that no check passes.")] = False,
     json: Json = False,
 ) -> int:
     """Run the marketer's checks on a virtual clock; nothing is sent."""
@@ -79,65 +85,126 @@ def run_tests(
         _tell(folder, problems)
         return 1
     done = run_checks(folder, list(paths) or None)
+    if junit is not None:
+        from nurture.rehearse import junit as report
+
+        report.write(done, junit)
     if json:
-        tell_json({"passed": done.passed, "failed": done.failed, "checks": [asdict(one) for one in done.outcomes]})
+        missed = {"coverage": done.coverage.missed()} if coverage else {}
+        checks = [asdict(one) for one in done.outcomes]
+        tell_json({"passed": done.passed, "failed": done.failed, "checks": checks, **missed})
     else:
-        say(done.text())
+        say(done.text(_painted if sys.stdout.isatty() else str))
+        if coverage:
+            say(done.coverage.text())
     return 1 if done.failed or not done.passed else 0
+
+
+def _painted(line: str) -> str:
+    """Red for what is missing or wrong, green for what came instead or is well; for terminals."""
+    mark = line.lstrip()[:2]
+    colour = {"ok": "32", "+ ": "32", "FA": "31", "- ": "31"}.get(mark)
+    return f"\x1b[{colour}m{line}\x1b[0m" if colour and "NO_COLOR" not in os.environ else line
 
 
 def publish(
     *segments: Annotated[str, Parameter(name="SEGMENT", help="Which; else all.")],
+    dry_run: Annotated[bool, Parameter(negative="", help="Print what it would mean, and change nothing.")] = False,
+    yes: Annotated[
+        bool, Parameter(negative="", help="Ask nothing; without a terminal nothing is asked anyway.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Make the program live, after its checks; print what that means in leads."""
+    from nurture.language.problems import ProgramError
     from nurture.program.check import check as find
     from nurture.program.load import load, read_folder
+    from nurture.program.trial import tried
     from nurture.rehearse.run import segment_checks
 
     given = settings()
     files = read_folder(given.templates)
     problems = find(files)
     if problems:
-        _tell(given.templates, problems)
-        complain(f"Nothing was published: {counted(len(problems), 'problem')}.")
-        return 1
+        return _refuse(given.templates, problems)
     loaded = load(files)
     slugs = [_known(slug, loaded) for slug in segments] or sorted(loaded.segments)
+    if too_much := tried(loaded, slugs):
+        return _refuse(given.templates, too_much)
     done = segment_checks(files, slugs)
     if done.failed:
         say(done.text())
         complain(f"Nothing was published: {counted(done.failed, 'check')} failed.")
         return 1
-    return _publish(loaded, slugs, done.passed, json)
+    ask = not (dry_run or yes or json) and sys.stdin.isatty() and sys.stdout.isatty()
+    try:
+        return _publish(loaded, slugs, done.passed, dry_run=dry_run, ask=ask, json=json)
+    except ProgramError as refused:  # what only the published version can tell
+        return _refuse(given.templates, refused.problems)
 
 
-def _publish(loaded: Loaded, slugs: list[str], passed: int, json: bool) -> int:
+def _refuse(folder: Path, problems: list[Problem]) -> int:
+    _tell(folder, problems)
+    complain(f"Nothing was published: {counted(len(problems), 'problem')}.")
+    return 1
+
+
+def _publish(loaded: Loaded, slugs: list[str], passed: int, *, dry_run: bool, ask: bool, json: bool) -> int:
+    """Foresee, ask, act: a person thinks outside of any transaction, so what then happens is told if it differs."""
     from nurture.doctor.relay import relay_refusal
+    from nurture.engine.publishing import foresee
     from nurture.engine.publishing import publish as make_live
 
     with machine() as opened:
-        now = opened.now()
         with opened.db.read() as link:
             refused = relay_refusal(link, settings())
         if refused is not None:
             raise Refused(f"Nothing was published. {refused}")
-        made = opened.db.transact(lambda link: make_live(link, opened.library, loaded, slugs, now))
-        left = sorted(set(opened.live().segments) - set(loaded.segments))
+        foreseen = foresee(opened.db, loaded, slugs, opened.now()) if dry_run or ask else None
+        if foreseen is not None and not json:
+            say(f"{counted(passed, 'check')} passed.")
+            say(_means(foreseen, "would be live"))
+        if ask and foreseen is not None and foreseen.changes and not _agreed():
+            complain("Nothing was published.")
+            return 1
+        made = foreseen
+        if made is None or not dry_run:
+            now = opened.now()
+            made = opened.db.transact(lambda link: make_live(link, opened.library, loaded, slugs, now))
+            left = sorted(set(opened.live().segments) - set(loaded.segments))
+        else:
+            left = []
     if json:
-        tell_json({**asdict(made), "checks": passed, "without a folder": left})
+        tell_json({**asdict(made), "checks": passed, "without a folder": left, "dry run": dry_run})
         return 0
-    say(f"{counted(passed, 'check')} passed.")
-    word = "is live" if made.program_changed else "is unchanged"
-    say(
-        f"program: version {made.program_number} {word}"
-        + (f"; {counted(made.rescored, 'lead')} rescored" if made.rescored else "")
-    )
-    for effect in made.effects:
-        say(str(effect))
+    if dry_run:
+        say("Nothing was changed.")
+        return 0
+    if foreseen is None:
+        say(f"{counted(passed, 'check')} passed.")
+        say(_means(made, "is live"))
+    else:
+        same = asdict(foreseen) == asdict(made)
+        say("Published." if same else f"Published; meanwhile something had changed:\n{_means(made, 'is live')}")
     for slug in left:
         say(f"{slug}: has no folder any more, and goes on as it was published")
     return 0
+
+
+def _agreed() -> bool:
+    """Whether a person at the terminal says yes."""
+    print("Publish this? [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().casefold() in ("y", "yes")
+
+
+def _means(made: Published, word: str) -> str:
+    """What a publication means in leads, a line for each thing; `word`: is live, or would be."""
+    state = word if made.program_changed else "is unchanged"
+    rescored = f"; {counted(made.rescored, 'lead')} rescored" if made.rescored else ""
+    lines = [f"program: version {made.program_number} {state}{rescored}"]
+    for effect in made.effects:
+        lines += [effect.headline(word), *(f"  {line}" for line in effect.details())]
+    return "\n".join(lines)
 
 
 def _known(slug: str, loaded: Loaded) -> str:
@@ -146,34 +213,6 @@ def _known(slug: str, loaded: Loaded) -> str:
     if slug not in loaded.segments:
         raise NotFound(f"there is no segment '{slug}'; {suggest(slug, loaded.segments)}")
     return slug
-
-
-def diagram(
-    segment: Annotated[str, Parameter(help="The segment's folder.")],
-    /,
-    *,
-    live: Annotated[bool, Parameter(negative="", help="As published, with who stands where.")] = False,
-) -> int:
-    """Print a sequence as a Mermaid flowchart."""
-    from nurture.program.load import load, read_folder
-    from nurture.reading import diagram as pictures
-
-    if live:
-        with machine() as opened:
-            say(pictures.diagram(opened.live().segment(segment), pictures.standing(opened, segment)))
-        _where_to_show()
-        return 0
-    loaded = load(read_folder(settings().templates)).require()
-    say(pictures.diagram(loaded.segments[_known(segment, loaded)]))
-    _where_to_show()
-    return 0
-
-
-def _where_to_show() -> None:
-    """For a person at a terminal: what this text is for."""
-    if sys.stdout.isatty():
-        shown = "a ```mermaid block of a Markdown file on GitHub or GitLab, or mermaid.live"
-        complain(f"This is Mermaid text; what shows it as a picture: {shown}.")
 
 
 def definitions() -> int:

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from nurture.cli.operator import say_if_cloned
-from nurture.cli.speech import Json, complain, instant, machine, say, say_where_mail_goes, settings, tell_json
+from nurture.cli.speech import (
+    Json,
+    complain,
+    instant,
+    machine,
+    say,
+    say_where_mail_goes,
+    say_where_texts_go,
+    settings,
+    tell_json,
+)
 from nurture.errors import FileFault, NotPublished, NurtureError
 
 if TYPE_CHECKING:
@@ -56,6 +66,7 @@ def tick(
     with machine(clock, given) as opened:
         slugs = chosen(opened, segments)
         say_where_mail_goes(given)
+        say_where_texts_go(opened, given)
         cloned = say_if_cloned(opened)
         ticking = Ticking(opened, slugs, quiet=json)
         ticking.run(ends)
@@ -84,6 +95,7 @@ def run(*segments: Segments) -> int:
     with machine() as opened:
         slugs = chosen(opened, segments)
         say_if_cloned(opened)
+        say_where_texts_go(opened, settings())
     say_where_mail_goes(settings())
     return _flows("tick", *slugs)
 

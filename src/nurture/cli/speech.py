@@ -132,6 +132,15 @@ def say_where_mail_goes(given: Settings) -> None:
         complain(f"NURTURE_SMTP_URL is not set: messages are written to {folder} as files, and reach nobody.")
 
 
+def say_where_texts_go(opened: Machine, given: Settings) -> None:
+    """The same for text messages, if a live sequence sends any."""
+    if given.sms_url is None and any(
+        step.kind_word == "sms" for segment in opened.live().segments.values() for step in segment.spec.steps
+    ):
+        folder = given.home / "sms"
+        complain(f"NURTURE_SMS_URL is not set: text messages are written to {folder} as files, and reach nobody.")
+
+
 @contextmanager
 def bar(what: str) -> Iterator[Callable[[int, int | None], None] | None]:
     """A progress bar on a terminal, told (done, in all); None where nobody looks."""

@@ -53,7 +53,7 @@ def _mail(link: Connection, mail: Sequence[Kept]) -> Entry:
     kept = Counter(message_id(message) for message in mail)
     touches = set(
         link.execute(
-            select(col(Touch.message_id)).where(col(Touch.state) == "sent", col(Touch.kind) != "audience")
+            select(col(Touch.message_id)).where(col(Touch.state) == "sent", col(Touch.kind).in_(("email", "offer")))
         ).scalars()
     )
     done = select(col(Outbox.message_id)).where(col(Outbox.done_at).is_not(None))

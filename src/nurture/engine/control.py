@@ -17,6 +17,7 @@ from nurture.dialects import CONTROL, change, greatest, hold_still, upsert
 from nurture.engine.audit import note
 from nurture.records import Control, Touch
 from nurture.records.types import instant, micros, to_micros
+from nurture.steps import MESSAGES
 from nurture.zones import DAY
 
 PAUSED, STOPPED = "paused", "stopped"
@@ -63,7 +64,7 @@ def resume(link: Connection, scope: str, by: str, now: datetime) -> bool:
     turn = func.row_number().over(partition_by=col(Touch.lead_id), order_by=(col(Touch.due_at), col(Touch.id)))
     letters = (
         select(col(Touch.id), turn.label("turn"))
-        .where(held, col(Touch.purpose) == "marketing", col(Touch.kind) != "audience")
+        .where(held, col(Touch.purpose) == "marketing", col(Touch.kind).in_(MESSAGES))
         .subquery()
     )
     later = and_(col(Touch.id) == letters.c.id, letters.c.turn > 1)

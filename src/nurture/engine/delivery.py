@@ -30,13 +30,14 @@ from nurture.engine.parcels import Made, Maker
 from nurture.engine.permit import Verdict, judge
 from nurture.engine.recording import AFTER, CHANNEL_PAUSE, ENDED, let_go, record
 from nurture.engine.running import Run
+from nurture.engine.telling import drop_bodies, keep_bodies, silence
 from nurture.engine.workers import claim_of
 from nurture.errors import DatabaseFault
 from nurture.failpoints import reach
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Touch
 from nurture.records.types import Instant, instant, micros
-from nurture.steps import Audience, Sending
+from nurture.steps import Audience, Sending, Webhook
 from nurture.worklist import put_work
 
 log = logging.getLogger("nurture.delivery")
@@ -245,6 +246,9 @@ class Courier:
         )
         if isinstance(self.step, Audience):
             self._want(link, [verdict.touch for verdict in verdicts if verdict.state == "sending"], now)
+        if isinstance(self.step, Webhook):
+            keep_bodies(link, [made.parcels[verdict.touch] for verdict in verdicts if verdict.state == "sending"])
+            drop_bodies(link)
         let_go(link, [v.touch for v in verdicts if v.state in ENDED and v.state != "cancelled"])
         called_off = [verdict.touch for verdict in verdicts if verdict.state == "cancelled"]
         put_work(link, select(col(Touch.lead_id)).where(col(Touch.id).in_(called_off)).distinct(), now)
@@ -270,6 +274,9 @@ class Courier:
     def _record(self, link: Connection, owner: str, receipts: Sequence[Receipt], now: datetime) -> None:
         """Write what became of each; only while this worker still holds the claim."""
         record(link, receipts, now, owner)
+        silence(link, self.step.channel, receipts, now)
+        if isinstance(self.step, Webhook):
+            drop_bodies(link)
         if isinstance(self.step, Audience):
             told = [receipt.touch_id for receipt in receipts if receipt.verdict == "accepted"]
             leads = select(col(Touch.lead_id)).where(col(Touch.id).in_(told))

@@ -15,7 +15,8 @@ from nurture.engine import doubt, handoffs, settle
 from nurture.engine.ending import end, ending
 from nurture.engine.live import Live
 from nurture.engine.running import Run
-from nurture.records import Consent, Enrolment, Event, Handoff, Lead, Suppression, Touch
+from nurture.errors import NotFound, Refused
+from nurture.records import Consent, Enrolment, Event, Handoff, Lead, Suppression, Task, Touch
 from nurture.worklist import put_work
 
 #: A second distinct link this soon after another, or a hit this soon after delivery, is a scanner's.
@@ -141,12 +142,14 @@ def unsubscribe(
     link: Connection, live: Live, touch: int, now: datetime, *, source: str, reason: str = "unsubscribed"
 ) -> bool:
     """No further message to this lead from now on; True if that is news. Takes the lead's lock before it writes."""
-    row = link.execute(select(col(Touch.lead_id), col(Touch.address)).where(col(Touch.id) == touch)).one_or_none()
+    columns = (col(Touch.lead_id), col(Touch.address), col(Touch.kind))
+    row = link.execute(select(*columns).where(col(Touch.id) == touch)).one_or_none()
     if row is None:
         return False
     doubt.evidence(link, touch, "its unsubscribe link was used", now)
     if row.address:  # the address that was written to, which the lead may have changed since
-        gone = {"kind": "address", "value": row.address, "reason": reason, "source": source, "at": now}
+        kind = "phone" if row.kind == "sms" else "address"
+        gone = {"kind": kind, "value": row.address, "reason": reason, "source": source, "at": now}
         link.execute(upsert(link)(Suppression).values(**gone).on_conflict_do_nothing())
     return unsubscribe_lead(link, live, row.lead_id, now, source=source, touch=touch, reason=reason)
 
@@ -198,3 +201,22 @@ def answer_handoff(
     )
     settle_one(link, live, lead, now)
     return True
+
+
+def done(link: Connection, live: Live, task: int, by: str | None, now: datetime) -> str:
+    """A task is done; by whom it counts. Raises NotFound, Refused when it was done before."""
+    mine = col(Task.id) == task
+    lead = link.execute(select(col(Task.lead_id)).where(mine)).scalar()
+    if lead is None:
+        raise NotFound(f"there is no task {task}; 'nurture tasks' lists them")
+    lock_lead(link, lead, now)
+    row = link.execute(
+        select(col(Task.owner), col(Task.done_at), col(Task.done_by), col(Task.step), col(Task.sequence)).where(mine)
+    ).one()
+    if row.done_at is not None:
+        raise Refused(f"task {task} was done by {row.done_by} on {row.done_at:%Y-%m-%d %H:%M}Z; nothing was changed")
+    link.execute(update(Task).where(mine).values(done_at=now, done_by=by or row.owner))
+    data = {"task": task, "step": row.step, "sequence": row.sequence, "by": by or row.owner}
+    add_event(link, lead, "task_done", now, source="sales", key=f"task:{task}", data=data, actor="system")
+    settle_one(link, live, lead, now)
+    return by or row.owner

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, or_, select, update
 from sqlmodel import col
 
 from nurture.engine.audit import note
+from nurture.engine.live import Library
 from nurture.engine.recording import sent_after_all
 from nurture.engine.workers import Journals
 from nurture.errors import NotFound, Refused
@@ -73,6 +74,18 @@ def resend(
     for touch in touches:
         note(link, "uncertain_resent", f"touch:{touch}", by, now)
     return len(touches)
+
+
+def next_resend(link: Connection, library: Library) -> datetime | None:
+    """The next instant at which a sequence's policy sends something again, if nothing shows until then that it left."""
+    open_ = and_(col(Touch.state) == literal_column("'uncertain'"), col(Touch.resent_at).is_(None))  # as the index says
+    doubts = select(col(Touch.version_id), func.min(col(Touch.ended_at))).where(open_, ~came_back())
+    found = []
+    for version, first in link.execute(doubts.group_by(col(Touch.version_id))):
+        policy = library.segment(link, version).spec.on_uncertain
+        if policy != "hold" and first is not None:
+            found.append(first + max(policy.resend_once_after.roughly, PATIENCE))
+    return min(found, default=None)
 
 
 def resend_by_policy(link: Connection, versions: Sequence[Segment], now: datetime) -> int:

@@ -38,10 +38,10 @@ def waiting(link: Connection, segment: str, now: datetime) -> dict[str, int]:
     return dict(found)
 
 
-def next_due(link: Connection) -> datetime | None:
-    """The next instant at which anything is due: work, a step, a touch; what is stopped is not."""
+def next_due(link: Connection, *others: datetime | None) -> datetime | None:
+    """The next instant at which anything is due: work, a step, a touch, or one of `others`; what is stopped is not."""
     said = wide(link)
-    found = [link.execute(select(func.min(col(Work.due_at)))).scalar()]
+    found = [*others, link.execute(select(func.min(col(Work.due_at)))).scalar()]
     if state_of(said) != STOPPED:
         still = [scope.removeprefix("segment:") for scope, state in said.items() if state == STOPPED]
         steps = select(func.min(col(Enrolment.due_at))).where(col(Enrolment.sequence).not_in(still))

@@ -6,22 +6,29 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, null, or_, select
+from sqlalchemy import ColumnElement, String, and_, case, cast, delete, func, literal, null, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from nurture.dialects import apart, new_rows, newer_rows
+from nurture.engine import queueing
 from nurture.engine.lifecycle import hold, release
 from nurture.engine.live import Live
+from nurture.engine.queueing import Queue
 from nurture.engine.running import CLAIMED, Run
 from nurture.language.compiler import compile_condition
 from nurture.program.load import Segment
-from nurture.records import Enrolment, Holding, Lead, Milestone, Refusal, Suppression
+from nurture.records import Enrolment, EnrolmentQueue, Holding, Lead, Milestone, Refusal, Suppression
 from nurture.records.types import NOW, NOW_AT, instant, micros, span_micros
+from nurture.worklist import work_for
 from nurture.zones import lead_zone
 
 #: An objective reached this long before a first enrolment keeps the lead out.
 OBJECTIVE_COUNTS = timedelta(days=180)
+
+
+#: Who enrols by the sequence's rule.
+_RULE = literal("rule")
 
 
 def holding_rule(slug: str) -> str:
@@ -52,16 +59,42 @@ class _Entering:
     enter: Any
     remember: Any
     forget: Any
+    #: Of a sequence that lets in so many a day.
+    queue: Queue | None
 
 
 def enrol(run: Run, segment: Segment) -> int:
-    """Enrol those of the claimed leads that have just come to match; how many entered."""
-    plan = run.plan(("enrol", segment.id), lambda: _entering(run.live, segment))
+    """Enrol those of the claimed leads that have just come to match, as far as the day has room; how many entered."""
+    plan = _plan(run, segment)
     run(plan.refuse)
-    entered = int(run(plan.enter).rowcount)
+    entered = int(run(plan.enter).rowcount) if plan.queue is None else queueing.admit(run, segment, plan.queue)
     run(plan.remember)
     run(plan.forget)
     return max(entered, 0)
+
+
+def next_in_line(run: Run, segment: Segment) -> None:
+    """Plan the look at those who enter next from the sequence's queue; when a run's other looks are planned."""
+    plan = _plan(run, segment)
+    if (
+        plan.queue is not None
+        and run(
+            select(col(EnrolmentQueue.lead_id)).where(col(EnrolmentQueue.sequence) == segment.slug).limit(1)
+        ).first()
+    ):
+        queueing.plan(run, segment, plan.queue)
+
+
+def end_of_limit(run: Run, slug: str) -> None:
+    """The new version knows no limit: whoever queues comes to match anew, and enters when it is settled."""
+    waiting = select(col(EnrolmentQueue.lead_id)).where(col(EnrolmentQueue.sequence) == slug)
+    run(release(holding_rule(slug), waiting))
+    run(work_for(waiting))
+    run(delete(EnrolmentQueue).where(col(EnrolmentQueue.sequence) == slug))
+
+
+def _plan(run: Run, segment: Segment) -> _Entering:
+    return run.plan(("enrol", segment.id), lambda: _entering(run.live, segment))
 
 
 def _entering(live: Live, segment: Segment) -> _Entering:
@@ -79,9 +112,11 @@ def _entering(live: Live, segment: Segment) -> _Entering:
         .correlate(Lead)
         .exists()
     )
-    fresh = and_(among, match, ~held, ~inside)
+    limited = segment.spec.enrol.limit is not None
+    fresh = and_(among, match, or_(~held, queueing.queued(segment.slug)) if limited else ~held, ~inside)
     reason = refusal(live, segment)
     rested = or_(col(Lead.rests_until).is_(None), col(Lead.rests_until) <= NOW_AT)  # else it enters after its rest
+    welcome = and_(fresh, reason.is_(None))
     refused = select(col(Lead.id), literal(segment.slug), NOW_AT, reason).where(fresh, reason.is_not(None))
     return _Entering(
         newer_rows(
@@ -91,26 +126,35 @@ def _entering(live: Live, segment: Segment) -> _Entering:
             ["lead_id", "sequence"],
             lambda new: {"at": new.at, "reason": new.reason},
         ),
-        _enter(live, segment, and_(fresh, reason.is_(None))),
+        None if limited else entry(live, segment, welcome),
         hold(rule, select(col(Lead.id)).where(among, match, rested)),
         release(rule, select(col(Lead.id)).where(among, ~match)),
+        queueing.queue_of(segment, welcome, lambda which: entry(live, segment, which)) if limited else None,
     )
+
+
+Clause = tuple[ColumnElement[bool], ColumnElement[str]]
 
 
 def refusal(live: Live, segment: Segment) -> ColumnElement[str | None]:
     """Why a lead that matches is not enrolled, or NULL: the first clause that says no."""
-    spec = segment.spec
-    clauses: list[tuple[ColumnElement[bool], ColumnElement[str]]] = [(suppressed(), literal("suppressed"))]
-    mine = (col(Enrolment.lead_id) == col(Lead.id)) & (apart(col(Enrolment.sequence)) == segment.slug)
-    last = select(func.max(micros(col(Enrolment.ended_at)))).where(mine).correlate(Lead).scalar_subquery()
+    spec, last = segment.spec, _last_end(segment.slug)
     if spec.enrol.again == "never":
-        clauses.append((last.is_not(None), literal("once_only")))
+        again: Clause = (last.is_not(None), literal("once_only"))
     else:
         gap = NOW - span_micros(spec.enrol.again.after.roughly)
-        clauses.append((func.coalesce(last > gap, False), literal("too_soon_again")))
-    clauses.append((func.coalesce(col(Lead.rests_until) > NOW_AT, False), literal("resting")))
+        again = (func.coalesce(last > gap, False), literal("too_soon_again"))
+    resting: Clause = (func.coalesce(col(Lead.rests_until) > NOW_AT, False), literal("resting"))
+    on_the_list, *others = barring(live, segment)
+    return case(on_the_list, again, resting, *others, else_=null())
+
+
+def barring(live: Live, segment: Segment) -> list[Clause]:
+    """What keeps out even a lead that a person enrols, with the word for it: the suppression list comes first."""
+    spec = segment.spec
+    clauses: list[Clause] = [(suppressed(), literal("suppressed"))]
     if spec.objective:
-        since = func.coalesce(last, NOW - span_micros(OBJECTIVE_COUNTS))
+        since = func.coalesce(_last_end(segment.slug), NOW - span_micros(OBJECTIVE_COUNTS))
         reached = (
             select(1)
             .where(
@@ -123,7 +167,13 @@ def refusal(live: Live, segment: Segment) -> ColumnElement[str | None]:
         clauses.append((reached.exists(), literal("objective_reached")))
     if spec.leave is not None:
         clauses.append((compile_condition(spec.leave, live.scope(segment)), literal("leave_holds")))
-    return case(*clauses, else_=null())
+    return clauses
+
+
+def _last_end(slug: str) -> ColumnElement[Any]:
+    """When a lead's last passage ended, in microseconds; NULL: it has had none."""
+    mine = (col(Enrolment.lead_id) == col(Lead.id)) & (apart(col(Enrolment.sequence)) == slug)
+    return select(func.max(micros(col(Enrolment.ended_at)))).where(mine).correlate(Lead).scalar_subquery()
 
 
 def objective_reached(objective: str) -> ColumnElement[bool]:
@@ -148,7 +198,8 @@ def objective_reached(objective: str) -> ColumnElement[bool]:
     return reached.correlate(Enrolment).exists()
 
 
-def _enter(live: Live, segment: Segment, which: ColumnElement[bool]) -> Any:
+def entry(live: Live, segment: Segment, which: ColumnElement[bool], by: Any = _RULE) -> Any:
+    """The INSERT that lets the leads in for which `which` holds, on the first step, from now."""
     first = segment.spec.steps[0]
     rotation = (
         select(func.count())
@@ -158,7 +209,7 @@ def _enter(live: Live, segment: Segment, which: ColumnElement[bool]) -> Any:
     )
     due = instant(first.due_on_entry(NOW, lead_zone(live.house.program.zone)))
     rows = select(
-        col(Lead.id), literal(segment.slug), literal(segment.id), rotation + 1, literal("rule"), literal(first.id),
+        col(Lead.id), literal(segment.slug), literal(segment.id), rotation + 1, by, literal(first.id),
         literal(1), literal(f"/{first.id}/"), NOW_AT, due, literal(first.listens), NOW_AT,
     ).where(which)  # fmt: skip
     columns = [

@@ -23,13 +23,13 @@ from nurture.engine.planning import windowed
 from nurture.program.guard import Canary, Guard
 from nurture.program.load import Segment
 from nurture.records import Event, Hold, SequenceVersion, Touch, Volume
-from nurture.steps import Sending
+from nurture.steps import MESSAGES, Sending
 
 #: Days with messages that "usual" is the median of.
 USUAL_DAYS = 7
 #: Parts of a canary's messages above which a person must answer.
 CANARY_LIMITS = {"hard bounces": 0.05, "complaints": 0.001, "unsubscribed": 0.02, "uncertain": 0.01, "refused": 0.05}
-_MESSAGE = and_(col(Touch.purpose) == "marketing", col(Touch.kind) != "audience")
+_MESSAGE = and_(col(Touch.purpose) == "marketing", col(Touch.kind).in_(MESSAGES))
 
 
 @dataclass

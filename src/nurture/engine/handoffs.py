@@ -14,7 +14,7 @@ from nurture.engine.ending import end, ending
 from nurture.engine.lifecycle import move_stage, stage_moves
 from nurture.engine.routing import Routing
 from nurture.engine.running import Run
-from nurture.language.compiler import Scope, compile_condition
+from nurture.language.compiler import compile_condition
 from nurture.language.conditions import ByStep
 from nurture.language.scores import score
 from nurture.program.load import House
@@ -106,8 +106,7 @@ def _evidence(undecided: ColumnElement[bool]) -> Any:
 
 def gate_reason(house: House) -> ColumnElement[Any]:
     """The reason of the first gate rule that refuses the lead, or NULL."""
-    scope = Scope(house.fields)
-    rules = [(compile_condition(rule.refuse, scope), literal(rule.reason)) for rule in house.lifecycle.gate]
+    rules = [(compile_condition(rule.refuse, house.scope), literal(rule.reason)) for rule in house.lifecycle.gate]
     return case(*rules, else_=null()) if rules else null()
 
 

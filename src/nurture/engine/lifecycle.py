@@ -80,7 +80,7 @@ def become_mql(run: Run, *, everybody: bool = False) -> int:
 def _mql(house: House, among: ColumnElement[bool]) -> _Mql:
     rule = house.lifecycle.mql
     assert rule is not None
-    holds = compile_condition(rule.when, Scope(house.fields))
+    holds = compile_condition(rule.when, house.scope)
     level = rearm_level(rule)
     low = score() < level if level is not None else not_(holds)
     rearmed = select(col(Lead.id)).where(among, or_(low, col(Lead.stage) == "recycled"), not_(holds))
@@ -127,7 +127,7 @@ def reach_milestones(run: Run) -> dict[str, int]:
             continue
         note, over, on = run.plan(
             ("milestone", name),
-            lambda name=name, when=rule.when: _milestone(name, when, Scope(run.live.house.fields)),  # type: ignore[misc]
+            lambda name=name, when=rule.when: _milestone(name, when, run.live.house.scope),  # type: ignore[misc]
         )
         count = run(note).rowcount
         run(over)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, literal_column, or_, select
@@ -106,5 +106,5 @@ class Live:
     def scope(self, segment: Segment | None = None) -> Scope:
         """What a condition may refer to, outside of an enrolment."""
         if segment is None:
-            return Scope(self.house.fields)
-        return Scope(self.house.fields, segment.slug, segment.spec.segment)
+            return self.house.scope
+        return replace(self.house.scope, sequence=segment.slug, segment=segment.spec.segment)

@@ -12,11 +12,11 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from nurture import clock as clocks
-from nurture.channels.base import Channel, Journal, NoJournal
+from nurture.channels.base import Channel, Journal, NoJournal, Shut
 from nurture.channels.journal import FileJournal
 from nurture.clock import Clock
 from nurture.db import Database
-from nurture.engine import audiences, control, doubt, due, guard, movement, settle
+from nurture.engine import audiences, control, doubt, due, experiments, guard, migrating, movement, settle
 from nurture.engine.delivery import Courier, Delivered
 from nurture.engine.heart import Heart
 from nurture.engine.instance import Instance
@@ -49,6 +49,8 @@ class Machine:
     email: Channel
     audience: Channel
     public_url: str
+    sms: Channel = field(default_factory=lambda: Shut("sms"))
+    webhook: Channel = field(default_factory=lambda: Shut("webhooks"))
     click_rest: timedelta = timedelta(seconds=30)
     journal_folder: Path | None = None
     #: Whose database it is; None: a rehearsal's, which may do what it likes.
@@ -70,6 +72,11 @@ class Machine:
         if self.journal_folder is not None:
             self.journal = open_journal(self.journal_folder, self.worker)
         self.leases = Leases(self.db, self.worker, self.journals, self.heart)
+
+    @property
+    def ways(self) -> dict[str, Channel]:
+        """The ways out, by what steps call them."""
+        return {"email": self.email, "audience": self.audience, "sms": self.sms, "webhook": self.webhook}
 
     def now(self) -> datetime:
         """The present instant by the machine's clock."""
@@ -94,8 +101,7 @@ class Machine:
         live = self.live()
         live.segment(segment)
         with self.db.read() as link:
-            versions = live.versions(link, segment)
-        return merged_steps(versions)
+            return merged_steps(live.versions(link, segment))
 
     def settle(self, now: datetime) -> SettleReport:
         """Take in every change whose time has come, for all segments."""
@@ -111,8 +117,7 @@ class Machine:
                 settle.claim_due(run)
                 return settle.settle(run)
 
-            part = self.db.transact(one)
-            if not part.looked_at:
+            if not (part := self.db.transact(one)).looked_at:
                 return report
             report.add(part)
 
@@ -139,8 +144,7 @@ class Machine:
         """Take back what dead workers held; send again what its sequence says so of; how many of each."""
         found = take_back(self.db, self.journals, now)
         with self.db.read() as link:
-            versions = self.library.live(link).versions(link)
-        patient = [version for version in versions if version.spec.on_uncertain != "hold"]
+            patient = [one for one in self.library.live(link).versions(link) if one.spec.on_uncertain != "hold"]
         if patient:
             found["resent"] = self.db.transact(lambda link: doubt.resend_by_policy(link, patient, now))
         return found
@@ -155,12 +159,13 @@ class Machine:
         self.leases.require(segment)
         now = self._present(now)
         report = StepReport(segment, step)
-        live = self.live()
+        live = migrating.bring_along(self.db, self.library, segment, now)
         with self.db.read() as link:
             versions = [version for version in live.versions(link, segment) if version.spec.has(step)]
         total = self.waiting(segment, now).get(step, 0) if progress is not None else 0
         for version in versions:
             kind = version.spec.step(step)
+            experiments.look(self.db, live, version, kind, now)
             self._move(version, kind, now, run_id, report)
             if isinstance(kind, Sending):
                 report.delivered(self._deliver(live, version, kind, now, run_id, progress, total))
@@ -179,10 +184,12 @@ class Machine:
             def one(link: Connection, claim: str = claim) -> movement.Moved:
                 if control.state_of(control.wide(link, firm=True), version.slug) == control.STOPPED:
                     return movement.Moved()
-                return movement.move(Run(link, self.library.live(link), now, claim), version, step)
+                live = self.library.live(link)
+                if migrating.left_behind(live, [version], version.slug):
+                    return movement.Moved()  # they follow into the live version first
+                return movement.move(Run(link, live, now, claim), version, step)
 
-            moved = self.db.transact(one)
-            if not moved.due:
+            if not (moved := self.db.transact(one)).due:
                 return
             if moved.planned:
                 reach("planned")
@@ -210,9 +217,8 @@ class Machine:
         asked = self.clock.now()
         allowed = guard.allowance(self.db, live, version, step, asked)
         courier = Courier(
-            self.db, live, version, step, self.audience if step.channel == "audience" else self.email, self._maker,
-            self.journal, self.clock, run_id, self.worker, self.heart, stopped=lambda: self._stopped(version.slug),
-            until=asked, allowance=allowed.left,
+            self.db, live, version, step, self.ways[step.channel], self._maker, self.journal, self.clock, run_id,
+            self.worker, self.heart, stopped=lambda: self._stopped(version.slug), until=asked, allowance=allowed.left,
         )  # fmt: skip
 
         def told(done: int) -> None:
@@ -231,9 +237,8 @@ class Machine:
 
     def _stopped(self, slug: str) -> bool:
         """Whether nothing may begin in this segment; asked before each body."""
-        if self.instance is not None and self.instance.cloned is not None:
-            return True
-        return self._said(slug) is not None
+        copied = self.instance is not None and self.instance.cloned is not None
+        return copied or self._said(slug) is not None
 
     def _said(self, slug: str | None = None) -> str | None:
         """`paused` or `stopped`, as an operator said of a segment or of the house at most 50 ms ago."""
@@ -276,15 +281,15 @@ class Machine:
         return sent
 
     def next_due(self) -> datetime | None:
-        """The next instant at which anything is due: work, a step, a touch."""
+        """The next instant at which anything is due: work, a step, a touch, what policy sends again."""
         with self.db.read() as link:
-            return due.next_due(link)
+            return due.next_due(link, doubt.next_resend(link, self.library))
 
     def close(self) -> None:
         """Let go of channels, journal and database. The journal goes only if nothing is in this worker's name."""
         self.heart.stop()
-        self.email.close()
-        self.audience.close()
+        for way in self.ways.values():
+            way.close()
         if isinstance(self.journal, FileJournal):
             self.journal.close()
             if self.journal_folder is not None and nothing_held(self.db, self.worker):

@@ -17,8 +17,9 @@ from nurture import clock
 from nurture.channels.base import Channel, Journal, Parcel
 from nurture.clock import Clock
 from nurture.db import Database
+from nurture.engine import tasks
 from nurture.engine.heart import Heart
-from nurture.engine.live import Library
+from nurture.engine.live import Library, Live
 from nurture.engine.parcels import brand_of
 from nurture.engine.recording import BACKOFF
 from nurture.engine.story import Story, letter, tell
@@ -29,7 +30,6 @@ from nurture.mail.compose import compose
 from nurture.mail.dkim import Signer
 from nurture.mail.faults import MessageFault
 from nurture.mail.render import Renderer
-from nurture.mail.templates import Templates
 from nurture.program.load import House
 from nurture.program.models import REJECTIONS, Salesperson
 from nurture.records import Handoff, Outbox
@@ -72,9 +72,9 @@ class Desk:
                 break
             reach("notice_claimed")
             with self.heart.keep(partial(self._renew, owner), _LEASE.total_seconds(), asked) as beat:
-                for outbox, handoff, attempt in rows:
+                for row in rows:
                     if beat.sure() and not self.stopped():
-                        sent += self._send(outbox, handoff, attempt)
+                        sent += self._send(*row)
         return sent
 
     def _take_over(self) -> None:
@@ -94,7 +94,7 @@ class Desk:
         put_off = update(Outbox).where(mine).values(next_at=until)
         return self.db.transact(lambda link: link.execute(put_off).rowcount, door=True) > 0
 
-    def _claim(self, link: Connection, owner: str, now: datetime, limit: int) -> list[tuple[int, int, int]]:
+    def _claim(self, link: Connection, owner: str, now: datetime, limit: int) -> list[tuple[int, str, int, int]]:
         due = (
             select(col(Outbox.id))
             .where(col(Outbox.next_at) <= now)
@@ -103,23 +103,23 @@ class Desk:
             .with_for_update(skip_locked=True)
         )
         link.execute(update(Outbox).where(col(Outbox.id).in_(due)).values(lease_owner=owner, next_at=now + _LEASE))
-        mine = select(col(Outbox.id), col(Outbox.row_id), col(Outbox.attempt)).where(
+        mine = select(col(Outbox.id), col(Outbox.kind), col(Outbox.row_id), col(Outbox.attempt)).where(
             col(Outbox.lease_owner) == owner, col(Outbox.done_at).is_(None)
         )
-        return [(int(outbox or 0), handoff, attempt) for outbox, handoff, attempt in link.execute(mine)]
+        return [(int(outbox or 0), kind, row, attempt) for outbox, kind, row, attempt in link.execute(mine)]
 
-    def _send(self, outbox: int, handoff: int, attempt: int) -> int:
+    def _send(self, outbox: int, kind: str, row: int, attempt: int) -> int:
         now = self.clock.now()
         try:
             with self.db.read() as link:
-                parcel = self._parcel(link, outbox, handoff, now)
+                parcel = self._parcel(link, outbox, kind, row, now)
         except MessageFault as fault:
             later = now + timedelta(hours=1)
             self._note(
                 outbox,
                 {"attempt": attempt + 1, "last_error": str(fault)[:200], "next_at": later, "lease_owner": None},
             )
-            log.error("notice cannot be rendered handoff=%d problem=%s", handoff, fault)
+            log.error("notice cannot be rendered kind=%s row=%d problem=%s", kind, row, fault)
             return 0
         receipt = self.channel.deliver([parcel], self.journal, lambda *_: False)[0]
         if receipt.verdict == "accepted":
@@ -134,7 +134,7 @@ class Desk:
             outbox,
             {"attempt": attempt + 1, "last_error": receipt.detail[:200], "next_at": now + pause, "lease_owner": None},
         )
-        log.warning("notice not accepted handoff=%d verdict=%s", handoff, receipt.verdict)
+        log.warning("notice not accepted kind=%s row=%d verdict=%s", kind, row, receipt.verdict)
         return 0
 
     def _note(self, outbox: int, values: dict[str, object]) -> None:
@@ -142,29 +142,37 @@ class Desk:
             lambda link: link.execute(update(Outbox).where(col(Outbox.id) == outbox).values(**values)), door=True
         )
 
-    def _parcel(self, link: Connection, outbox: int, handoff: int, now: datetime) -> Parcel:
+    def _parcel(self, link: Connection, outbox: int, kind: str, number: int, now: datetime) -> Parcel:
         live = self.library.live(link)
+        if kind == tasks.NOTICE:
+            told = tasks.notice(link, live, number, self.keys, self.public_url, now)
+        else:
+            told = self._handoff(link, live, number, now)
+        program = live.house.program
+        sender = one_address(program.sender.address, "From")
+        message_id = self.keys.message_id(outbox, ascii_domain(sender), "n")
+        payload = compose(
+            told.rendered,
+            from_name=program.name,
+            from_address=sender,
+            to=told.to,
+            message_id=message_id,
+            date=now,
+            reply_to=told.reply_to,
+            automatic=True,
+            signer=self.signer,
+        )
+        return Parcel(-outbox, message_id, sender, one_address(told.to), payload)
+
+    def _handoff(self, link: Connection, live: Live, handoff: int, now: datetime) -> tasks.Notice:
         row = link.execute(select(Handoff.__table__).where(col(Handoff.id) == handoff)).one()  # type: ignore[attr-defined]
         story = tell(link, live, row.lead_id, now)
         house = live.house
         person = next((p for p in house.program.sales if p.email == row.owner), house.program.sales[0])
-        renderer = Renderer(Templates(house.files), brand_of(house), self.keys, self.public_url)
+        renderer = Renderer(house.templates, brand_of(house), self.keys, self.public_url)
         names = notice_names(house, story, row, person, self.keys, self.public_url)
         rendered = renderer.notice(names, person.language or house.program.language)
-        sender = one_address(house.program.sender.address, "From")
-        message_id = self.keys.message_id(outbox, ascii_domain(sender), "n")
-        payload = compose(
-            rendered,
-            from_name=house.program.name,
-            from_address=sender,
-            to=row.owner,
-            message_id=message_id,
-            date=now,
-            reply_to=story.lead["email"],
-            automatic=True,
-            signer=self.signer,
-        )
-        return Parcel(-outbox, message_id, sender, one_address(row.owner), payload)
+        return tasks.Notice(row.owner, rendered, story.lead["email"])
 
 
 def notice_names(

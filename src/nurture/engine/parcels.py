@@ -15,18 +15,22 @@ from nurture.channels.base import Parcel
 from nurture.engine.live import Live
 from nurture.engine.permit import has_consent
 from nurture.engine.running import Run
-from nurture.language.conditions import BUILT_IN
+from nurture.engine.telling import calls, text_message
+from nurture.language.words import BUILT_IN
 from nurture.mail.addresses import ascii_domain, one_address
 from nurture.mail.compose import compose
 from nurture.mail.dkim import Signer
 from nurture.mail.faults import MessageFault
+from nurture.mail.plain import PlainRenderer
 from nurture.mail.render import Brand, Renderer, RenderJob
 from nurture.mail.templates import Templates
 from nurture.mail.verp import bounce_address, unsubscribe_address
+from nurture.program.letters import voice
 from nurture.program.load import House, Segment
+from nurture.program.utm import tags
 from nurture.records import Lead, Touch
 from nurture.records.types import CLAIM
-from nurture.steps import Audience, Email, Offer, Sending
+from nurture.steps import Audience, Email, Offer, Sending, Sms, Webhook
 from nurture.tokens import Keys
 
 
@@ -54,7 +58,13 @@ LEAD_COLUMNS = [
 
 
 _CLAIMED = (
-    select(col(Touch.id).label("touch"), col(Touch.content), has_consent("tracking").label("tracked"), *LEAD_COLUMNS)
+    select(
+        col(Touch.id).label("touch"),
+        col(Touch.content),
+        col(Touch.arm),
+        has_consent("tracking").label("tracked"),
+        *LEAD_COLUMNS,
+    )
     .join_from(Touch, Lead, col(Lead.id) == col(Touch.lead_id))
     .where(col(Touch.lease_owner) == CLAIM, col(Touch.state) == "claimed")
     .order_by(col(Touch.id))
@@ -82,6 +92,7 @@ class Maker:
     #: NURTURE_BOUNCE_ADDRESS; None: bounces go to the sender.
     bounces: str | None = None
     _renderers: dict[tuple[int, int], Renderer] = field(default_factory=dict)
+    _texts: dict[tuple[int, int], PlainRenderer] = field(default_factory=dict)
 
     def renderer(self, segment: Segment) -> Renderer:
         """The renderer of this version's files."""
@@ -91,22 +102,43 @@ class Maker:
             self._renderers[key] = Renderer(templates, brand_of(self.live.house), self.keys, self.public_url)
         return self._renderers[key]
 
+    def texts(self, segment: Segment) -> PlainRenderer:
+        """The same for text messages."""
+        key = (self.live.house.id, segment.id)
+        if key not in self._texts:
+            files = {**self.live.house.files, **segment.files}
+            self._texts[key] = PlainRenderer(files, brand_of(self.live.house))
+        return self._texts[key]
+
     def make(self, link: Connection, segment: Segment, step: Sending, owner: str, now: datetime) -> Made:
         """The parcels of what `owner` has claimed; a touch without an address has none."""
-        made = Made()
-        for row in Run(link, self.live, now, owner)(_CLAIMED):
-            if row.email is None:
-                continue
-            if isinstance(step, Audience):
-                made.parcels[row.touch] = self._member(row, step)
-                continue
+        made, run = Made(), Run(link, self.live, now, owner)
+        rows = run(_CLAIMED).all()
+        if isinstance(step, Webhook):
+            made.parcels = calls(run, segment, step, {row.touch: lead_data(row, self.live.house) for row in rows})
+            return made
+        for row in rows:
             try:
-                made.parcels[row.touch], made.variants[row.touch] = self._letter(row, segment, step, now)
+                if isinstance(step, Sms):
+                    self._text(made, row, segment, step, now)
+                elif row.email is None:
+                    continue
+                elif isinstance(step, Audience):
+                    made.parcels[row.touch] = self._member(row, step)
+                else:
+                    made.parcels[row.touch], made.variants[row.touch] = self._letter(row, segment, step, now)
+                    made.tracked |= {row.touch} if row.tracked else set()
             except MessageFault as fault:
                 made.faults[row.touch] = fault
-            if row.tracked:
-                made.tracked.add(row.touch)
         return made
+
+    def _text(self, made: Made, row: Any, segment: Segment, step: Sms, now: datetime) -> None:
+        house, renderer = self.live.house, self.texts(segment)
+        away = f"{self.public_url.rstrip('/')}/u/{self.keys.seal('unsubscribe', row.touch)}"
+        local = now.astimezone(ZoneInfo(row.zone or house.program.zone))
+        text = text_message(renderer, house, segment, step, row, lead_data(row, house), away, local)
+        if text is not None:
+            made.parcels[row.touch], made.variants[row.touch] = text
 
     def _member(self, row: Any, step: Audience) -> Parcel:
         wish = {step.audience.verb: [row.email]}
@@ -116,11 +148,12 @@ class Maker:
     def _letter(self, row: Any, segment: Segment, step: Sending, now: datetime) -> tuple[Parcel, str]:
         program = self.live.house.program
         offer = self.live.house.piece(row.content) if isinstance(step, Offer) else None
-        message = f"{segment.slug}/{step.email}" if isinstance(step, Email) else ""
+        message = f"{segment.slug}/{step.letter(row.arm)}" if isinstance(step, Email) else ""
         if isinstance(step, Offer):
             message = step.message if step.message.startswith("_shared/") else f"{segment.slug}/{step.message}"
         local = now.astimezone(ZoneInfo(row.zone or program.zone))
         renderer = self.renderer(segment)
+        who = voice(program, segment.spec, row.owner)
         rendered = renderer.render(
             RenderJob(
                 message=message,
@@ -132,22 +165,27 @@ class Maker:
                 offer=offer,
                 today=local.date(),
                 operational=step.purpose() == "operational",
+                tags=tags(program.utm, segment.spec.utm, program.name, segment.slug, step.id),
+                sender=(who.name, who.address),
             )
         )
-        sender, domain = one_address(program.sender.address, "From"), ascii_domain(program.sender.address)
+        domain, house = ascii_domain(who.address), ascii_domain(program.sender.address)
+        # Where bounces have no address of their own they go to the program's sender, not to a colleague of its domain:
+        # receivers compare the envelope's domain with that of From (DMARC, RFC 7489 section 3.1).
+        sender = one_address(program.sender.address if domain == house else who.address, "From")
         message_id, by_mail = self.keys.message_id(row.touch, domain), None
         if self.bounces is not None:
             sender = bounce_address(self.bounces, self.keys, row.touch)
             by_mail = unsubscribe_address(self.bounces, self.keys, row.touch)
         payload = compose(
             rendered,
-            from_name=program.sender.name,
-            from_address=program.sender.address,
+            from_name=who.name,
+            from_address=who.address,
             to=row.email,
-            reply_to=program.reply_to,
+            reply_to=who.reply_to,
             message_id=message_id,
             date=now,
-            list_id=f"{segment.slug}.{domain}",
+            list_id=f"{segment.slug}.{house}",  # the same for each of its letters (RFC 2919 section 3)
             unsubscribe_url=f"{renderer.public_url}/u/{self.keys.seal('unsubscribe', row.touch)}",
             unsubscribe_to=by_mail,
             signer=self.signer,

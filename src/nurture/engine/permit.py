@@ -6,7 +6,6 @@ whichever commits first is seen by the other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,10 +15,12 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from nurture.dialects import greatest
-from nurture.engine.control import PAUSED, STOPPED, state_of, wide
+from nurture.engine import rivals
+from nurture.engine.control import STOPPED, state_of, wide
 from nurture.engine.doubt import came_back
 from nurture.engine.ending import CALLED_OFF
 from nurture.engine.enrolling import objective_reached, suppressed
+from nurture.engine.holdout import held_out, withheld
 from nurture.engine.live import Live
 from nurture.engine.planning import windowed
 from nurture.engine.running import Run
@@ -29,7 +30,7 @@ from nurture.language.conditions import Did, walk
 from nurture.program.load import Segment
 from nurture.records import Consent, Control, Enrolment, Event, Lead, Touch
 from nurture.records.types import CLAIM, NOW, NOW_AT, from_micros, micros, span_micros
-from nurture.steps import Audience, Sending
+from nurture.steps import MESSAGES, Sending
 from nurture.windows import OUT_OF_SIGHT, know_openings, next_open
 from nurture.zones import day_begins, know_zones, lead_country, lead_zone
 
@@ -63,10 +64,11 @@ def judge(run: Run, segment: Segment, step: Sending) -> list[Verdict]:
     _know_clocks(run, segment)
     run(_LOCK)
     versions = run.live.versions(run.link)
-    rivals = [s for s in versions if s.spec.priority > segment.spec.priority and state_of(said, s.slug) != STOPPED]
-    higher = tuple(sorted(s.id for s in rivals))
+    above = [s for s in versions if s.spec.priority > segment.spec.priority and state_of(said, s.slug) != STOPPED]
+    higher = tuple(sorted(s.id for s in above))
     query = run.plan(
-        ("permit", segment.id, step.id, higher), lambda: _query(run.live, segment, step, _wanting(versions, higher))
+        ("permit", segment.id, step.id, higher),
+        lambda: _query(run.live, segment, step, rivals.wanting(versions, higher)),
     )
     verdicts = [_verdict(*row) for row in run(query)]
     if state := state_of(said, segment.slug):
@@ -85,16 +87,6 @@ def _know_clocks(run: Run, segment: Segment) -> None:
 
 def _places(zone: ColumnElement[str], country: ColumnElement[str]) -> Any:
     return select(zone, country).where(col(Lead.id).in_(select(col(Touch.lead_id)).where(_MINE))).distinct()
-
-
-def _wanting(versions: Sequence[Segment], higher: Sequence[int]) -> dict[str, set[str]]:
-    """Of the sequences of higher priority, the steps that write to a lead."""
-    found: dict[str, set[str]] = {}
-    for other in versions:
-        if other.id in higher:
-            letters = {s.id for s in other.spec.steps if isinstance(s, Sending) and s.is_message}
-            found.setdefault(other.slug, set()).update(letters)
-    return found
 
 
 def _query(live: Live, segment: Segment, step: Sending, wanting: dict[str, set[str]]) -> Any:
@@ -127,17 +119,19 @@ def _reasons(
         (lead_held(col(Control.state) == STOPPED), "planned:stopped"),
         (lead_held(), "planned:paused"),
     ]
-    if not (isinstance(step, Audience) and step.audience.verb == "remove"):
+    if not step.withdraws():
         refusals.append((suppressed(), "suppressed:suppressed"))
-        refusals.append((col(Lead.email).is_(None), "suppressed:no_address"))
-        if marketing:
-            refusals.append((~has_consent("mail"), "suppressed:no_consent"))
+        refusals += [(lacks, f"suppressed:{word}") for lacks, word in step.unreachable()]
+        if marketing and step.consent is not None:
+            refusals.append((~has_consent(step.consent), "suppressed:no_consent"))
     refusals += [(holds, f"cancelled:{word}") for holds, word in _over(live, segment)]
+    if withheld(step):
+        refusals.append((held_out(live), "suppressed:holdout"))
     if message:  # what was to go again, and has shown meanwhile that it arrived
         refusals.append((and_(col(Touch.resent_at).is_not(None), came_back()), "suppressed:already_received"))
     if message and not step.repeats():
         refusals.append((_received_before(), "suppressed:already_received"))
-    if message:
+    if step.expires:
         late = micros(col(Touch.allowed_at)) + span_micros(segment.spec.max_late.roughly) < NOW
         refusals.append((late, "expired:late"))
     deferrals: list[tuple[ColumnElement[bool], str, ColumnElement[Any]]] = []
@@ -146,11 +140,15 @@ def _reasons(
         window = segment.window(live.house)
         opens = _opening(window, NOW, zone, country)
         deferrals.append((opens > NOW, "planned:window", opens))
+        tomorrow = day_begins(NOW, zone, 1)
         if wanting:
-            tomorrow = day_begins(NOW, zone, 1)
-            deferrals.append((_wanted(wanting), "planned:priority", _opening(window, tomorrow, zone, country)))
+            deferrals.append((rivals.wanted(wanting), "planned:priority", _opening(window, tomorrow, zone, country)))
         full, free = _cap(live)
-        deferrals.append((full, "planned:cap", _opening(window, free, zone, country)))
+        skips = segment.spec.send.over_cap == "skip"
+        later = null() if skips else _opening(window, free, zone, country)
+        deferrals.append((full, "suppressed:cap" if skips else "planned:cap", later))
+        if wanting:
+            deferrals.append((rivals.spoke(wanting), "planned:priority", _opening(window, tomorrow, zone, country)))
     said = case(
         *[(holds, literal(word)) for holds, word in refusals],
         *[(holds, literal(word)) for holds, word, _ in deferrals],
@@ -178,7 +176,7 @@ def lead_held(*how: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def has_consent(purpose: str) -> ColumnElement[bool]:
-    """Whether the lead has a valid basis for `mail` or `tracking`: given, not withdrawn, not run out."""
+    """Whether the lead has a valid basis for `mail`, `sms` or `tracking`: given, not withdrawn, not run out."""
     valid = (
         (col(Consent.lead_id) == col(Lead.id))
         & (col(Consent.purpose) == purpose)
@@ -222,34 +220,6 @@ def _received_before() -> ColumnElement[bool]:
     return select(1).select_from(other).where(same).correlate(Touch).exists()
 
 
-def _wanted(wanting: dict[str, set[str]]) -> ColumnElement[bool]:
-    """A sequence of higher priority wants this lead: it stands due there on a step that writes."""
-    other, standing, theirs = aliased(Touch), aliased(Enrolment), aliased(Touch)
-    waiting = and_(
-        col(other.lead_id) == col(Touch.lead_id),
-        col(other.sequence).in_(wanting),
-        col(other.kind) != "audience",
-        col(other.state).in_(("planned", "claimed", "retry_wait", "sending")),
-        col(other.due_at) <= NOW_AT,
-        func.coalesce(col(other.reason), "").not_in((PAUSED, STOPPED)),  # such a sequence wants nobody
-    )
-    planned = and_(
-        col(theirs.enrolment_id) == col(standing.id),
-        col(theirs.step) == col(standing.step),
-        col(theirs.occurrence) == col(standing.occurrence),
-    )
-    unplanned = and_(
-        col(standing.lead_id) == col(Touch.lead_id),
-        col(standing.due_at) <= NOW_AT,
-        or_(*(and_(col(standing.sequence) == slug, col(standing.step).in_(steps)) for slug, steps in wanting.items())),
-        ~select(1).select_from(theirs).where(planned).correlate(standing).exists(),
-    )
-    return or_(
-        select(1).select_from(other).where(waiting).correlate(Touch).exists(),
-        select(1).select_from(standing).where(unplanned).correlate(Touch).exists(),
-    )
-
-
 def _cap(live: Live) -> tuple[ColumnElement[bool], ColumnElement[Any]]:
     """(the lead has had its share, the first instant at which it may have more), across all sequences."""
     caps = live.house.program.caps
@@ -282,7 +252,7 @@ def _counted(other: Any) -> ColumnElement[bool]:
     return and_(
         col(other.lead_id) == col(Touch.lead_id),
         col(other.purpose) == "marketing",
-        col(other.kind) != "audience",
+        col(other.kind).in_(MESSAGES),
         col(other.state).in_(_COUNTED),
     )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal, null, select
+from sqlalchemy import ColumnElement, and_, case, func, literal, null, select
 from sqlmodel import col
 
 from nurture.dialects import greatest, new_rows
+from nurture.engine.experiments import arm_to_plan
 from nurture.engine.live import Live
 from nurture.engine.running import Run
 from nurture.program.load import Segment
@@ -21,6 +22,17 @@ from nurture.zones import know_zones, lead_country, lead_zone
 def windowed(step: Sending) -> bool:
     """Whether the send window applies: to marketing messages. Operational ones are awaited."""
     return step.is_message and step.purpose() == "marketing"
+
+
+def exhausted() -> ColumnElement[bool]:
+    """Whether an enrolment idles on an offer step: nothing in the library is left for its lead."""
+    touched = select(1).where(
+        col(Touch.enrolment_id) == col(Enrolment.id),
+        col(Touch.step) == col(Enrolment.step),
+        col(Touch.occurrence) == col(Enrolment.occurrence),
+    )
+    idle = and_(col(Enrolment.ended_at).is_(None), col(Enrolment.due_at).is_(None))
+    return and_(idle, ~touched.correlate(Enrolment).exists())
 
 
 def here_on(live: Live, segment: Segment, step: Step) -> Here:
@@ -79,7 +91,7 @@ def _planning(live: Live, segment: Segment, step: Sending) -> tuple[Any, Any]:
         select(
             col(Enrolment.lead_id), col(Enrolment.id).label("enrolment_id"), col(Enrolment.occurrence),
             step.content(here).label("content"), here.due.label("due"), allowed.label("allowed"),
-            tried.label("tried"),
+            tried.label("tried"), arm_to_plan(segment, step).label("arm"),
         )
         .where(here.cohort, ~existing)
         .subquery()
@@ -89,12 +101,12 @@ def _planning(live: Live, segment: Segment, step: Sending) -> tuple[Any, Any]:
         cohort.c.lead_id, cohort.c.enrolment_id, literal(segment.slug), literal(segment.id), literal(step.id),
         cohort.c.occurrence, literal(step.kind_word), literal(step.purpose()), cohort.c.content, literal("planned"),
         reason, instant(cohort.c.due), instant(cohort.c.allowed), instant(cohort.c.tried), literal(0),
-        literal(False), NOW_AT, CLAIM,
+        literal(False), NOW_AT, CLAIM, cohort.c.arm,
     ).where(cohort.c.content.is_not(None))  # fmt: skip
     columns = [
         "lead_id", "enrolment_id", "sequence", "version_id", "step", "occurrence", "kind", "purpose", "content",
         "state",
-        "reason", "due_at", "allowed_at", "next_at", "attempt", "tracked", "planned_at", "run_id",
+        "reason", "due_at", "allowed_at", "next_at", "attempt", "tracked", "planned_at", "run_id", "arm",
     ]  # fmt: skip
     return pairs, new_rows(Touch, columns, rows)
 

@@ -6,47 +6,28 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, or_, select, update
+from sqlalchemy import Connection, Select, func, or_, select, update
 from sqlmodel import col
 
 from nurture import clock
+from nurture.db import Database
 from nurture.dialects import RULES, change
 from nurture.engine import lifecycle, scoring, settle
-from nurture.engine.enrolling import belongs, holding_rule
+from nurture.engine.effect import Effect
+from nurture.engine.enrolling import belongs, end_of_limit, holding_rule
 from nurture.engine.lifecycle import hold, release
 from nurture.engine.live import Library, Live
+from nurture.engine.migrating import changed_kinds, migrate, versions_inside
+from nurture.engine.planning import exhausted
 from nurture.engine.running import Run
 from nurture.errors import NotPublished
-from nurture.language.compiler import turning
+from nurture.language.problems import ProgramError
+from nurture.language.turns import turning
+from nurture.program.differences import differences
 from nurture.program.load import House, Loaded, Segment, content_hash
-from nurture.records import Enrolment, Holding, Lead, ProgramVersion, SequenceVersion, Touch
+from nurture.records import Enrolment, Holding, Lead, ProgramVersion, SequenceVersion
 from nurture.records.types import NOW_AT
 from nurture.worklist import put_work, work_for
-
-
-@dataclass
-class Effect:
-    """What publishing one segment means: how many match, how many of them enter, who stays on an older version."""
-
-    slug: str
-    number: int
-    changed: bool
-    matching: int = 0
-    entering: int = 0
-    existing: bool = False
-    inside: int = 0
-    first: bool = False
-
-    def __str__(self) -> str:
-        if not self.changed:
-            return f"{self.slug}: unchanged (version {self.number})"
-        entering = (
-            f"{self.entering:,} enter at the next tick (existing: true)"
-            if self.existing
-            else f"0 enrol now; {self.matching:,} matched before (existing: false)"
-        )
-        inside = f"; {self.inside:,} inside finish on their version" if self.inside else ""
-        return f"{self.slug}: version {self.number} is live; {entering}{inside}"
 
 
 @dataclass
@@ -58,9 +39,38 @@ class Published:
     rescored: int = 0
     effects: list[Effect] = field(default_factory=list)
 
+    @property
+    def changes(self) -> bool:
+        """Whether anything is new."""
+        return self.program_changed or any(effect.changed for effect in self.effects)
+
+
+class _Undone(Exception):
+    """Carries what a publication that is taken back would have done."""
+
+    def __init__(self, made: Published) -> None:
+        super().__init__()
+        self.made = made
+
+
+def foresee(db: Database, loaded: Loaded, slugs: list[str], now: datetime) -> Published:
+    """What `publish` would do, found by doing it and taking it back. Raises ProgramError as `publish` does."""
+
+    def attempt(link: Connection) -> None:
+        raise _Undone(publish(link, Library(), loaded, slugs, now))  # a library must not keep what was taken back
+
+    try:
+        db.transact(attempt)
+    except _Undone as undone:
+        return undone.made
+    raise AssertionError("unreachable")
+
 
 def publish(link: Connection, library: Library, loaded: Loaded, slugs: list[str], now: datetime) -> Published:
-    """Store and make live the program version and the versions of `slugs`; nothing when nothing changed."""
+    """Store and make live the program version and the versions of `slugs`; nothing when nothing changed.
+
+    Raises ProgramError where leads would migrate to a step that was of another kind.
+    """
     house = loaded.require().house
     assert house is not None
     change(link, RULES)
@@ -69,7 +79,7 @@ def publish(link: Connection, library: Library, loaded: Loaded, slugs: list[str]
     if result.program_changed:
         _rescore(link, library, result, now)
     for slug in slugs:
-        result.effects.append(_publish_segment(link, library, loaded.segments[slug], now))
+        result.effects.append(_publish_segment(link, library, loaded, slug, now))
     if result.program_changed:
         live = library.live(link)
         for slug, segment in live.segments.items():
@@ -114,35 +124,51 @@ def _publish_house(link: Connection, house: House, now: datetime) -> Published:
     return Published(number, True)
 
 
-def _publish_segment(link: Connection, library: Library, segment: Segment, now: datetime) -> Effect:
+def _publish_segment(link: Connection, library: Library, loaded: Loaded, slug: str, now: datetime) -> Effect:
+    segment = loaded.segments[slug]
     digest = content_hash(segment.files)
-    query = select(col(SequenceVersion.number), col(SequenceVersion.content_hash)).where(
-        col(SequenceVersion.sequence) == segment.slug, col(SequenceVersion.closed_at).is_(None)
+    query = select(col(SequenceVersion.id), col(SequenceVersion.number), col(SequenceVersion.content_hash)).where(
+        col(SequenceVersion.sequence) == slug, col(SequenceVersion.closed_at).is_(None)
     )
     current = link.execute(query).one_or_none()
     if current is not None and current.content_hash == digest:
-        return Effect(segment.slug, current.number, changed=False)
-    last = link.execute(
-        select(func.max(col(SequenceVersion.number))).where(col(SequenceVersion.sequence) == segment.slug)
-    ).scalar()
-    number = (last or 0) + 1
+        return Effect(slug, current.number, changed=False)
+    known = select(func.max(col(SequenceVersion.number))).where(col(SequenceVersion.sequence) == slug)
+    number = (link.execute(known).scalar() or 0) + 1
+    before = None if current is None else library.segment(link, int(current.id or 0))
+    olds = [before] if before is not None else []
+    if before is not None and segment.spec.on_edit == "migrate":
+        olds = library.live(link).versions(link, slug)
+        problems = changed_kinds(segment, olds, loaded.sources[f"{slug}/sequence.yaml"])
+        if problems:
+            raise ProgramError(problems)
     link.execute(
         update(SequenceVersion)
-        .where(col(SequenceVersion.sequence) == segment.slug, col(SequenceVersion.closed_at).is_(None))
+        .where(col(SequenceVersion.sequence) == slug, col(SequenceVersion.closed_at).is_(None))
         .values(closed_at=now)
     )
     link.execute(
         SequenceVersion.__table__.insert().values(  # type: ignore[attr-defined]
-            sequence=segment.slug, number=number, content_hash=digest, files=dict(segment.files), published_at=now
+            sequence=slug, number=number, content_hash=digest, files=dict(segment.files), published_at=now
         )
     )
     live = library.live(link)
-    effect = Effect(segment.slug, number, True, existing=segment.spec.enrol.existing, first=current is None)
-    inside = (col(Enrolment.sequence) == segment.slug) & col(Enrolment.ended_at).is_(None)
+    fresh, run = live.segment(slug), Run(link, live, now)
+    effect = Effect(slug, number, True, existing=fresh.spec.enrol.existing, first=before is None)
+    effect.on_edit = fresh.spec.on_edit
+    if before is not None:
+        effect.differences = differences(before, fresh)
+        effect.added = [step.id for step in fresh.spec.steps if not before.spec.has(step.id)]
+    inside = (col(Enrolment.sequence) == slug) & col(Enrolment.ended_at).is_(None)
     effect.inside = link.execute(select(func.count()).where(inside)).scalar_one()
-    fresh = live.segment(segment.slug)
+    if fresh.spec.on_edit == "migrate":
+        migrate(run, fresh, olds, effect)
+    effect.on_versions = versions_inside(run, slug, fresh.id)
     _mark_existing(link, live, fresh, effect, now)
-    if turning(fresh.spec.segment) or turning(fresh.spec.enrol.when):
+    if fresh.spec.enrol.limit is None:
+        end_of_limit(run, slug)
+    scope = live.scope(fresh)
+    if turning(fresh.spec.segment, scope) or turning(fresh.spec.enrol.when, scope):
         put_work(link, select(col(Lead.id)), now)  # so that each lead's next turn is planned
     return effect
 
@@ -167,10 +193,4 @@ def _mark_existing(link: Connection, live: Live, segment: Segment, effect: Effec
 
 def _wake_exhausted(link: Connection, now: datetime) -> None:
     """Leads that idle on an offer step because nothing was left look again: there may be new content."""
-    touched = select(1).where(
-        col(Touch.enrolment_id) == col(Enrolment.id),
-        col(Touch.step) == col(Enrolment.step),
-        col(Touch.occurrence) == col(Enrolment.occurrence),
-    )
-    idle = and_(col(Enrolment.ended_at).is_(None), col(Enrolment.due_at).is_(None))
-    link.execute(update(Enrolment).where(idle, ~touched.correlate(Enrolment).exists()).values(due_at=now))
+    link.execute(update(Enrolment).where(exhausted()).values(due_at=now))

@@ -21,6 +21,7 @@ log = logging.getLogger("nurture.recording")
 BACKOFF = timedelta(minutes=5)
 #: Pause before a channel that was down is tried again.
 CHANNEL_PAUSE = timedelta(minutes=1)
+_LONGEST_WAIT = timedelta(days=1)
 AFTER: dict[str, str] = {
     "accepted": "sent", "refused": "failed", "try_later": "retry_wait", "unknown": "uncertain",
     "not_started": "planned",
@@ -60,6 +61,8 @@ def record(
         state, tried = AFTER[receipt.verdict], known[receipt.touch_id].attempt
         at_once = timedelta() if recovered else CHANNEL_PAUSE  # a dead worker says nothing of the way out
         pause = {"retry_wait": BACKOFF * 3**tried * clock.jitter(0.2), "planned": at_once}.get(state)
+        if pause is not None and receipt.wait is not None:  # as the other side asks, a day at most
+            pause = max(pause, min(timedelta(seconds=receipt.wait), _LONGEST_WAIT))
         rows.append(
             {
                 "the_touch": receipt.touch_id,

@@ -18,6 +18,7 @@ from nurture.engine.recording import call_off, record
 from nurture.engine.workers import Journals, worker_of
 from nurture.errors import DatabaseFault
 from nurture.records import Lease, Outbox, Touch
+from nurture.steps import KEYED
 
 log = logging.getLogger("nurture.recovery")
 #: Uncertain ones keep the name of a holder who may yet come back with the answer.
@@ -108,7 +109,7 @@ def _read_late(link: Connection, rows: Sequence[Any], journals: Journals, now: d
 
 
 def _known(touch: int, owner: str, kind: str, journals: Journals) -> Receipt:
-    if kind == "audience":  # telling a platform twice is harmless
+    if kind in KEYED:  # who is told twice under one key knows it
         return Receipt(touch, "try_later", "worker gone; told again with the same key")
     noted = journals.last_of(touch, owner)
     if noted is None:

@@ -14,9 +14,9 @@ from sqlmodel import col
 
 from nurture.dialects import new_rows, newer_rows
 from nurture.engine.running import CLAIMED, Run
-from nurture.language.compiler import Scope, compile_condition, event_matches
-from nurture.language.conditions import GRADE_OF
+from nurture.language.compiler import compile_condition, event_matches
 from nurture.language.scores import faded
+from nurture.language.words import GRADE_OF
 from nurture.program.load import House
 from nurture.program.models import EngagementRule
 from nurture.records import Event, Lead, ScoreEntry, ScoreSum
@@ -153,8 +153,7 @@ def _sums(leads: Select[Any]) -> list[Any]:
 
 def _grade(house: House, leads: Select[Any]) -> list[Any]:
     """Fit of `leads` from their present fields: thirds summed, then clamped; unknown when no rule holds."""
-    scope = Scope(house.fields)
-    tests = [(rule, compile_condition(rule.when, scope)) for rule in house.scoring.fit]
+    tests = [(rule, compile_condition(rule.when, house.scope)) for rule in house.scoring.fit]
     if not tests:
         return [update(Lead).where(col(Lead.id).in_(leads)).values(fit=None, fit_points=0.0)]
     thirds = sum((case((holds, rule.thirds), else_=0) for rule, holds in tests), literal(0))

@@ -14,15 +14,17 @@ from typing import Any
 from sqlalchemy import Connection, Integer, and_, bindparam, case, delete, func, null, select, update
 from sqlmodel import col
 
-from nurture.dialects import greatest
+from nurture.dialects import greatest, least
 from nurture.engine import handoffs, lifecycle, scoring
 from nurture.engine.ending import Ending, end, ending
-from nurture.engine.enrolling import enrol, objective_reached, suppressed
+from nurture.engine.enrolling import enrol, next_in_line, objective_reached, suppressed
 from nurture.engine.live import Live
+from nurture.engine.planning import exhausted
 from nurture.engine.running import CLAIMED, Run
 from nurture.engine.scoring import FRESH
-from nurture.language.compiler import compile_condition, turn, turning
+from nurture.language.compiler import compile_condition
 from nurture.language.conditions import Condition, Field
+from nurture.language.turns import turn, turning
 from nurture.program.load import Segment
 from nurture.records import Enrolment, Event, Lead, Work
 from nurture.records.types import CLAIM, NOW, NOW_AT, instant, micros
@@ -65,15 +67,17 @@ _DUE = (
 _TAKE = update(Work).where(col(Work.lead_id).in_(_DUE)).values(claim=CLAIM)
 _COUNT = select(func.count()).select_from(CLAIMED.subquery())
 _LOCK = select(col(Lead.id)).where(col(Lead.id).in_(CLAIMED)).order_by(col(Lead.id)).with_for_update(key_share=True)
-#: When the latest of what is settled now happened to an enrolment's lead: steps that listen look again as of then,
-#: however late this tick is.
+#: When the latest of what is settled now happened to an enrolment's lead (an event, a change, a condition that time
+#: turned): steps that listen look again as of then, however late this tick is.
 _LATEST = (
     select(func.max(greatest(micros(col(Event.ripe_at)), micros(col(Event.recorded_at)))))
     .where(col(Event.lead_id) == col(Enrolment.lead_id), FRESH)
     .correlate(Enrolment)
     .scalar_subquery()
 )
-_MOMENT = greatest(func.coalesce(_LATEST, NOW), micros(col(Enrolment.entered_at)))
+_CHANGED = select(micros(col(Lead.changed_at))).where(col(Lead.id) == col(Enrolment.lead_id)).scalar_subquery()
+_PLANNED = select(micros(col(Work.due_at))).where(col(Work.lead_id) == col(Enrolment.lead_id)).scalar_subquery()
+_MOMENT = least(greatest(func.coalesce(_LATEST, _PLANNED), _CHANGED, _PLANNED, micros(col(Enrolment.entered_at))), NOW)
 _WAKE = (
     update(Enrolment)
     .where(
@@ -84,6 +88,8 @@ _WAKE = (
     )
     .values(due_at=instant(_MOMENT))
 )
+#: Who idles on an offer step because nothing was left for it may have come to fit a piece.
+_LOOK_AGAIN = update(Enrolment).where(col(Enrolment.lead_id).in_(CLAIMED), exhausted()).values(due_at=NOW_AT)
 _WAITING = and_(
     col(Enrolment.lead_id).in_(CLAIMED),
     col(Enrolment.ended_at).is_(None),
@@ -130,6 +136,7 @@ def settle(run: Run) -> SettleReport:
     report.handoffs = handoffs.decide(run, "claimed", CLAIMED)
     report.left = _leave(run)
     run(_WAKE)
+    run(_LOOK_AGAIN)
     _remeasure(run)
     for segment in live.segments.values():
         entered = enrol(run, segment)
@@ -139,6 +146,8 @@ def settle(run: Run) -> SettleReport:
         report.left += _leave(run)
     run(_TAKEN_IN)
     _recheck(run)
+    for segment in live.segments.values():
+        next_in_line(run, segment)
     return report
 
 
@@ -215,8 +224,10 @@ def _turning(live: Live, versions: Sequence[Segment]) -> set[Condition]:
     if house.mql is not None:
         level = lifecycle.rearm_level(house.mql)
         rules += [house.mql.when, *([Field("score", "at_least", level)] if level is not None else [])]
+    found = set().union(*(turning(rule, live.scope()) for rule in rules))
     for segment in versions:
-        spec = segment.spec
-        rules += [spec.segment, spec.enrol.when, *([spec.leave] if spec.leave is not None else [])]
-        rules += [awaited for step in spec.steps if step.listens for _, awaited in step.conditions()]
-    return set().union(*(turning(rule) for rule in rules)) if rules else set()
+        spec, scope = segment.spec, live.scope(segment)
+        own = [spec.segment, spec.enrol.when, *([spec.leave] if spec.leave is not None else [])]
+        own += [awaited for step in spec.steps if step.listens for _, awaited in step.conditions()]
+        found.update(*(turning(rule, scope) for rule in own))
+    return found

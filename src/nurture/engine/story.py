@@ -15,8 +15,8 @@ from nurture.engine.parcels import LEAD_COLUMNS, lead_data
 from nurture.engine.running import Run
 from nurture.errors import NotFound
 from nurture.language.compiler import compile_condition
-from nurture.language.conditions import GRADES
 from nurture.language.scores import faded, score
+from nurture.language.words import GRADES
 from nurture.records import (
     Enrolment,
     Event,
@@ -27,6 +27,7 @@ from nurture.records import (
     ScoreEntry,
     ScoreSum,
     StageTransition,
+    Task,
     Touch,
 )
 from nurture.records.types import micros, to_micros
@@ -55,6 +56,9 @@ class Happening:
     what: str
     #: Of an event: whether the person did it, and not a machine.
     by_person: bool = False
+    #: Of a touch its state and why it is so, of a milestone what became of it and the gate's reason.
+    state: str | None = None
+    reason: str | None = None
 
 
 @dataclass
@@ -187,7 +191,16 @@ def _happenings(link: Connection, lead: int, now: datetime) -> list[Happening]:
         at = touch.sending_at or touch.ended_at or touch.next_at or touch.planned_at
         state = touch.state if touch.ended_at is None or touch.ended_at <= now else "planned"
         reason = f" ({touch.reason})" if touch.reason else ""
-        found.append(Happening(at, "touch", f"{touch.kind} {touch.sequence}/{touch.step}: {state}{reason}"))
+        arm = f", arm {touch.arm}" if touch.arm else ""
+        found.append(
+            Happening(
+                at,
+                "touch",
+                f"{touch.kind} {touch.sequence}/{touch.step}{arm}: {state}{reason}",
+                state=state,
+                reason=touch.reason,
+            )
+        )
     moves = select(StageTransition.__table__)  # type: ignore[attr-defined]
     moves = moves.where(and_(col(StageTransition.lead_id) == lead, col(StageTransition.at) <= now))
     for move in link.execute(moves):
@@ -200,7 +213,10 @@ def _happenings(link: Connection, lead: int, now: datetime) -> list[Happening]:
             milestone.outcome, milestone.outcome
         )
         why = f": {milestone.reason}" if milestone.reason else ""
-        found.append(Happening(milestone.reached_at, "milestone", f"{milestone.name}, {came}{why}"))
+        told = f"{milestone.name}, {came}{why}"
+        found.append(
+            Happening(milestone.reached_at, "milestone", told, state=milestone.outcome, reason=milestone.reason)
+        )
     for handoff in link.execute(
         select(Handoff.__table__).where(col(Handoff.lead_id) == lead, col(Handoff.opened_at) <= now)  # type: ignore[attr-defined]
     ):
@@ -211,6 +227,11 @@ def _happenings(link: Connection, lead: int, now: datetime) -> list[Happening]:
             why = f" ({handoff.reason})" if handoff.reason else ""
             said = f"hand-off {handoff.id} {handoff.state}{why} by {handoff.answered_by}"
             found.append(Happening(handoff.answered_at, "handoff", said))
+    asked = select(Task.__table__).where(col(Task.lead_id) == lead, col(Task.created_at) <= now)  # type: ignore[attr-defined]
+    for task in link.execute(asked):
+        found.append(Happening(task.created_at, "task", f"task {task.id} for {task.owner}: {task.text}"))
+        if task.done_at is not None and task.done_at <= now:
+            found.append(Happening(task.done_at, "task", f"task {task.id} done by {task.done_by}"))
     return sorted(found, key=lambda happening: happening.at)
 
 

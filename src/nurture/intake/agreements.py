@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, literal, select, update
 from sqlmodel import SQLModel
 
+from nurture.intake.shapes import quoted
 from nurture.records.types import Instant
+from nurture.steps.sms import e164
 
 if TYPE_CHECKING:
     from nurture.intake.person import Person
 
 #: Said instead of a basis: do not.
 NO = "no"
+#: What a lead may agree to: letters, text messages, that we see which links it opens.
+PURPOSES = ("mail", "sms", "tracking")
 _LEAD = SQLModel.metadata.tables["lead"]
 _CONSENT = SQLModel.metadata.tables["consent"]
 
@@ -67,7 +71,7 @@ class Agreements:
 
     def write(self, origin: str) -> None:
         """Write what was said; `origin` is the source that the consents name."""
-        for purpose in ("mail", "tracking"):
+        for purpose in PURPOSES:
             leads = [lead_id for lead_id, which in self._taken if which == purpose]
             if leads:
                 open_ = (
@@ -90,5 +94,14 @@ class Agreements:
         return said is not None and said not in active and not self._closed(lead_id, purpose)
 
 
-def _said(person: Person) -> tuple[tuple[str, str | None], tuple[str, str | None]]:
-    return ("mail", person.mail), ("tracking", person.tracking)
+def _said(person: Person) -> list[tuple[str, str | None]]:
+    return [(purpose, getattr(person, purpose)) for purpose in PURPOSES]
+
+
+def unreached(person: Person) -> str | None:
+    """A remark, where somebody agrees to text messages and has no phone that they could come to."""
+    phone = person.columns.get("phone")
+    if person.sms in (None, NO) or e164(phone) is not None:
+        return None
+    said = f"{quoted(phone)} has no country code (write +40…)" if phone else "there is no phone"
+    return f"agreed to text messages, but {said}: they will be suppressed(no_phone)"

@@ -43,6 +43,7 @@ LEAD_NAMES: dict[str, tuple[str, ...]] = {
     "id": ("leadid", "prospectid", "contactid", "recordid", "hsobjectid", "externalid", "sourceid", "vid"),
     "consent": ("marketingconsent", "emailconsent", "mailconsent", "emailoptin", "optin"),
     "tracking_consent": ("consenttracking",),
+    "sms_consent": ("smsoptin", "consentsms", "textconsent"),
 }
 EVENT_NAMES: dict[str, tuple[str, ...]] = {
     "email": (*LEAD_NAMES["email"], "recipient", "contactemail", "leademail"),
@@ -84,6 +85,7 @@ class Plan:
     columns: dict[str, str] = field(default_factory=dict)
     consent: ConsentColumn | None = None
     tracking: ConsentColumn | None = None
+    sms: ConsentColumn | None = None
     unused: list[str] = field(default_factory=list)
 
 
@@ -100,6 +102,7 @@ def plan_leads(path: Path, names: Sequence[str], mapping: Mapping, custom: dict[
     plan = _matched(names, said, LEAD_NAMES, own, mapping)
     plan.consent = mapping.consent or _column(plan.columns.pop("consent", None))
     plan.tracking = mapping.tracking or _column(plan.columns.pop("tracking_consent", None))
+    plan.sms = mapping.sms or _column(plan.columns.pop("sms_consent", None))
     if source is None and "id" in plan.columns:
         if "email" not in plan.columns:
             raise FileFault(
@@ -107,7 +110,7 @@ def plan_leads(path: Path, names: Sequence[str], mapping: Mapping, custom: dict[
                 "say whose ids these are with --source NAME"
             )
         del plan.columns["id"]
-    used = {*plan.columns.values(), *(part.column for part in (plan.consent, plan.tracking) if part)}
+    used = {*plan.columns.values(), *(part.column for part in (plan.consent, plan.tracking, plan.sms) if part)}
     plan.unused = _unused(names, used, mapping)
     return plan
 
@@ -140,7 +143,7 @@ def _matched(
     taken = {
         *said.values(),
         *mapping.ignore,
-        *(part.column for part in (mapping.consent, mapping.tracking) if part),
+        *(part.column for part in (mapping.consent, mapping.tracking, mapping.sms) if part),
     }
     free = {_PREFIX.sub("", squeeze(name)): name for name in reversed(names) if name not in taken}
     free.pop(PROBLEM, None)

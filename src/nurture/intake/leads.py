@@ -14,7 +14,7 @@ from typing import Any
 from nurture.db import BULK_ROWS, Database
 from nurture.errors import FileFault
 from nurture.intake import values
-from nurture.intake.agreements import NO
+from nurture.intake.agreements import NO, unreached
 from nurture.intake.columns import KnownFields, Plan, check_named, plan_leads, shown
 from nurture.intake.mapping import ConsentColumn, Mapping
 from nurture.intake.people import put_people
@@ -40,24 +40,27 @@ _LENIENT: dict[str, Callable[[str], str]] = {
 
 def import_leads(
     db: Database, path: Path, *, known: KnownFields, now: datetime, mapping: Mapping | None = None,
-    encoding: str | None = None, consent: str | None = None, source: str | None = None,
+    encoding: str | None = None, consent: str | None = None, source: str | None = None, onto: str | None = None,
     refused_to: Path | None = None, progress: Progress = None,
 ) -> ImportReport:  # fmt: skip
     """Create and complete leads from a CSV or NDJSON file; the same file again changes nothing.
 
-    `consent`: the basis on which all may be written to, or `none`. `progress` is told bytes done and in all.
+    `consent`: the basis on which all may be written to, or `none`. `onto`: the static list that all of the file are
+    put on. `progress` is told bytes done and in all.
     Raises FileFault, with the way out, if the file cannot be imported at all; then nothing was applied.
     """
     mapping = mapping or Mapping()
     source = source or mapping.source
     if consent is not None and consent not in (*values.BASES, NO_BASIS):
         raise FileFault(f"--consent '{consent}' is not known; say {', '.join(values.BASES)} or {NO_BASIS}")
+    if onto is not None and not values.tag(onto):
+        raise FileFault("--list needs the name of a list, such as newsletter-2026")
     table = Table(path, encoding, "leads")
     check_named(path, table.header, mapping)
     report = ImportReport("leads", path, table.form)
     target = place_for_refused(path, refused_to)
     with Staging(table, report, progress) as staging:
-        rows = _LeadRows(table, mapping, known, source, consent)
+        rows = _LeadRows(table, mapping, known, source, consent, onto)
         rows.read_into(staging)
         target.check(report)
         without = _write(db, staging, rows, report, now, origin=source or path.name)
@@ -101,11 +104,13 @@ class _LeadRows:
     """Reads rows as people; collects what is worth a note."""
 
     def __init__(
-        self, table: Table, mapping: Mapping, known: KnownFields, source: str | None, consent: str | None
-    ) -> None:
+        self, table: Table, mapping: Mapping, known: KnownFields, source: str | None, consent: str | None,
+        onto: str | None,
+    ) -> None:  # fmt: skip
         self.table, self.mapping, self.known, self.source = table, mapping, known, source
         self.consent = consent
         self.basis = None if consent == NO_BASIS else consent
+        self.lists = [values.tag(onto)] if onto is not None else []
         self.notes = Notes()
         self.unused: dict[str, None] = {}
         self.dates = values.Dates(mapping.dates, mapping.zone or known.zone)
@@ -138,8 +143,9 @@ class _LeadRows:
     def join(self, rows: Iterator[tuple[int, Any]]) -> Person:
         """The rows of one person as one; later ones on top."""
         whole: Person | None = None
-        for line, (email, source_id, columns, fields, tags, mail, tracking) in rows:
-            person = Person(email, self.source, source_id, columns, fields, tags, mail, tracking, [line])
+        for line, (email, source_id, columns, fields, tags, mail, tracking, sms) in rows:
+            said = {"mail": mail, "tracking": tracking, "sms": sms}
+            person = Person(email, self.source, source_id, columns, fields, tags, [*self.lists], **said, lines=[line])
             if whole is None:
                 whole = person
             else:
@@ -207,6 +213,8 @@ class _LeadRows:
             except ValueError as problem:
                 problems.append(Refusal(record.line, column, str(problem), text))
         problems += self._agree(person, record, plan)
+        if (said := unreached(person)) is not None:
+            self.notes.add(said, record.line)
         if not problems and person.email is None and person.source_id is None:
             column = plan.columns.get("email", "")
             problems.append(Refusal(record.line, column, "is empty, and no other column says who this is"))
@@ -242,14 +250,15 @@ class _LeadRows:
         try:
             person.columns[ours] = parse(text)
         except ValueError as problem:
-            self.notes.add(f"{column}: {quoted(text)} {_clause(problem, ours)}; left empty", line)
+            instead = f"the program's, {self.known.zone}, counts" if ours == "zone" else "left empty"
+            self.notes.add(f"{column}: {quoted(text)} {_clause(problem, ours)}; {instead}", line)
 
     def _agree(self, person: Person, record: Record, plan: Plan) -> list[Refusal]:
         """What the row agrees to, into `person`; the cells that cannot be read."""
         problems = []
         if plan.consent is None and person.email is not None:
             person.mail = self.basis
-        for purpose, column in (("mail", plan.consent), ("tracking", plan.tracking)):
+        for purpose, column in (("mail", plan.consent), ("tracking", plan.tracking), ("sms", plan.sms)):
             if column is not None:
                 try:
                     setattr(person, purpose, self._said(column, record))
@@ -286,11 +295,6 @@ def _sentence(problems: Sequence[Refusal]) -> str:
 
 def _body(person: Person) -> list[Any]:
     return [
-        person.email,
-        person.source_id,
-        person.columns,
-        person.fields,
-        person.tags,
-        person.mail,
-        person.tracking,
-    ]
+        person.email, person.source_id, person.columns, person.fields, person.tags, person.mail, person.tracking,
+        person.sms,
+    ]  # fmt: skip

@@ -54,6 +54,7 @@ class Mapping:
     zone: str | None = None
     consent: ConsentColumn | None = None
     tracking: ConsentColumn | None = None
+    sms: ConsentColumn | None = None
     event: EventName | None = None
     #: `email` or `id`, and the column that has it.
     lead: tuple[str, str] | None = None
@@ -65,7 +66,7 @@ class Mapping:
     def columns(self) -> list[str]:
         """Every column that it names."""
         named = [self.id, self.at, *self.fields.values(), *(self.data or {}).values(), *self.ignore]
-        named += [part.column for part in (self.consent, self.tracking, self.event) if part]
+        named += [part.column for part in (self.consent, self.tracking, self.sms, self.event) if part]
         return [name for name in [*named, self.lead and self.lead[1]] if name]
 
 
@@ -127,6 +128,7 @@ class _Reading:
             zone=zone,
             consent=self._consent(raw, "consent"),
             tracking=self._consent(raw, "tracking"),
+            sms=self._consent(raw, "sms"),
             event=self._event(raw),
             lead=self._lead(raw),
             at=self._text(raw, "at"),

@@ -18,6 +18,7 @@ from nurture.zones import know_zones
 
 _LEAD = SQLModel.metadata.tables["lead"]
 _TAG = SQLModel.metadata.tables["lead_tag"]
+_LIST = SQLModel.metadata.tables["lead_list"]
 _SUPPRESSION = SQLModel.metadata.tables["suppression"]
 _TRANSITION = SQLModel.metadata.tables["stage_transition"]
 
@@ -25,7 +26,7 @@ _TRANSITION = SQLModel.metadata.tables["stage_transition"]
 BORN_AS = "lead"
 _KEYS = ("email", "source", "source_id")
 _BORN = [_LEAD.c[name] for name in ("id", "draw", *_KEYS)]
-_READ = [_LEAD.c[name] for name in ("id", *_KEYS, *BUILT_IN, "fields", "folded")]
+_READ = [_LEAD.c[name] for name in ("id", *_KEYS, *BUILT_IN, "fields", "folded", "changed_at")]
 _UPDATED = (*_KEYS, *(name for name in BUILT_IN if name not in AT_BIRTH), "fields", "folded", "changed_at")
 #: Compared as they are.
 _UNFOLDED = ("zone", "stage", "status", "owner", "source", "source_id")
@@ -68,6 +69,7 @@ class _Plan:
         self.link, self.outcomes, self.now = link, outcomes, now
         self.stored: dict[int, dict[str, Any]] = {}
         self.tags: set[tuple[int, str]] = set()
+        self.lists: set[tuple[int, str]] = set()
         self.bounced: set[str] = set()
         self.born: set[int] = set()
 
@@ -89,6 +91,9 @@ class _Plan:
         if ids and any(o.person.tags for o in self.outcomes):
             rows = self.link.execute(select(_TAG.c.lead_id, _TAG.c.tag).where(_TAG.c.lead_id.in_(ids)))
             self.tags = {(row.lead_id, row.tag) for row in rows}
+        if ids and any(o.person.lists for o in self.outcomes):
+            rows = self.link.execute(select(_LIST.c.lead_id, _LIST.c.list).where(_LIST.c.lead_id.in_(ids)))
+            self.lists = {(row.lead_id, row.list) for row in rows}
 
     def _returned(self, addresses: set[str | None]) -> set[str]:
         """Those of `addresses` from which our mail came back."""
@@ -138,6 +143,8 @@ class _Plan:
     def _apply(self, outcome: Outcome, row: dict[str, Any]) -> None:
         person, new = outcome.person, outcome.state == "created"
         said: dict[str, Any] = {k: v for k, v in person.columns.items() if new or k not in AT_BIRTH}
+        if "timezone" in said and "zone" not in said:
+            said["zone"] = None  # what it says now is no zone: the program's clock counts
         if person.email or new:
             said["email"] = person.email
         if row["source_id"] is None and (person.source_id or new):
@@ -155,20 +162,27 @@ class _Plan:
             row["changed_at"] = self.now
         if new:
             return
-        if row["id"] is not None and (changes or fields):
+        marked = row["id"] is not None and self._is_marked(outcome.person, row["id"])
+        if marked:
+            row["changed_at"] = self.now
+        if row["id"] is not None and (changes or fields or marked):
             self.dirty.add(row["id"])
-        if changes or fields or self._agrees_anew(outcome, row["id"]):
+        if changes or fields or marked or self._agrees_anew(outcome, row["id"]):
             outcome.state = "changed"
 
+    def _is_marked(self, person: Person, lead_id: int) -> bool:
+        """Whether a known lead gets a tag, or a place on a list, that it has not got."""
+        tagged = any((lead_id, tag) not in self.tags for tag in person.tags)
+        return tagged or any((lead_id, name) not in self.lists for name in person.lists)
+
     def _agrees_anew(self, outcome: Outcome, lead_id: int | None) -> bool:
-        """Whether tags or consents of a known lead change."""
+        """Whether consents of a known lead change."""
         if lead_id is None:
             return False
         person = outcome.person
         if self.agreements.stays_withdrawn(lead_id, person):
             outcome.notes.append("consent was withdrawn earlier; a file does not bring it back")
-        tagged = any((lead_id, tag) not in self.tags for tag in person.tags)
-        return tagged or self.agreements.differ(lead_id, person)
+        return self.agreements.differ(lead_id, person)
 
     def write(self, origin: str) -> list[Outcome]:
         """Write what was decided; the outcomes whose lead came into being elsewhere meanwhile."""
@@ -188,6 +202,10 @@ class _Plan:
         if tags:
             rows = [{"lead_id": lead_id, "tag": tag} for lead_id, tag in sorted(tags)]
             self.link.execute(upsert(self.link)(_TAG).on_conflict_do_nothing(), rows)
+        listed = {(row["id"], name) for outcome, row in done for name in outcome.person.lists} - self.lists
+        if listed:
+            rows = [{"lead_id": lead_id, "list": name} for lead_id, name in sorted(listed)]
+            self.link.execute(upsert(self.link)(_LIST).on_conflict_do_nothing(), rows)
         for outcome, row in done:
             outcome.lead_id = row["id"]
             self.agreements.say(row["id"], outcome.person)

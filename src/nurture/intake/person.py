@@ -41,19 +41,22 @@ class Person:
     columns: dict[str, str] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
+    #: Static lists that the person is put on, folded.
+    lists: list[str] = field(default_factory=list)
     #: A basis, or `no`; None: nothing was said.
     mail: str | None = None
     tracking: str | None = None
+    sms: str | None = None
     #: Of the file it came from.
     lines: list[int] = field(default_factory=list)
 
     @classmethod
-    def of(cls, values: dict[str, Any], tags: Iterable[str] = (), **more: Any) -> Person:
+    def of(cls, values: dict[str, Any], tags: Iterable[str] = (), lists: Iterable[str] = (), **more: Any) -> Person:
         """From one dict of built-in columns and custom fields; empty values are left out."""
         known = {name: value for name, value in values.items() if value not in (None, "")}
         columns = {name: known.pop(name) for name in BUILT_IN if name in known}
-        stored = [folded(tag) for tag in tags]
-        return cls(known.pop("email", None), columns=columns, fields=known, tags=stored, **more)
+        stored, on = [folded(tag) for tag in tags], [folded(name) for name in lists]
+        return cls(known.pop("email", None), columns=columns, fields=known, tags=stored, lists=on, **more)
 
     def absorb(self, later: Person) -> None:
         """Apply a later row of the same person on top."""
@@ -63,7 +66,9 @@ class Person:
         self.columns |= later.columns
         self.fields |= later.fields
         self.tags += [tag for tag in later.tags if tag not in self.tags]
+        self.lists += [name for name in later.lists if name not in self.lists]
         self.mail, self.tracking = later.mail or self.mail, later.tracking or self.tracking
+        self.sms = later.sms or self.sms
         self.lines += later.lines
 
 

@@ -69,14 +69,17 @@ class NewEvent:
 
 def put_lead(
     link: Connection, values: dict[str, Any], *, now: datetime, source: str, source_id: str | None = None,
-    tags: Iterable[str] = (), consent: str | None = None, tracking: str | None = None,
+    tags: Iterable[str] = (), lists: Iterable[str] = (), consent: str | None = None, tracking: str | None = None,
+    sms: str | None = None,
 ) -> tuple[int, str]:  # fmt: skip
     """Create or complete one lead: its id, and `created`, `changed` or `unchanged`.
 
-    `values` holds built-in columns and custom fields by name, already typed; `consent` and `tracking` a basis
+    `values` holds built-in columns and custom fields by name, already typed; `consent`, `tracking` and `sms` a basis
     or `no`. Raises Refused when e-mail and id belong to two leads. The caller's transaction is a door's.
     """
-    person = Person.of(values, source=source, source_id=source_id, tags=tags, mail=consent, tracking=tracking)
+    person = Person.of(
+        values, source=source, source_id=source_id, tags=tags, lists=lists, mail=consent, tracking=tracking, sms=sms
+    )
     outcome = put_people(link, [person], now=now, origin=source)[0]
     if outcome.lead_id is None:
         raise Refused(outcome.problem or "the lead was not written")

@@ -1,13 +1,12 @@
 """The one compiler of conditions: a tree to one SQL expression about the row of `lead`, for both databases.
 
-An unknown value makes a comparison false. `turns` says when time alone may change the answer.
+An unknown value makes a comparison false. `turns.py` says when time alone may change the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -15,7 +14,6 @@ from sqlalchemy import (
     Select,
     SQLColumnExpression,
     and_,
-    case,
     exists,
     false,
     func,
@@ -30,8 +28,10 @@ from nurture.dialects import flag_in, greatest, least, number_in, text_in
 from nurture.durations import Duration
 from nurture.folding import fold
 from nurture.language import conditions as c
-from nurture.language.scores import fading, score
-from nurture.records import Enrolment, Event, Lead, LeadTag, ScoreSum, Touch
+from nurture.language.levels import Levels, meaning
+from nurture.language.scores import score
+from nurture.language.words import BUILT_IN, GRADE_OF, LEVELS, STATE
+from nurture.records import Enrolment, Event, Lead, LeadList, LeadTag, Touch
 from nurture.records.types import NOW, NOW_AT, micros, span_micros
 
 CLICKS = ("email_clicked", "offer_viewed")
@@ -41,31 +41,54 @@ CLICKS = ("email_clicked", "offer_viewed")
 class Scope:
     """What a condition may refer to besides the lead.
 
-    `recorded_by`: only events recorded up to then count (a wait's deadline). `segment`: the sequence's
-    standing rule. `enrolled`: the row of `enrolment` is at hand, for `clicked:` and `since: step`.
+    `segment`: the sequence's standing rule. `enrolled`: the row of `enrolment` is at hand, for `clicked:` and
+    `since: step`. `levels`: the rules of awareness and buying stage. `at`: the instant (microseconds) as of which
+    events, scores, messages and passages count; fields, tags, lists and stages are known as they are now alone.
+    `recorded_by` (a wait's deadline): events recorded up to then count however long they rest, and what else is known
+    of the lead counts only if it was last changed by then. `negated`: an odd number of `not` stand around.
     """
 
     fields: Mapping[str, str]
     sequence: str | None = None
     segment: c.Condition | None = None
     enrolled: bool = False
+    levels: Levels = field(default_factory=dict)
+    at: SQLColumnExpression[int] = NOW
     recorded_by: SQLColumnExpression[Any] | None = None
+    negated: bool = False
+
+    @property
+    def is_now(self) -> bool:
+        """Whether conditions are asked of the present, of which everything is known."""
+        return self.at is NOW
+
+    def within(self, condition: c.Condition) -> Scope:
+        """The scope of what stands inside of `condition`."""
+        return replace(self, negated=not self.negated) if isinstance(condition, c.Not | c.SegmentLeft) else self
 
 
 def compile_condition(condition: c.Condition, scope: Scope) -> ColumnElement[bool]:
-    """True for the leads of which `condition` holds at the run's instant (the parameter NOW); never NULL."""
+    """True for the leads of which `condition` holds at the scope's instant (NOW unless said); never NULL."""
     match condition:
         case c.All(parts):
             return and_(true(), *(compile_condition(part, scope) for part in parts))
         case c.Any_(parts):
             return or_(false(), *(compile_condition(part, scope) for part in parts))
         case c.Not(part):
-            return ~compile_condition(part, scope)
+            return ~compile_condition(part, scope.within(condition))
+        case c.Field(name) if name in LEVELS:
+            house = replace(scope, sequence=None, segment=None, enrolled=False)
+            return compile_condition(meaning(condition, scope.levels), house)
+        case c.Field("score"):
+            return _OPERATORS[condition.operator](score(scope.at), _numbers(condition.value))
         case c.Field():
-            return _known(_compare(condition, scope))
+            return _in_time(_known(_compare(condition, scope)), scope)
         case c.Tagged(tags):
-            mine = col(LeadTag.lead_id) == col(Lead.id)
-            return exists(select(1).where(mine, col(LeadTag.tag).in_([fold(tag) for tag in tags])).correlate(Lead))
+            mine = (col(LeadTag.lead_id) == col(Lead.id)) & col(LeadTag.tag).in_([fold(tag) for tag in tags])
+            return _in_time(exists(select(1).where(mine).correlate(Lead)), scope)
+        case c.Listed(lists):
+            here = (col(LeadList.lead_id) == col(Lead.id)) & col(LeadList.list).in_([fold(name) for name in lists])
+            return _in_time(exists(select(1).where(here).correlate(Lead)), scope)
         case c.Did():
             return _did(condition, scope)
         case c.Answered(step, how):
@@ -73,13 +96,14 @@ def compile_condition(condition: c.Condition, scope: Scope) -> ColumnElement[boo
         case c.Received(content):
             names = (content, f"{scope.sequence}/{content}")
             sent = (col(Touch.lead_id) == col(Lead.id)) & (col(Touch.state) == "sent")
-            return exists(select(1).where(sent, col(Touch.content).in_(names)).correlate(Lead))
+            by_then = true() if scope.is_now else micros(col(Touch.ended_at)) <= scope.at
+            return exists(select(1).where(sent, col(Touch.content).in_(names), by_then).correlate(Lead, Enrolment))
         case c.InSequence(sequence):
-            other = Enrolment.__table__.alias()  # type: ignore[attr-defined]
-            live = (other.c.lead_id == col(Lead.id)) & (other.c.sequence == sequence) & other.c.ended_at.is_(None)
-            return exists(select(1).where(live).correlate(Lead))
+            return _inside(sequence, scope)
         case c.SegmentLeft():
-            return ~compile_condition(scope.segment, scope) if scope.segment is not None else false()
+            if scope.segment is None:
+                return false()
+            return ~compile_condition(scope.segment, scope.within(condition))
         case c.ByStep():
             return false()
 
@@ -88,21 +112,36 @@ def _known(comparison: ColumnElement[bool]) -> ColumnElement[bool]:
     return func.coalesce(comparison, false())
 
 
+def _in_time(state: ColumnElement[bool], scope: Scope) -> ColumnElement[bool]:
+    """`state`, of which no history is kept: with a deadline it counts only if the lead was last changed by then."""
+    if scope.recorded_by is None:
+        return state
+    late = col(Lead.changed_at) > scope.recorded_by
+    return or_(state, late) if scope.negated else and_(state, ~late)
+
+
+def _inside(sequence: str, scope: Scope) -> ColumnElement[bool]:
+    other = Enrolment.__table__.alias()  # type: ignore[attr-defined]
+    there = (other.c.lead_id == col(Lead.id)) & (other.c.sequence == sequence)
+    live = other.c.ended_at.is_(None)
+    if not scope.is_now:
+        live = and_(micros(other.c.started_at) <= scope.at, or_(live, micros(other.c.ended_at) > scope.at))
+    return exists(select(1).where(there, live).correlate(Lead, Enrolment))
+
+
 def _compare(test: c.Field, scope: Scope) -> ColumnElement[bool]:
     name, value = test.name, test.value
-    if name == "score":
-        return _OPERATORS[test.operator](score(), _numbers(value))
     if name == "fit" and test.operator == "known":
         return col(Lead.fit).is_not(None) if value else col(Lead.fit).is_(None)
     if name == "fit":
-        grades = tuple(c.GRADE_OF[v] for v in value) if isinstance(value, tuple) else c.GRADE_OF.get(value, value)
+        grades = tuple(GRADE_OF[v] for v in value) if isinstance(value, tuple) else GRADE_OF.get(value, value)
         return _OPERATORS[test.operator](col(Lead.fit), grades)
     kind = scope.fields.get(name, "text")
     if test.operator == "known":
-        column: Any = getattr(Lead, name) if name in (*c.BUILT_IN, *c.STATE) else None
+        column: Any = getattr(Lead, name) if name in (*BUILT_IN, *STATE) else None
         stored = col(column) if column is not None else text_in(col(Lead.fields), name)
         return stored.is_not(None) if value else stored.is_(None)
-    if name in c.STATE:
+    if name in STATE:
         return _OPERATORS[test.operator](col(getattr(Lead, name)), value)
     if kind == "number":
         return _OPERATORS[test.operator](number_in(col(Lead.fields), name), _numbers(value))
@@ -154,24 +193,31 @@ def event_matches(did: c.Did) -> ColumnElement[bool]:
     return and_(*tests)
 
 
-def _events(did: c.Did, scope: Scope) -> Select[Any]:
+def _counts(scope: Scope) -> ColumnElement[bool]:
+    """The rows of `event` that count by the scope's instant, or that were recorded by its deadline."""
+    if scope.recorded_by is not None:
+        return and_(col(Event.ripe_at) <= NOW_AT, col(Event.recorded_at) <= scope.recorded_by)
+    if scope.is_now:
+        return col(Event.ripe_at) <= NOW_AT
+    return and_(micros(col(Event.ripe_at)) <= scope.at, micros(col(Event.recorded_at)) <= scope.at)
+
+
+def events_of(did: c.Did, scope: Scope) -> Select[Any]:
     """The lead's events that count for `did`, without a column list."""
-    rows = select(1).where(col(Event.lead_id) == col(Lead.id), event_matches(did), col(Event.ripe_at) <= NOW_AT)
+    rows = select(1).where(col(Event.lead_id) == col(Lead.id), event_matches(did), _counts(scope))
     if did.within is not None:
-        rows = rows.where(micros(col(Event.occurred_at)) > NOW - span_micros(did.within.roughly))
+        rows = rows.where(micros(col(Event.occurred_at)) > scope.at - span_micros(did.within.roughly))
     if isinstance(did.since, Duration):
-        rows = rows.where(micros(col(Event.occurred_at)) > NOW - span_micros(did.since.roughly))
+        rows = rows.where(micros(col(Event.occurred_at)) > scope.at - span_micros(did.since.roughly))
     elif did.since == "step":
         rows = rows.where(col(Event.recorded_at) > col(Enrolment.entered_at))  # not what led here
     elif did.since == "enrolment":
         rows = rows.where(col(Event.recorded_at) > col(Enrolment.started_at))
-    if scope.recorded_by is not None:
-        rows = rows.where(col(Event.recorded_at) <= scope.recorded_by)
     return rows.correlate(Lead, Enrolment)
 
 
 def _did(did: c.Did, scope: Scope) -> ColumnElement[bool]:
-    rows = _events(did, scope)
+    rows = events_of(did, scope)
     if did.at_least == 1:
         found: ColumnElement[bool] = exists(rows)
     else:
@@ -187,19 +233,22 @@ def _answered(step: str, how: str, scope: Scope) -> ColumnElement[bool]:
 def _answers(step: str, how: str, scope: Scope) -> Select[Any]:
     """Clicks in, or replies to, the message of a step of this enrolment, without a column list."""
     names = CLICKS if how == "clicked" else ("email_replied",)
+    later = Touch.__table__.alias()  # type: ignore[attr-defined]
+    turned = select(1).where(  # in a loop the message of the present turn is meant
+        later.c.enrolment_id == col(Enrolment.id), later.c.step == step, later.c.occurrence > col(Touch.occurrence)
+    )
     rows = (
         select(1)
         .select_from(Touch.__table__.join(Event.__table__, col(Event.touch_id) == col(Touch.id)))  # type: ignore[attr-defined]
         .where(
             col(Touch.enrolment_id) == col(Enrolment.id),
             col(Touch.step) == step,
+            ~turned.correlate(Enrolment, Touch).exists(),
             col(Event.name).in_(names),
             col(Event.actor) == "person",
-            col(Event.ripe_at) <= NOW_AT,
+            _counts(scope),
         )
     )
-    if scope.recorded_by is not None:
-        rows = rows.where(col(Event.recorded_at) <= scope.recorded_by)
     return rows.correlate(Enrolment, Lead)
 
 
@@ -208,7 +257,7 @@ def moment(condition: c.Condition, scope: Scope) -> ColumnElement[int] | None:
     counts_from = greatest(micros(col(Event.recorded_at)), micros(col(Event.ripe_at)))
     match condition:
         case c.Did(negated=False):
-            rows = _events(condition, scope).with_only_columns(counts_from)
+            rows = events_of(condition, scope).with_only_columns(counts_from)
         case c.Answered(step, how):
             rows = _answers(step, how, scope).with_only_columns(counts_from)
         case c.Any_(parts) | c.All(parts):
@@ -224,31 +273,3 @@ def moment(condition: c.Condition, scope: Scope) -> ColumnElement[int] | None:
             return None
     nth = condition.at_least - 1 if isinstance(condition, c.Did) else 0
     return rows.order_by(counts_from).offset(nth).limit(1).correlate(Lead, Enrolment).scalar_subquery()
-
-
-def turning(condition: c.Condition) -> set[c.Condition]:
-    """The parts of `condition` whose answer time alone may change, without what `turn` does not look at."""
-    found: set[c.Condition] = set()
-    for part in c.walk(condition):
-        if isinstance(part, c.Did) and (part.within or isinstance(part.since, Duration)):
-            spans = [span for span in (part.within, part.since) if isinstance(span, Duration)]
-            span = min(spans, key=lambda span: span.roughly)
-            found.add(c.Did(part.name, part.where, within=span))
-        elif isinstance(part, c.Field) and part.name == "score" and isinstance(part.value, int | float):
-            found.add(c.Field("score", "at_least", part.value))
-    return found
-
-
-def turn(part: c.Condition, scope: Scope) -> ColumnElement[int]:
-    """The next instant after now (microseconds) at which `part`, one of `turning`, may change its answer; NULL: none.
-
-    An event leaves its `within`; a fading score is looked at once a day while it stands above its bound, or while
-    points below zero fade so that it rises.
-    """
-    if isinstance(part, c.Did) and part.within is not None:
-        leaving = func.min(micros(col(Event.occurred_at))) + literal(span_micros(part.within.roughly))
-        return _events(part, scope).with_only_columns(leaving).correlate(Lead).scalar_subquery()
-    assert isinstance(part, c.Field)
-    rising = exists(select(1).where(col(ScoreSum.lead_id) == col(Lead.id), fading() < -0.5).correlate(Lead))
-    falling = and_(score() >= part.value, col(Lead.fit_points) < part.value)  # what fit alone holds up does not fall
-    return case((or_(falling, rising), NOW + span_micros(timedelta(days=1))), else_=None)

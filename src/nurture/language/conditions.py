@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator
 
 from nurture.durations import Duration, parse_duration
 from nurture.language.source import Misread, Path, suggest
-
-GRADES = ("F", "D-", "D", "D+", "C-", "C", "C+", "B-", "B", "B+", "A-", "A", "A+")
-#: Thirds of a letter counted from D.
-GRADE_OF = {letter: index - 2 for index, letter in enumerate(GRADES)}
-BUILT_IN = ("email", "first_name", "last_name", "company", "title", "phone", "country", "language", "timezone")
-#: What the house knows of a lead besides its fields.
-STATE = ("stage", "status", "source", "owner")
-OPERATORS = (
-    "is", "not", "one_of", "at_least", "at_most", "above", "under", "contains", "starts_with",
-    "known", "before", "after",
-)  # fmt: skip
-_NUMERIC = ("at_least", "at_most", "above", "under")
+from nurture.language.words import OPERATORS, operand_fault
 
 
 @dataclass(frozen=True)
@@ -42,7 +30,7 @@ class Not:
 
 @dataclass(frozen=True)
 class Field:
-    """A lead's field (or stage, status, source, owner, score, fit) against one value or several."""
+    """A lead's field (or stage, status, source, owner, score, fit, awareness, buying_stage) against values."""
 
     name: str
     operator: str
@@ -54,6 +42,13 @@ class Tagged:
     """The lead carries at least one of these tags (folded)."""
 
     tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The lead is on at least one of these static lists (folded)."""
+
+    lists: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -98,7 +93,9 @@ class ByStep:
     """A milestone that only a handoff step reaches."""
 
 
-Condition: TypeAlias = All | Any_ | Not | Field | Tagged | Did | Answered | Received | InSequence | SegmentLeft | ByStep
+Condition: TypeAlias = (
+    All | Any_ | Not | Field | Tagged | Listed | Did | Answered | Received | InSequence | SegmentLeft | ByStep
+)
 
 Complaints = list[tuple[Path, str, str]]
 
@@ -197,12 +194,19 @@ def _parse_answered(key: str, value: Any, path: Path, complaints: Complaints) ->
     return Answered(value, "clicked" if key == "clicked" else "replied")
 
 
-def _parse_tags(_key: str, value: Any, path: Path, complaints: Complaints) -> Condition | None:
-    tags = value if isinstance(value, list) else [value]
-    if not all(isinstance(tag, str) and tag for tag in tags):
-        complaints.append((path, f"'{value}' are not tags", "write tags: evaluated or tags: [a, b]"))
+def _words(
+    make: Callable[[tuple[str, ...]], Condition], example: str
+) -> Callable[[str, Any, Path, Complaints], Condition | None]:
+    """Reads one name or a list of them: any of these."""
+
+    def read(key: str, value: Any, path: Path, complaints: Complaints) -> Condition | None:
+        words = value if isinstance(value, list) else [value]
+        if words and all(isinstance(word, str) and word for word in words):
+            return make(tuple(words))
+        complaints.append((path, f"'{value}' are not {key}", f"write {key}: {example} or {key}: [a, b]"))
         return None
-    return Tagged(tuple(tags))
+
+    return read
 
 
 def _word(make: Callable[[str], Condition]) -> Callable[[str, Any, Path, Complaints], Condition | None]:
@@ -226,7 +230,7 @@ def _parse_field(name: str, value: Any, path: Path, complaints: Complaints) -> C
         if operator not in OPERATORS:
             complaints.append((place, f"'{operator}' is not known here", suggest(str(operator), OPERATORS)))
         else:
-            fault = _operand_fault(name, operator, operand)
+            fault = operand_fault(name, operator, operand)
             if fault:
                 complaints.append((place, *fault))
             parts.append(Field(name, operator, tuple(operand) if isinstance(operand, list) else operand))
@@ -235,38 +239,14 @@ def _parse_field(name: str, value: Any, path: Path, complaints: Complaints) -> C
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
-def _operand_fault(name: str, operator: str, operand: Any) -> tuple[str, str] | None:
-    values = operand if isinstance(operand, list) else [operand]
-    if operator == "known":
-        return (
-            None
-            if isinstance(operand, bool)
-            else (f"'{operand}' is not true or false", f"write {name}: {{known: true}}")
-        )
-    if operator in ("before", "after"):
-        try:
-            date.fromisoformat(str(operand))
-        except ValueError:
-            return f"'{operand}' is not a date", "write 2026-03-02"
-        return None
-    if name == "fit":
-        wrong = [value for value in values if value not in GRADE_OF]
-        return (f"'{wrong[0]}' is not a grade", f"known: {', '.join(GRADES)}") if wrong else None
-    numeric = operator in _NUMERIC
-    if numeric and (isinstance(operand, bool) or not isinstance(operand, int | float)):
-        return f"'{operand}' is not a number", f"write {name}: {{{operator}: 50}}"
-    if any(value is None or isinstance(value, dict | list) for value in values):
-        return f"'{name}' is compared with nothing", f"write {name}: {{known: false}} for an unknown value"
-    return None
-
-
 _READERS: dict[str, Callable[[str, Any, Path, Complaints], Condition | None]] = {
     "all": _parse_list,
     "any": _parse_list,
     "not": _parse_not,
     "clicked": _parse_answered,
     "replied": _parse_answered,
-    "tags": _parse_tags,
+    "tags": _words(Tagged, "evaluated"),
+    "listed": _words(Listed, "newsletter-2026"),
     "received": _word(Received),
     "in_sequence": _word(InSequence),
 }
@@ -284,4 +264,4 @@ def walk(condition: Condition) -> Iterator[Condition]:
 
 
 #: A condition as a value of a YAML field.
-When = Annotated[Any, BeforeValidator(parse_condition), WithJsonSchema({"type": ["object", "string"]})]
+When = Annotated[Any, BeforeValidator(parse_condition)]

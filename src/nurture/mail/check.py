@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from html import escape
 from typing import Any, Literal
 
-from jinja2 import Environment, TemplateSyntaxError, meta, nodes
+from jinja2 import TemplateSyntaxError, meta, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from nurture.language.problems import Problem, suggest
 from nurture.mail import syntax
+from nurture.mail.absent import absences
+from nurture.mail.check_mjml import Marked, strange
 from nurture.mail.faults import TemplateFault
+from nurture.mail.mjml import is_mjml
 from nurture.mail.render import Brand, Renderer, RenderJob
 from nurture.mail.templates import MACROS, Templates
 from nurture.tokens import Keys
@@ -23,9 +28,12 @@ _HOUSE = frozenset({"brand", "sender", "address", "language", "dir"})
 NAMES = _HOUSE | {"lead", "unsubscribe_url", "offer", "form_url", "today"}
 _OF_A_NOTICE = {"handoff", "score", "fit", "reasons", "timeline", "sent", "suggestion", "owner"}
 NOTICE_NAMES = _HOUSE | _OF_A_NOTICE | {"lead"}
+#: What every lead has who gets a letter, and every lead of whom sales is told.
+_NEVER_ABSENT = (frozenset({"email", "stage", "status"}), frozenset({"stage", "status"}))
 OFFER_FIELDS = frozenset({"key", "title", "summary", "url", "kind", "stage", "language"})
 
 _BRAND = Brand("Sample", "Sam Sample", "sam@sample.example", "Sampleaddress")
+_KEYS, _URL = Keys(("sample " * 8,)), "https://sample.example"
 _SAMPLES: dict[str, Any] = {
     "text": "Ștefan & <b>Ünal</b> مريم",
     "number": 1234,
@@ -43,8 +51,17 @@ class _AnyRule(dict[str, Any]):
         return str
 
 
-_LENIENT = Environment()
+class _Lenient(ImmutableSandboxedEnvironment):
+    """For reading names only; what is looked at computes nothing on the way (`10 ** 1000000000` is a constant)."""
+
+    intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
+    intercepted_unops = frozenset(ImmutableSandboxedEnvironment.default_unop_table)
+
+
+_LENIENT = _Lenient()
 _LENIENT.filters = _LENIENT.tests = _AnyRule()
+#: What a template's own words could break a line of ours with.
+_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ODD_REMEDY = "mend this line"
 
 
@@ -56,11 +73,13 @@ def problems(
     kind: Kind = "marketing",
     forms: Collection[str] | None = None,
     language: str = "en",
+    known: Collection[str] = (),
 ) -> list[Problem]:
     """What is wrong with `message` and its language variants; nothing is sent.
 
     `fields`: every field of a lead with its kind (text, number, flag, date, list). `forms`: the keys that
-    `form_url` may name; None: not looked at. `language`: the program's. Jinja2 knows lines only.
+    `form_url` may name; None: not looked at. `language`: the program's. `known`: fields that each lead who gets it
+    has, besides those that nobody lacks. Jinja2 knows lines only.
     """
     found: dict[Problem, None] = {}
     variants = templates.variants(message)
@@ -69,8 +88,10 @@ def problems(
         return [Problem(message, 1, 1, "there is no such message", remedy)]
     for variant in variants:
         wrong = list(_read(templates, variant, fields, kind, forms))
+        wrong = wrong or _misplaced(templates, variant, fields, kind, language)
+        wrong = wrong or absences(templates, variant, {*known, *_NEVER_ABSENT[kind == "notice"]})
         found |= dict.fromkeys(wrong or _tried(templates, variant, fields, kind, language))
-    return sorted(found)
+    return sorted(replace(problem, problem=_ONE_LINE.sub("?", problem.problem)) for problem in found)
 
 
 def _read(
@@ -92,10 +113,11 @@ def _read(
     for name, tree in trees.items():
         for line, problem, remedy in syntax.forbidden(tree, templates.files):
             yield Problem(name, line, 1, problem, remedy)
+        if "<mj" in templates.files[name]:
+            yield from strange(templates, name)
         if name == MACROS:
             continue
-        tree.set_environment(_LENIENT)
-        unknown = meta.find_undeclared_variables(tree) - known
+        unknown = _undeclared(templates, name) - known
         for node in tree.find_all(nodes.Name):
             if node.ctx == "load" and node.name in unknown:
                 problem = f"there is no name '{node.name}'"
@@ -104,6 +126,12 @@ def _read(
         if kind == "offer":
             yield from _wrong_fields(name, tree, "offer", OFFER_FIELDS)
         yield from _wrong_forms(name, tree, forms)
+
+
+def _undeclared(templates: Templates, name: str) -> set[str]:
+    tree = templates.sandbox.parsed(name)  # Jinja2 works constants out in it
+    tree.set_environment(_LENIENT)
+    return meta.find_undeclared_variables(tree)
 
 
 def _has_subject(templates: Templates, variant: str) -> bool:
@@ -153,15 +181,51 @@ def _wrong_forms(file: str, tree: nodes.Template, forms: Collection[str] | None)
             yield Problem(file, node.lineno, 1, f"there is no form '{key}'", suggest(str(key), forms))
 
 
+class _Source(Renderer):
+    """Keeps what the templates printed before it became HTML."""
+
+    written = ""
+
+    def finished(self, written: str, direction: str) -> str:
+        self.written = written
+        return super().finished(written, direction)
+
+
+def _misplaced(
+    templates: Templates, variant: str, fields: Mapping[str, str], kind: Kind, language: str
+) -> list[Problem]:
+    """MJML that stands where it cannot: for a lead of whom nothing, or everything, is known, and in any branch."""
+    if not any("<mj" in templates.files[name] for name in templates.made_of(variant)):
+        return []
+    found: dict[Problem, None] = {}
+    for flat, lead in [*((False, lead) for lead in _leads(fields).values()), (True, _full(fields))]:
+        marked = Marked(templates, flat)
+        source = _Source(marked.templates, _BRAND, _KEYS, _URL)
+        _fault(source, variant, templates.language(variant, language), lead, kind)
+        if is_mjml(source.written):
+            wrong = marked.misplaced(source.written)
+            found |= dict.fromkeys(wrong if marked.whole or not flat else [])
+        elif "<mj" in source.written and not flat:
+            what = "MJML stands in a letter that is not MJML"
+            found[Problem(variant, 1, 1, what, "extend a layout whose first tag is <mjml>")] = None
+    return list(found)
+
+
+def _leads(fields: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    return {"a lead of whom nothing is known": dict.fromkeys(fields), "a lead with every field": _full(fields)}
+
+
+def _full(fields: Mapping[str, str]) -> dict[str, Any]:
+    return {name: _SAMPLES.get(sort, _SAMPLES["text"]) for name, sort in fields.items()}
+
+
 def _tried(
     templates: Templates, variant: str, fields: Mapping[str, str], kind: Kind, language: str
 ) -> Iterator[Problem]:
     """What rendering shows, for a lead of whom nothing is known and for one of whom everything is."""
     spoken = templates.language(variant, language)
-    full = {name: _SAMPLES.get(sort, _SAMPLES["text"]) for name, sort in fields.items()}
-    leads = {"a lead of whom nothing is known": dict.fromkeys(fields), "a lead with every field": full}
-    renderer = Renderer(templates, _BRAND, Keys(("sample " * 8,)), "https://sample.example")
-    faults = {who: _fault(renderer, variant, spoken, lead, kind) for who, lead in leads.items()}
+    renderer = Renderer(templates, _BRAND, _KEYS, _URL)
+    faults = {who: _fault(renderer, variant, spoken, lead, kind) for who, lead in _leads(fields).items()}
     whoever = len({(fault.line, fault.problem) for fault in faults.values() if fault}) == 1 and all(faults.values())
     for who, fault in faults.items():
         if fault is not None:
@@ -175,10 +239,13 @@ def _fault(renderer: Renderer, variant: str, spoken: str, lead: Mapping[str, Any
         if kind == "notice":
             renderer.notice(_notice(lead), spoken, variant)
             return None
-        html = renderer.render(_job(variant, spoken, lead, kind)).html
+        made = renderer.render(_job(variant, spoken, lead, kind))
     except TemplateFault as fault:
         return Problem(fault.file, fault.line, 1, fault.problem, _ODD_REMEDY)
-    if escape(_BRAND.address, quote=False) not in html:
+    if "\n" in made.subject:
+        what = "the subject has more than one line"
+        return Problem(variant, 1, 1, what, "write {% block subject %}…{% endblock %} on one line")
+    if escape(_BRAND.address, quote=False) not in made.html:
         problem = "the message has no postal address"
         return Problem(variant, 1, 1, problem, "print {{ address }} in the layout")
     return None

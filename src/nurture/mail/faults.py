@@ -9,11 +9,18 @@ class MessageFault(NurtureError):
     """This one message cannot be made."""
 
 
-class TemplateFault(MessageFault):
-    """A template cannot be compiled or rendered; `file` is relative to the templates, `line` is from 1."""
+class TooMuch(Exception):
+    """A rendering used up its budget or made a value out of all proportion."""
 
-    def __init__(self, file: str, line: int, problem: str) -> None:
-        self.file, self.line, self.problem = file, line, problem
+
+class TemplateFault(MessageFault):
+    """A template cannot be compiled or rendered; `file` is relative to the templates, `line` is from 1.
+
+    `limit`: it needs more work, memory or room than one message may have.
+    """
+
+    def __init__(self, file: str, line: int, problem: str, limit: bool = False) -> None:
+        self.file, self.line, self.problem, self.limit = file, line, problem, limit
         super().__init__(f"{file}:{line}: {problem}")
 
 

@@ -1,4 +1,4 @@
-"""The filters a template may use: those of Jinja2 that only look at plain values, and `date` and `number`."""
+"""The filters a template may use: those of Jinja2 that only look at plain values, and `date`, `number` and `money`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from datetime import date, datetime
 from typing import Any
 
 from babel import Locale
-from babel.dates import format_date, format_time
-from babel.numbers import format_decimal
+from babel.dates import format_time
+from babel.numbers import format_decimal, is_currency, parse_pattern
 from jinja2 import pass_context
 from jinja2.runtime import Undefined
+
+from nurture.mail.calendars import CALENDARS
+from nurture.mail.faults import TooMuch
 
 #: Of Jinja2's own. Not among them: what formats or pads (`format center indent xmlattr wordwrap`), what
 #: reaches into objects (`attr map select groupby tojson pprint`), what lifts escaping (`safe`), `random`.
@@ -22,7 +25,7 @@ FROM_JINJA = frozenset({
 })  # fmt: skip
 #: Characters that one expression may make.
 LONGEST = 65_536
-NAMES = FROM_JINJA | {"date", "number"}
+NAMES = FROM_JINJA | {"date", "number", "money"}
 _WIDTHS = ("short", "medium", "long", "full")
 
 #: CLDR's numbering systems and their zero; Babel takes their signs, but leaves the digits Latin.
@@ -40,7 +43,7 @@ def allowed(jinja: dict[str, Callable[..., Any]], moment: ContextVar[Any]) -> di
     """The allowed filters by name; `moment` holds the locale of the rendering under way."""
 
     @at_run_time
-    def date_(_context: Any, value: Any, width: str = "medium") -> str:
+    def date_(_context: Any, value: Any, width: str = "medium", calendar: str = "gregorian") -> str:
         """A day, or a day and a time in the zone it came with, in the message's language (CLDR)."""
         if value is None or isinstance(value, Undefined):
             return str(value or "")
@@ -48,8 +51,10 @@ def allowed(jinja: dict[str, Callable[..., Any]], moment: ContextVar[Any]) -> di
             raise ValueError(f"'date' is for dates, not for {value!r}")
         if width not in _WIDTHS:
             raise ValueError(f"'date' knows {', '.join(_WIDTHS)}, not '{width}'")
+        if calendar not in CALENDARS:
+            raise ValueError(f"'date' knows the calendars {', '.join(CALENDARS)}, not '{calendar}'")
         locale = moment.get().locale
-        shown = format_date(value, width, locale=locale)
+        shown = CALENDARS[calendar](value, width, locale)
         if isinstance(value, datetime):
             shown += f", {format_time(value, 'short', tzinfo=value.tzinfo, locale=locale)}"
         return native(shown, locale)
@@ -66,9 +71,28 @@ def allowed(jinja: dict[str, Callable[..., Any]], moment: ContextVar[Any]) -> di
         locale = moment.get().locale
         return native(format_decimal(value, locale=locale, numbering_system="default"), locale)
 
+    @at_run_time
+    def money(_context: Any, value: Any, currency: str, decimals: int | None = None) -> str:
+        """An amount with the sign of its currency (ISO 4217), as the message's language writes it (CLDR)."""
+        if value is None or isinstance(value, Undefined):
+            return str(value or "")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"'money' is for numbers, not for {value!r}")
+        if not is_currency(currency):
+            raise ValueError(f"'money' knows currencies such as EUR, not '{currency}'")
+        locale = moment.get().locale
+        pattern = parse_pattern(locale.currency_formats["standard"].pattern)
+        if decimals is not None:
+            pattern.frac_prec = (max(0, min(6, decimals)),) * 2
+        shown = pattern.apply(
+            value, locale, currency=currency, currency_digits=decimals is None, numbering_system="default"
+        )
+        return native(shown, locale)
+
     return {name: jinja[name] for name in FROM_JINJA} | {
         "date": date_,
         "number": number,
+        "money": money,
         "round": _bounded_round(jinja["round"]),
         "replace": _bounded_replace(jinja["replace"]),
         "join": _bounded_join(jinja["join"]),
@@ -91,7 +115,7 @@ def _bounded_replace(rule: Callable[..., Any]) -> Callable[..., Any]:
     def replace(context: Any, text: Any, old: str, new: str, count: int | None = None) -> Any:
         text = "" if text is None else str(text) if not isinstance(text, str) else text
         if len(text) + text.count(str(old)) * len(str(new)) > LONGEST:
-            raise ValueError(f"'replace' would make more than {LONGEST} characters")
+            raise TooMuch(f"'replace' would make more than {LONGEST} characters")
         return rule(context, text, old, new, count)
 
     replace.__dict__.update(rule.__dict__)
@@ -102,7 +126,7 @@ def _bounded_join(rule: Callable[..., Any]) -> Callable[..., Any]:
     def join(context: Any, items: Any, between: str = "") -> Any:
         items = [] if items is None else list(items)
         if sum(len(str(item)) for item in items) + len(items) * len(str(between)) > LONGEST:
-            raise ValueError(f"'join' would make more than {LONGEST} characters")
+            raise TooMuch(f"'join' would make more than {LONGEST} characters")
         return rule(context, items, between)
 
     join.__dict__.update(rule.__dict__)

@@ -11,17 +11,27 @@ from typing import Any
 from babel import Locale
 from jinja2.runtime import Context
 
-from nurture.mail.faults import TemplateFault
+from nurture.mail.direction import led
+from nurture.mail.faults import TemplateFault, TooMuch
+from nurture.mail.mjml import is_mjml, outline, to_html
 from nurture.mail.sandbox import MOMENT, Moment, for_templates
 from nurture.mail.templates import Compiled, Templates, locale
 from nurture.mail.text import plain_text, tidy
+from nurture.mail.utm import tag_html, tag_text
 from nurture.tokens import Keys
 
 #: Bytes of a message's HTML, and of its text.
 LARGEST = 1_048_576
+#: Tags of a message: with so many, its text part is made in a fifth of a second.
+MOST_TAGS = 20_000
 #: The place sealed into the click token of a form's address; no static link has it.
 FORM_PLACE = 0xFFFF
 NOTICE = "_shared/notice.j2"
+_SAID: dict[type, str] = {
+    RecursionError: "a macro calls itself without end",
+    MemoryError: "it needs more memory than there is",
+}
+NO_TAGS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,10 @@ class RenderJob:
     #: The lead's local day.
     today: date
     operational: bool = False
+    #: utm parameters of its links, by name without `utm_`.
+    tags: Mapping[str, str] = field(default_factory=dict)
+    #: Name and address of who writes; None: the brand's sender.
+    sender: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,8 +107,10 @@ class Renderer:
             "form_url": for_templates(lambda key: self._form_url(key, job)),
             "today": job.today,
         }
+        if job.sender is not None:
+            names["sender"] = dict(zip(("name", "address"), job.sender, strict=True))
         near = _nearer(job.language, language)
-        rendered = self._render(compiled, names, language, near, self._links(compiled, job))
+        rendered = self._render(compiled, names, language, near, self._links(compiled, job), job.tags)
         if not job.operational and escape(unsubscribe_url, quote=False) not in rendered.html:
             raise TemplateFault(variant, 1, "there is no unsubscribe link; print {{ unsubscribe_url }}")
         return rendered
@@ -104,6 +120,13 @@ class Renderer:
         variant = self.templates.variant(file, language, language)
         spoken = self.templates.language(variant, language)
         return self._render(self.templates.compiled(variant), names, spoken, locale(spoken), str)
+
+    def finished(self, written: str, direction: str) -> str:
+        """What a template printed, as HTML. Raises ValueError and TooMuch."""
+        html = _bounded(to_html(written, direction)) if is_mjml(written) else written
+        if html.count("<") > MOST_TAGS:
+            raise TooMuch(f"the message has more than {MOST_TAGS} tags")
+        return html
 
     def _offer(self, job: RenderJob) -> dict[str, Any] | None:
         if job.offer is None:
@@ -127,27 +150,37 @@ class Renderer:
         language: str,
         near: Locale,
         link: Callable[[str], str],
+        tags: Mapping[str, str] = NO_TAGS,
     ) -> Rendered:
         direction = "rtl" if locale(language).text_direction == "rtl" else "ltr"
         known = {**compiled.given, **self._house, "language": language, "dir": direction, **names}
-        moment = MOMENT.set(Moment(near, link))
+        moment = Moment(near, link)
+        before = MOMENT.set(moment)
         try:
             context = compiled.template.new_context(known)
-            html = _gathered(compiled.template.root_render_func(context))
-            subject = _block(context, "subject").strip(" \t\r\n")
+            written = _gathered(compiled.template.root_render_func(context))
+            html = self.finished(written, direction)
+            little = outline(written) if is_mjml(written) else html
+            moment.isolate = direction
+            subject = led(_block(context, "subject").strip(" \t\r\n"), direction)
+            moment.isolate = ""
             text = tidy(_block(context, "text"))
+            if tags:
+                same, text = little is html, tag_text(text, tags, self.public_url)
+                html = tag_html(html, tags, self.public_url)
+                little = html if same else tag_html(little, tags, self.public_url)
             return Rendered(
                 subject=_present(subject, "the subject is empty; write {% block subject %}"),
                 html=html,
-                text=text if text.strip() else plain_text(html),
+                text=text if text.strip() else plain_text(little),
                 links=list(compiled.places),
                 variant=compiled.name,
                 language=language,
             )
         except Exception as problem:
-            raise _placed(problem, compiled.name) from None
+            raise placed(problem, compiled.name) from None
         finally:
-            MOMENT.reset(moment)
+            MOMENT.reset(before)
 
 
 def _nearer(lead: str, message: str) -> Locale:
@@ -168,9 +201,12 @@ def _gathered(parts: Iterable[str]) -> str:
         if size > LARGEST:
             break
         kept.append(part)
-    made = "".join(kept)
+    return _bounded("".join(kept), size)
+
+
+def _bounded(made: str, size: int = 0) -> str:
     if size > LARGEST or len(made.encode("utf-8", "replace")) > LARGEST:
-        raise ValueError(f"the message is longer than {LARGEST} bytes")
+        raise TooMuch(f"the message is longer than {LARGEST} bytes")
     return made
 
 
@@ -180,7 +216,7 @@ def _present(text: str, otherwise: str) -> str:
     return text
 
 
-def _placed(problem: Exception, variant: str) -> TemplateFault:
+def placed(problem: Exception, variant: str) -> TemplateFault:
     """`problem` at the innermost line of a template that led to it."""
     file, line = variant, 1
     trace = problem.__traceback__
@@ -189,5 +225,5 @@ def _placed(problem: Exception, variant: str) -> TemplateFault:
         if template is not None:
             file, line = template.name or variant, template.get_corresponding_lineno(trace.tb_lineno)
         trace = trace.tb_next
-    said = "a macro calls itself without end" if isinstance(problem, RecursionError) else str(problem)
-    return TemplateFault(file, line, said or type(problem).__name__)
+    said = _SAID.get(type(problem)) or str(problem) or type(problem).__name__
+    return TemplateFault(file, line, said, isinstance(problem, (TooMuch, *_SAID)))

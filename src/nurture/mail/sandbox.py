@@ -22,8 +22,11 @@ from jinja2.runtime import BlockReference, Context, LoopContext, Macro, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from nurture.mail import filters, syntax
+from nurture.mail.direction import isolated
+from nurture.mail.faults import TooMuch
 
-#: Units of work of one rendering: a loop's item, a call, or 256 characters that are printed or joined.
+#: Units of work of one rendering: sixteen nodes of a loop's or a macro's body each time, a call, or 256 characters
+#: that are printed or joined. The dearest letter that it allows takes well under a second.
 FUEL = 20_000
 _BIGGEST_BITS = 256
 
@@ -36,10 +39,6 @@ _OF_A_LOOP = ("cycle", "changed")
 _HOUSE = (TemplateModule, TemplateReference, LoopContext, BlockReference)
 
 
-class TooMuch(Exception):
-    """A rendering used up its budget or made a value out of all proportion."""
-
-
 @dataclass
 class Moment:
     """What one rendering knows beside its names; filters and tracked links find it here."""
@@ -48,6 +47,8 @@ class Moment:
     #: A static URL of the template to what stands in the message.
     link: Callable[[str], str]
     fuel: int = FUEL
+    #: While a subject is made: its direction, for names that run the other way.
+    isolate: str = ""
 
     def burn(self, units: int) -> None:
         self.fuel -= units
@@ -69,7 +70,11 @@ def printed(value: Any) -> Any:
     """What `{{ value }}` prints: nothing for None, which is what a lead's empty field is."""
     if value is None:
         return ""
-    burn(1 + (len(value) >> 8) if isinstance(value, str) else 1)
+    moment = MOMENT.get(None)
+    if moment is not None:
+        moment.burn(1 + (len(value) >> 8) if isinstance(value, str) else 1)
+        if moment.isolate and isinstance(value, str):
+            return isolated(value, moment.isolate)
     return value
 
 
@@ -88,13 +93,30 @@ class Sandbox(ImmutableSandboxedEnvironment):
             auto_reload=False,
         )
         self.files = files
+        self._trees: dict[str, nodes.Template] = {}
         self.globals.clear()
         self.filters = {name: _charged(rule) for name, rule in filters.allowed(self.filters, MOMENT).items()}
-        self.filters |= {syntax.LINK: _link, syntax.COUNTED: _counted, syntax.JOINED: _joined}
+        self.filters |= {
+            syntax.LINK: _link,
+            syntax.COUNTED: _counted,
+            syntax.JOINED: _joined,
+            syntax.SEARCHED: _searched,
+            syntax.COST: _cost,
+        }
         self.tests = {name: test for name, test in self.tests.items() if name in syntax.TESTS}
 
     def read(self, name: str) -> nodes.Template:
-        """The template as it is written, before anything is forbidden; raises TemplateSyntaxError."""
+        """The template as it is written, to be looked at and not changed; raises TemplateSyntaxError."""
+        if name not in self._trees:
+            self._trees[name] = self.parsed(name)
+        return self._trees[name]
+
+    def ready(self, name: str) -> nodes.Template:
+        """The template as it is compiled: nothing forbidden in it, links and loops made ready."""
+        return self._parse(self.files[name], name, None)
+
+    def parsed(self, name: str) -> nodes.Template:
+        """The template as it is written, for who changes it; raises TemplateSyntaxError."""
         if len(self.files[name]) > syntax.LARGEST:
             raise TemplateSyntaxError(f"is longer than {syntax.LARGEST} characters", 1, name)
         try:
@@ -197,16 +219,29 @@ def _link(_context: Context, url: str) -> str:
 
 
 @filters.at_run_time
-def _counted(_context: Context, items: Any) -> Any:
-    """`items` of a loop, paid for before it starts."""
+def _cost(_context: Context, weight: int) -> None:
+    burn(weight)
+
+
+@filters.at_run_time
+def _counted(_context: Context, items: Any, weight: int) -> Any:
+    """`items` of a loop, paid for before it starts; `weight` is that of its body."""
     if items is None:
         return ()
     if not isinstance(items, (list, tuple, str, dict)):
         if isinstance(items, Undefined):
             len(items)  # raises UndefinedError with the name
         raise SecurityError("a loop goes over a list")
-    burn(len(items))
+    burn(len(items) * weight)
     return items
+
+
+@filters.at_run_time
+def _searched(_context: Context, place: Any) -> Any:
+    """What `in` looks through."""
+    if isinstance(place, (str, list, tuple, dict)):
+        burn(1 + (len(place) >> (8 if isinstance(place, str) else 4)))
+    return place
 
 
 @filters.at_run_time

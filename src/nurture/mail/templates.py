@@ -13,8 +13,8 @@ from babel import Locale, UnknownLocaleError
 from jinja2 import Template, TemplateError, TemplateSyntaxError
 
 from nurture.mail import syntax
-from nurture.mail.faults import TemplateFault
-from nurture.mail.sandbox import Sandbox, TooMuch
+from nurture.mail.faults import TemplateFault, TooMuch
+from nurture.mail.sandbox import Sandbox
 
 #: Its macros can be used in every message without importing them.
 MACROS = "_shared/macros.j2"
@@ -152,7 +152,7 @@ class Templates:
         return Compiled(variant, template, given, places)
 
     def _links(self, name: str) -> Iterator[str]:
-        return syntax.links(syntax.prepared(self.sandbox.read(name), self.sandbox))
+        return syntax.links(self.sandbox.ready(name))
 
 
 def _exported(macros: Template) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from inscriptis import get_text
@@ -12,6 +13,13 @@ from inscriptis.model.config import ParserConfig
 from inscriptis.model.css import CssParse
 from inscriptis.model.tag import CustomHtmlTagHandlerMapping
 
+#: What the reader of styles knows (its methods are called `attr_display` and so on), whatever its vendor's prefix.
+_SHAPES = frozenset(
+    prefix + name.removeprefix("attr_").replace("_", "-")
+    for name in vars(CssParse)
+    if name.startswith("attr_") and name != "attr_style"
+    for prefix in ("", "-webkit-")
+)
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
 
@@ -25,12 +33,20 @@ def _close_link(state: Any) -> None:
         state.tags[-1].write(f" ({state.link_target})")
 
 
+@lru_cache(maxsize=1024)
+def _shaping(style: str) -> str:
+    """Of a style what shapes a text: the rest would be read for each element, to no end."""
+    return ";".join(part for part in style.split(";") if part.partition(":")[0].strip().lower() in _SHAPES)
+
+
 _CONFIG = ParserConfig(
     css=CSS_PROFILES["strict"],
     custom_html_tag_handler_mapping=CustomHtmlTagHandlerMapping({"a": _open_link}, {"a": _close_link}),
 )
 # Centred or right-aligned cells would be padded with spaces as wide as the longest paragraph.
-_CONFIG.attribute_handler.attribute_mapping = {"style": CssParse.attr_style}
+_CONFIG.attribute_handler.attribute_mapping = {
+    "style": lambda style, element: CssParse.attr_style(_shaping(style), element)
+}
 
 
 def plain_text(html: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from nurture.language.conditions import BUILT_IN
 from nurture.language.source import Path, Problem, Source, nearest, suggest
+from nurture.language.words import BUILT_IN
 from nurture.mail import check as mail
 from nurture.mail.templates import Templates
 from nurture.program.check_conditions import OF_THE_HOUSE, RESERVED, Around, Known, Stands, country_fault
@@ -16,12 +16,16 @@ from nurture.program.check_events import misspelled
 from nurture.program.check_letters import odd_variants, spoken, unused, wordless
 from nurture.program.check_steps import SequenceCheck, equal_hours, mail_fields
 from nurture.program.check_stories import Names, is_sequence, read_story
+from nurture.program.check_ways import check_endpoints, check_notice, check_ways, texts_of
+from nurture.program.check_windows import check_windows
 from nurture.program.load import HOUSE_FILES, load
 from nurture.program.sequence import Sequence
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,59}")
 _EXTENDS = re.compile(r"""{%-?\s*extends\s+["']([^"']+)["']""")
 _NOTICE = "_shared/notice.j2"
+#: Dimension to the key that names its levels.
+_LEVEL_KEYS = {"awareness": "level", "buying_stage": "stage"}
 
 
 def check(files: Mapping[str, str]) -> list[Problem]:
@@ -33,18 +37,21 @@ def check(files: Mapping[str, str]) -> list[Problem]:
     known = _known(files, house, sequences)
     problems = [*loaded.problems, *_strange_files(files, sequences)]
     _check_program(house["program.yaml"], known)
+    check_endpoints(house["program.yaml"], known.fields)
     _check_lifecycle(house["lifecycle.yaml"], known)
     _check_scoring(house["scoring.yaml"], known)
     _twice(house["offers.yaml"], ("offers",), "key")
     _languages(house)
+    check_windows(house["program.yaml"], sequences.values())
     checks = _checks(files, loaded.sources, known)
     misspelled({**house, **sequences, **checks})
     for slug, source in sequences.items():
         one = SequenceCheck(slug, source, known)
         one.run()
         one.check_letters(_templates(files, slug))
+        check_ways(slug, source, house["program.yaml"], known)
         problems += _letter_files(files, slug, one, checks)
-    problems += _notice(files, known)
+    problems += [*_notice(files, known), *check_notice(house["program.yaml"], known)]
     problems += odd_variants(_in(files, "_shared"), [])
     everything = [*house.values(), *sequences.values(), *checks.values()]
     problems += [problem for source in everything for problem in source.problems]
@@ -78,7 +85,8 @@ def _letter_files(
     templates = _templates(files, slug)
     edited = [it for name, it in checks.items() if name.startswith(f"{slug}/") and is_sequence(it)]
     sequences = [one, *(SequenceCheck(slug, source, one.known) for source in edited)]
-    letters = [sequence.file_of(named, kind) for sequence in sequences for _, named, kind in sequence.letters()]
+    letters = [sequence.file_of(named, kind) for sequence in sequences for _, named, kind in sequence.written()]
+    letters += [file for sequence in sequences for _, file, _ in texts_of(slug, sequence.source)]
     yield from odd_variants(_in(files, slug), letters)
     yield from wordless(templates, letters, one.known.language)
     if not one.source.problems and all(templates.variants(letter) for letter in letters):
@@ -100,9 +108,13 @@ def _known(files: Mapping[str, str], house: Mapping[str, Source], sequences: Map
         audiences=None if (named := _mapping(program, "audiences")) is None else list(named),
         forms=None if (named := _mapping(program, "forms")) is None else list(named),
         language=str(language),
+        levels={part: _names(house["scoring.yaml"], part, key) for part, key in _LEVEL_KEYS.items()},
     )
     letters = {
-        slug: [name for _, name, kind in SequenceCheck(slug, source, known).letters() if kind != "offer"]
+        slug: [
+            *(name for _, name, kind in SequenceCheck(slug, source, known).letters() if kind != "offer"),
+            *(file.removeprefix(f"{slug}/") for _, file, _ in texts_of(slug, source)),
+        ]
         for slug, source in sequences.items()
     }
     return replace(known, letters=letters)
@@ -114,6 +126,16 @@ def _mapping(source: Source, key: str) -> dict[str, Any] | None:
     if value is None and source.value is not None:
         return {}
     return value if isinstance(value, dict) else None
+
+
+def _names(source: Source, part: str, key: str) -> list[str] | None:
+    """What the entries of a list are called; None where the list cannot be read."""
+    entries = source.at((part,))
+    if entries is None and source.value is not None:
+        return []
+    if not isinstance(entries, list):
+        return None
+    return [str(entry.get(key)) for entry in entries if isinstance(entry, dict)]
 
 
 def _by_step(rule: Any) -> bool:
@@ -182,12 +204,15 @@ def _check_lifecycle(source: Source, known: Known) -> None:
 
 
 def _check_scoring(source: Source, known: Known) -> None:
-    parts: list[tuple[str, Stands]] = [("engagement", "house"), ("fit", "fit")]
-    for part, stands in parts:
+    parts: list[tuple[str, Stands, str]] = [
+        ("engagement", "house", "rule"), ("fit", "fit", "rule"),
+        ("awareness", "level", "level"), ("buying_stage", "level", "stage"),
+    ]  # fmt: skip
+    for part, stands, name in parts:
         rules = source.at((part,))
         for index in range(len(rules) if isinstance(rules, list) else 0):
             Around(source, known, stands).look((part, index, "when"))
-        _twice(source, (part,), "rule")
+        _twice(source, (part,), name)
 
 
 def _twice(source: Source, path: Path, key: str) -> None:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from babel import Locale
 
-from nurture.language.conditions import BUILT_IN, STATE
 from nurture.language.source import Path, Source, nearest, suggest
+from nurture.language.words import BUILT_IN, LEVELS, STATE
 from nurture.program.models import STAGES
 
 _EXACT = ("is", "not", "one_of")
@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "stage": ("a stage", (*_EXACT, "known")),
     "fit": ("a grade", _NUMBER),
     "score": ("always a number", _NUMBER[:-1]),
+    "level": ("a level", _NUMBER),
 }
 #: Known of every lead without being declared.
 OF_THE_HOUSE = {
@@ -34,15 +35,16 @@ OF_THE_HOUSE = {
     "stage": "stage",
     "fit": "fit",
     "score": "score",
+    **dict.fromkeys(LEVELS, "level"),
 }
-_WORDS = ("all", "any", "not", "did", "did_not", "clicked", "replied", "tags", "received", "in_sequence")
+_WORDS = ("all", "any", "not", "did", "did_not", "clicked", "replied", "tags", "listed", "received", "in_sequence")
 _OF_DID = ("where", "at_least", "within", "since")
 #: Names that conditions give another meaning: no field may bear them.
-RESERVED = (*_WORDS, *_OF_DID, "listed", "segment_left", "by_step")
+RESERVED = (*_WORDS, *_OF_DID, "segment_left", "by_step")
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ANSWERS = {"clicked": "email_clicked", "replied": "email_replied"}
 
-Stands = Literal["house", "milestone", "fit", "segment", "enrol", "leave", "step"]
+Stands = Literal["house", "milestone", "fit", "level", "segment", "enrol", "leave", "step"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Known:
     language: str
     #: Segment to the letters that its steps name.
     letters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    #: The levels of awareness and the buying stages, best first.
+    levels: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
 
     @property
     def typed(self) -> bool:
@@ -166,8 +170,9 @@ class Around:
             remedy = f"did you mean '{near}'?" if near else "declare it under fields: in program.yaml"
             self.source.complain(path, what, remedy, at_key=True)
             return
-        if self.stands == "fit" and name in ("fit", "score"):
-            self.source.complain(path, f"'{name}' is made of these very rules", "name a field", at_key=True)
+        if (self.stands == "fit" and name in ("fit", "score", *LEVELS)) or (self.stands == "level" and name in LEVELS):
+            remedy = "name a field" if self.stands == "fit" else "name what the lead did, or a field"
+            self.source.complain(path, f"'{name}' is made of these very rules", remedy, at_key=True)
             return
         kind = types[name]
         if kind not in KINDS:  # its declaration is a problem of its own
@@ -181,8 +186,19 @@ class Around:
                     what = f"'{name}' is {called}, and '{operator}' cannot be asked of it"
                     self.source.complain(at, what, f"known: {', '.join(operators)}", at_key=isinstance(value, dict))
                 continue
-            if operator in _EXACT:
+            if kind == "level" and operator != "known":
+                self._levels(name, operand, at)
+            elif operator in _EXACT:
                 self._values("country" if name == "country" else kind, operand, at)
+
+    def _levels(self, name: str, operand: Any, path: Path) -> None:
+        known = self.known.levels.get(name)
+        for index, value in enumerate(operand if isinstance(operand, list) else [operand]):
+            if known is None or value in known or not isinstance(value, str):
+                continue
+            place = (*path, index) if isinstance(operand, list) else path
+            what = f"no rule under {name}: in scoring.yaml makes '{value}'"
+            self.source.complain(place, what, suggest(value, known) if known else "write the rule there")
 
     def _values(self, kind: str, operand: Any, path: Path) -> None:
         several = operand if isinstance(operand, list) else [operand]

@@ -13,7 +13,8 @@ OF_THE_HOUSE = frozenset(
     {
         "email_sent", "email_clicked", "email_opened", "email_replied", "email_bounced", "email_complained",
         "unsubscribed",
-        "offer_viewed", "handoff_accepted", "handoff_rejected",
+        "offer_viewed", "handoff_accepted", "handoff_rejected", "offer_sent", "sms_sent", "webhook_sent",
+        "audience_changed", "task_done",
     }
 )  # fmt: skip
 #: Shorter names are too often near each other by chance.

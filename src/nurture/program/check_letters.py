@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from babel import Locale, UnknownLocaleError
 
-from nurture.language.source import Problem
+from nurture.language.conditions import All, Any_, Condition, Field, parse_condition
+from nurture.language.source import Misread, Problem
 from nurture.mail.check import parts_of, words_of
 from nurture.mail.templates import Templates
 
@@ -69,3 +71,26 @@ def wordless(templates: Templates, named: Iterable[str], language: str) -> Itera
     for (file, line, tag), variant in lacking.items():
         what = f"the words under every letter are not written in '{tag}', the language of {variant}"
         yield Problem(file, line, 1, what, f'add a line "{tag}": {{…}} to words')
+
+
+def surely_known(segment: Any) -> frozenset[str]:
+    """Fields that every lead has for whom a `segment:` is true as it is written; none where it cannot be read.
+
+    A lead may lose one while it is inside; `leave: segment_left` ends its passage then.
+    """
+    try:
+        return _known_where(parse_condition(segment))
+    except Misread:
+        return frozenset()
+
+
+def _known_where(condition: Condition) -> frozenset[str]:
+    """An unknown value makes a comparison false, so what compares true is known."""
+    match condition:
+        case All(parts):
+            return frozenset().union(*map(_known_where, parts))
+        case Any_(parts):
+            return frozenset.intersection(*map(_known_where, parts))
+        case Field(name, operator, value) if operator != "known" or value is True:
+            return frozenset({name})
+    return frozenset()

@@ -8,13 +8,15 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from nurture.folding import fold
-from nurture.language.conditions import BUILT_IN, STATE
 from nurture.language.source import Path, Source, suggest
+from nurture.language.words import BUILT_IN, STATE
 from nurture.mail import check as mail
 from nurture.mail.check import Kind
 from nurture.mail.templates import Templates
 from nurture.program.check_conditions import KINDS as KINDS_OF_FIELDS
 from nurture.program.check_conditions import Around, Known, Stands, declare, value_fault
+from nurture.program.check_letters import surely_known
+from nurture.program.check_loops import check_gotos, check_loops
 from nurture.steps import KINDS, AnyStep, Step
 
 _ONE_STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
@@ -57,6 +59,15 @@ class SequenceCheck:
                 if isinstance(named, str):
                     yield (*at, "message" if "message" in step else "offer"), named, "offer"
 
+    def written(self) -> Iterator[tuple[Path, str, Kind]]:
+        """As `letters`, with the letter of each arm where a message has arms."""
+        for path, named, kind in self.letters():
+            arms = self.source.at((*path[:-1], "variants")) if path[-1] == "email" else None
+            if not isinstance(arms, dict) or not arms:
+                yield path, named, kind
+                continue
+            yield from (((*path[:-1], "variants", arm), f"{named.removesuffix('.j2')}.{arm}.j2", kind) for arm in arms)
+
     def file_of(self, named: str, kind: Kind) -> str:
         """The file of a letter that a step names."""
         return named if kind == "offer" and named.startswith("_shared/") else f"{self.slug}/{named}"
@@ -83,6 +94,7 @@ class SequenceCheck:
         for index, step in enumerate(self.raw):
             around = Around(self.source, self.known, "step", self.slug, steps, self.ids.index(self.ids[index]))
             around.look(("steps", index, "wait_until"))
+            around.look(("steps", index, "winner", "by"))
             cases = step.get("branch")
             for case in range(len(cases) if isinstance(cases, list) else 0):
                 around.look(("steps", index, "branch", case, "if"))
@@ -93,16 +105,23 @@ class SequenceCheck:
                 line = self.source.places[("steps", self.ids.index(step_id), "id")][0]
                 what = f"'{step_id}' is already the id of the step on line {line}"
                 self.source.complain(("steps", index, "id"), what, "give each step its own id")
+        check_gotos(self.source, self.raw, self.ids)
         for index, path in self._ways():
             target = self.source.at(path)
-            if not isinstance(target, str):
-                continue
-            if target not in self.ids:
-                remedy = suggest(target, self.ids[index + 1 :]) if self.ids[index + 1 :] else "leave it away"
-                self.source.complain(path, f"there is no step '{target}'", remedy)
-            elif self.ids.index(target) <= index:
-                what = "names its own step" if target == self.ids[index] else "leads back"
-                self.source.complain(path, f"'{target}' {what}", "name a step further down")
+            if isinstance(target, str):
+                self._way(index, path, target)
+        for index, step in enumerate(self.raw):
+            shares = step.get("split")
+            for target in shares if isinstance(shares, dict) else ():
+                self._way(index, ("steps", index, "split", target), target, at_key=True)
+
+    def _way(self, index: int, path: Path, target: str, *, at_key: bool = False) -> None:
+        if target not in self.ids:
+            remedy = suggest(target, self.ids[index + 1 :]) if self.ids[index + 1 :] else "leave it away"
+            self.source.complain(path, f"there is no step '{target}'", remedy, at_key=at_key)
+        elif self.ids.index(target) <= index:
+            what = "names its own step" if target == self.ids[index] else "leads back"
+            self.source.complain(path, f"'{target}' {what}", "name a step further down", at_key=at_key)
 
     def _ways(self) -> Iterator[tuple[int, Path]]:
         for index, step in enumerate(self.raw):
@@ -111,18 +130,24 @@ class SequenceCheck:
             for case in range(len(cases) if isinstance(cases, list) else 0):
                 yield index, ("steps", index, "branch", case, "then")
 
-    def _unreachable(self) -> None:
-        """Steps that no lead ever comes to; of a row of them the first."""
+    def _graph(self) -> dict[str, list[str]] | None:
+        """Each step and where leads go from it; None while steps cannot be read, or name what is not there."""
         steps = [_read(step) for step in self.raw]
         whole = [step for step in steps if step is not None]
         if len(whole) < len(steps) or len(set(self.ids)) < len(self.ids):
-            return
+            return None
         ways = {
             step.id: [*step.targets().values(), *(self.ids[index + 1 : index + 2] if step.goes_on() else [])]
             for index, step in enumerate(whole)
         }
-        if any(target not in ways for targets in ways.values() for target in targets):
+        return None if any(target not in ways for targets in ways.values() for target in targets) else ways
+
+    def _unreachable(self) -> None:
+        """Steps that no lead ever comes to; of a row of them the first."""
+        ways = self._graph()
+        if ways is None:
             return
+        check_loops(self.source, self.raw, self.ids, ways)
         reached: set[str] = set()
         ahead = self.ids[:1]
         while ahead:
@@ -147,9 +172,10 @@ class SequenceCheck:
         if not isinstance(self.source.at(("enrol", "again")), dict):
             return
         for index, step in enumerate(self.raw):
-            if "email" in step and step.get("repeat") is not True:
+            word = next((word for word in ("email", "sms") if word in step), None)
+            if word is not None and step.get("repeat") is not True:
                 what = f"the second time '{self.ids[index]}' would be passed over: nobody gets a letter twice"
-                self.source.complain(("steps", index, "email"), what, "add repeat: true, or write again: never")
+                self.source.complain(("steps", index, word), what, "add repeat: true, or write again: never")
 
     def _names(self, at: Path, step: dict[str, Any]) -> None:
         known, source = self.known, self.source
@@ -169,6 +195,10 @@ class SequenceCheck:
                 source.complain((*at, "handoff"), what, f"known by_step: {', '.join(by_step) or 'none'}")
         if isinstance(step.get("offer"), dict):
             self._offer((*at, "offer"), step["offer"])
+        by = self.source.at((*at, "winner", "by"))
+        if by == "objective" and self.source.at(("objective",)) is None:
+            what = "the sequence has no objective"
+            self.source.complain((*at, "winner", "by"), what, "name one under objective:, or write by: clicked")
         changes = step.get("update")
         fields = changes.get("fields") if isinstance(changes, dict) else None
         for name, value in (fields if isinstance(fields, dict) else {}).items():
@@ -206,12 +236,14 @@ class SequenceCheck:
     def check_letters(self, templates: Templates) -> None:
         """Note letters that are missing, and the problems of those that are there."""
         own = [name.removeprefix(f"{self.slug}/") for name in templates.files if name.startswith(f"{self.slug}/")]
-        for path, named, kind in self.letters():
+        sure = surely_known(self.source.at(("segment",)))
+        for path, named, kind in self.written():
             file = self.file_of(named, kind)
             variants = templates.variants(file)
             if not variants:
                 what = f"there is no letter '{named}' in {file.rpartition('/')[0]}/"
-                self.source.complain(path, what, suggest(named, own) if own else "write it")
+                near = own and "variants" not in path  # the letters of other arms are always near
+                self.source.complain(path, what, suggest(named, own) if near else "write it")
                 continue
             language = self.known.language
             if file not in templates.files and not any(templates.language(v, "") == language for v in variants):
@@ -220,7 +252,9 @@ class SequenceCheck:
                 self.source.complain(path, what, f"write {named} in the program's language, {language}")
             if self.known.fields is not None and self.known.typed:
                 fields = mail_fields(self.known.fields)
-                found = mail.problems(templates, file, fields, kind=kind, forms=self.known.forms, language=language)
+                found = mail.problems(
+                    templates, file, fields, kind=kind, forms=self.known.forms, language=language, known=sure
+                )
                 self.source.problems += found
 
 

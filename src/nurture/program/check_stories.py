@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 from nurture.folding import canonical_email
-from nurture.language.conditions import BUILT_IN
 from nurture.language.source import Path, Source, nearest, read_yaml, suggest
+from nurture.language.words import BUILT_IN, GRADES
 from nurture.program.check_conditions import declare
-from nurture.program.checks import Check
+from nurture.program.check_edits import lay_over
+from nurture.program.checks import Check, Cohort
 from nurture.program.models import STAGES
 from nurture.steps import KINDS
 
 #: What a check's lead may say beside its fields.
-_OF_A_LEAD = ("id", "consent", "tracking", "tags", "stage", "status")
+_OF_A_LEAD = ("id", "consent", "tracking", "sms", "tags", "lists", "stage", "status", "owner")
 _LETTERS = ("email", "offer")
-_OUTCOMES = ("objective", "left", "completed", "unsubscribed")
+_ANSWERABLE = ("email", "offer", "sms")
+_SENDING = ("email", "offer", "sms", "audience", "webhook")
+_OUTCOMES = (
+    "objective", "left", "completed", "unsubscribed", "suppressed", "disqualified", "discarded", "unenrolled",
+)  # fmt: skip
 _REASONS = {
-    "deferred": ("window", "cap", "priority", "paused"),
-    "suppressed": ("suppressed", "no_address", "no_consent", "already_received"),
+    "deferred": ("window", "quiet", "cap", "priority", "paused", "stopped", "canary", "growth", "most_per_day"),
+    "suppressed": ("suppressed", "no_address", "no_consent", "already_received", "holdout", "no_phone", "cap"),
 }
+#: Expectations of a step, and the kinds of steps that they may name; none: any.
+_STEPS: dict[str, tuple[str, ...]] = {
+    "email": _LETTERS, "sms": ("sms",), "webhook": ("webhook",), "task": ("task",), "stands": (),
+    **dict.fromkeys(("deferred", "suppressed", "expired", "failed", "uncertain", "cancelled"), _SENDING),
+}  # fmt: skip
+#: Events that name a message the lead has had.
+_ANSWERS = {**dict.fromkeys(("opens", "clicks", "replies", "bounces", "complains"), _ANSWERABLE), "done": ("task",)}
 Steps = Mapping[str, str]
 
 
@@ -73,6 +85,17 @@ class Names:
             offers=_names(offers, "offers", "key"),
         )
 
+    def edited(self, sources: Mapping[str, Source]) -> Names:
+        """These and the names in `sources`, files that a check has changed."""
+        new = Names.of(sources)
+        both = {
+            one.name: [*getattr(self, one.name), *(getattr(new, one.name) or ())]
+            for one in fields(Names)
+            if one.name != "steps" and getattr(self, one.name) is not None
+        }
+        steps = {slug: {**self.steps.get(slug, {}), **theirs} for slug, theirs in new.steps.items()}
+        return replace(self, steps={**self.steps, **steps}, **both)
+
 
 def _names(source: Source, part: str, key: str = "") -> list[str] | None:
     value = source.at((part,))
@@ -92,8 +115,29 @@ def read_story(name: str, files: Mapping[str, str], names: Names) -> tuple[Sourc
         return source, None
     check = source.read(Check)
     if isinstance(source.value, dict):
-        _Story(source, files, names).run()
+        _Story(source, *_edited(source, files, names)).run()
     return source, None if source.problems else check
+
+
+def _edited(source: Source, files: Mapping[str, str], names: Names) -> tuple[Mapping[str, str], Names]:
+    """The files and names that a check speaks of: with what it changes, at the start and by `publish:`."""
+    slug, folder = source.file.split("/")[0], source.file.rpartition("/")[0]
+    events = source.at(("events",))
+    places: list[Path] = [
+        (),
+        *(("events", i, "publish") for i in range(len(events) if isinstance(events, list) else 0)),
+    ]
+    for at in places:
+        written = source.at(at)
+        if isinstance(written, str) and f"{folder}/{written}" in files:
+            edited = read_yaml(f"{slug}/sequence.yaml", files[f"{folder}/{written}"])
+            names = names.edited({edited.file: edited})
+        elif isinstance(written, dict):
+            laid = lay_over(files, source, at, slug)
+            if laid.places:
+                files, names = laid.files, names.edited(laid.sources)
+                laid.complain()
+    return files, names
 
 
 @dataclass(frozen=True)
@@ -120,7 +164,7 @@ class _Story:
 
     def _listed(self, part: str) -> Iterator[tuple[int, dict[str, Any]]]:
         written = self.source.at((part,))
-        for index, entry in enumerate(written if isinstance(written, list) else []):
+        for index, entry in enumerate(written if isinstance(written, list) else [written]):
             if isinstance(entry, dict):
                 yield index, entry
 
@@ -133,25 +177,24 @@ class _Story:
         return self.source.file.rpartition("/")[0]
 
     @cached_property
-    def _leads(self) -> list[str]:
-        return [_key(str(lead.get("email") or lead.get("id") or "")) for _, lead in self._listed("leads")]
-
-    @cached_property
-    def _steps(self) -> Mapping[str, Steps]:
-        """The steps of each segment, those of sequences that the check publishes among them."""
-        published = [f"{self._folder}/{event['publish']}" for _, event in self._listed("events") if "publish" in event]
-        own = dict(self.names.steps.get(self._slug, {}))
-        for name in published:
-            if name in self.files:
-                own |= steps_of(read_yaml(name, self.files[name]))
-        return {**self.names.steps, self._slug: own}
+    def _leads(self) -> set[str]:
+        written = [lead for _, lead in self._listed("leads")]
+        written += [event["arrives"] for _, event in self._listed("events") if isinstance(event.get("arrives"), dict)]
+        return {_key(str(lead.get("email") or lead.get("id") or "")) for one in written for lead in _alike(one)}
 
     def _introduced(self, at: Path, lead: dict[str, Any]) -> None:
+        if isinstance(lead.get("like"), dict):
+            at, lead = (*at, "like"), lead["like"]
+            if "{n}" not in str(lead.get("email") or lead.get("id")):
+                self.source.complain(at, "these leads would all be the same one", 'write email: "lead{n}@acme.example"')
         if not lead.get("email") and not lead.get("id"):
             self.source.complain(at, "a lead needs an email, or an id", "add 'email:'")
-        for name in lead:
-            if self.names.fields is not None and name not in (*self.names.fields, *_OF_A_LEAD):
-                known = [*self.names.fields, *_OF_A_LEAD]
+        self._fields(at, lead, _OF_A_LEAD)
+
+    def _fields(self, at: Path, given: Any, more: tuple[str, ...] = ()) -> None:
+        for name in given if isinstance(given, dict) and self.names.fields is not None else ():
+            known = [*(self.names.fields or ()), *more]
+            if name not in known:
                 what = f"no lead has a field '{name}'"
                 self._say((*at, name), what, name, known, "fields: in program.yaml", key=True)
 
@@ -162,9 +205,9 @@ class _Story:
 
     def _event(self, at: Path, event: dict[str, Any]) -> None:
         self._who(at, event)
-        for word in ("clicks", "replies"):
-            self._step((*at, word), event.get(word), _LETTERS)
-        for word in ("pause", "resume"):
+        for word, kinds in _ANSWERS.items():
+            self._step((*at, word), event.get(word), kinds)
+        for word in ("pause", "resume", "stop", "start"):
             who = event.get(word)
             if not isinstance(who, str) or who == "all":
                 continue
@@ -172,12 +215,12 @@ class _Story:
                 self._who(at, {"lead": who})
             else:
                 self._one_of((*at, word), "segment", who, self.names.steps)
-        changes = event.get("set")
-        for name in changes if isinstance(changes, dict) else {}:
-            if self.names.fields is not None and name not in self.names.fields:
-                place = (*at, "set", name)
-                what = f"no lead has a field '{name}'"
-                self._say(place, what, name, self.names.fields, "fields: in program.yaml", key=True)
+        for word in ("enrol", "unenrol"):
+            self._one_of((*at, word), "segment", event.get(word), self.names.steps)
+        self._one_of((*at, "stage"), "stage", event.get("stage"), STAGES)
+        if isinstance(event.get("arrives"), dict):
+            self._introduced((*at, "arrives"), event["arrives"])
+        self._fields((*at, "set"), event.get("set"))
         file = event.get("publish")
         if isinstance(file, str) and f"{self._folder}/{file}" not in self.files:
             beside = [name.rpartition("/")[2] for name in self.files if name.rpartition("/")[0] == self._folder]
@@ -187,36 +230,45 @@ class _Story:
 
     def _expected(self, at: Path, expected: dict[str, Any]) -> None:
         names = self.names
-        self._step((*at, "email"), expected.get("email"), _LETTERS)
+        for word, kinds in _STEPS.items():
+            self._step((*at, word), expected.get(word), kinds)
         for word, reasons in _REASONS.items():
-            self._step((*at, word), expected.get(word), (*_LETTERS, "audience"))
             if word in expected:
                 self._one_of((*at, "reason"), "reason", expected.get("reason"), reasons)
+        for word in ("enrolled", "not_enrolled"):
+            self._one_of((*at, word), "segment", expected.get(word), names.steps)
         change = expected.get("audience")
         for verb, name in (change if isinstance(change, dict) else {}).items():
             self._one_of((*at, "audience", verb), "audience", name, names.audiences, "audiences: in program.yaml")
         self._one_of((*at, "offer"), "offer", expected.get("offer"), names.offers, "offers: in offers.yaml")
         where = "milestones: in lifecycle.yaml"
-        self._one_of((*at, "handoff"), "milestone", expected.get("handoff"), names.milestones, where)
+        for word in ("handoff", "milestone"):
+            self._one_of((*at, word), "milestone", expected.get(word), names.milestones, where)
         self._one_of((*at, "refused"), "reason", expected.get("refused"), names.reasons, "gate: in lifecycle.yaml")
         self._one_of((*at, "owner"), "salesperson", expected.get("owner"), names.sales, "sales: in program.yaml")
         self._one_of((*at, "stage"), "stage", expected.get("stage"), STAGES)
-        self._one_of((*at, "left"), "end of a sequence", expected.get("left"), _OUTCOMES)
+        self._one_of((*at, "fit"), "grade", expected.get("fit"), GRADES)
+        self._fields((*at, "field"), expected.get("field"), ("owner",))
+        slug, _, outcome = str(expected.get("left") or "").rpartition("/")
+        self._one_of((*at, "left"), "segment", slug or None, names.steps)
+        self._one_of((*at, "left"), "end of a sequence", outcome or None, _OUTCOMES)
 
     def _step(self, at: Path, written: Any, kinds: tuple[str, ...]) -> None:
         if not isinstance(written, str):
             return
         slug, _, name = written.rpartition("/")
-        if slug and slug not in self._steps:
+        if slug and slug not in self.names.steps:
             self._one_of(at, "segment", slug, self.names.steps)
             return
-        steps = self._steps.get(slug or self._slug, {})
+        steps = self.names.steps.get(slug or self._slug, {})
         before = f"{slug}/" if slug else ""
-        known = [f"{before}{step}" for step, kind in steps.items() if kind in kinds]
+        known = [f"{before}{step}" for step, kind in steps.items() if not kinds or kind in kinds]
         if name not in steps and steps:
             self._say(at, f"there is no step '{written}'", written, known)
-        elif steps and steps[name] not in (*kinds, ""):
-            self._say(at, f"step '{written}' sends nothing", written, known)
+        elif steps and kinds and steps[name] not in (*kinds, ""):
+            sent = kinds in (_LETTERS, _ANSWERABLE, _SENDING)
+            what = "sends nothing" if sent else f"is no {' or '.join(kinds)} step"
+            self._say(at, f"step '{written}' {what}", written, known)
 
     def _one_of(self, at: Path, what: str, name: Any, known: Collection[str] | None, where: str = "") -> None:
         if isinstance(name, str) and known is not None and name not in known:
@@ -225,6 +277,14 @@ class _Story:
     def _say(self, at: Path, what: str, name: str, known: Collection[str], where: str = "", key: bool = False) -> None:
         remedy = declare(name, known, where) if where else suggest(name, known)
         self.source.complain(at, what, remedy, at_key=key)
+
+
+def _alike(lead: dict[str, Any]) -> list[dict[str, Any]]:
+    """The leads that an entry of `leads:` stands for, as far as it can be read."""
+    like, count = lead.get("like"), lead.get("count")
+    if not isinstance(like, dict):
+        return [lead]
+    return Cohort(count=count, like=like).leads() if isinstance(count, int) and 0 < count <= 100_000 else []
 
 
 def _key(who: str) -> str:

@@ -5,35 +5,61 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from nurture.durations import parse_offset
 from nurture.language.source import Written
+from nurture.program.check_expected import ONE_SHAPE, Expected, Moment, Span, Start
 
 
-def _start(value: Any) -> datetime:
-    try:
-        at = datetime.fromisoformat(str(value))
-    except ValueError:
-        raise ValueError(f"'{value}' is not an instant; write 2026-03-02T09:00:00+02:00") from None
-    if at.tzinfo is None:
-        raise ValueError(f"'{value}' has no zone; write 2026-03-02T09:00:00+02:00")
-    return at
+class Edit(Written):
+    """Parts of the program that a check changes for itself: mappings are merged, lists replaced, null takes away."""
+
+    program: dict[str, Any] | None = None
+    lifecycle: dict[str, Any] | None = None
+    scoring: dict[str, Any] | None = None
+    offers: dict[str, Any] | None = None
+    #: Of the check's own segment.
+    sequence: dict[str, Any] | None = None
+    #: Of other segments, new ones among them.
+    sequences: dict[str, dict[str, Any]] = {}
+    #: File to text; beside the check's sequence unless the name has a folder.
+    letters: dict[str, str] = {}
 
 
-def _moment(value: Any) -> datetime | timedelta:
-    text = str(value)
-    return parse_offset(text) if text.startswith("+") else _start(text)
+class Cohort(Written):
+    """`{count: 1000, like: {email: "lead{n}@acme.example"}}`: leads alike, numbered from 1."""
+
+    count: int = Field(ge=1, le=100_000)
+    like: dict[str, Any]
+
+    def leads(self) -> list[dict[str, Any]]:
+        """Each of them as it would be written."""
+        return [{k: _numbered(v, n) for k, v in self.like.items()} for n in range(1, self.count + 1)]
 
 
-Start = Annotated[datetime, BeforeValidator(_start)]
-Moment = Annotated[datetime | timedelta, BeforeValidator(_moment)]
+def _numbered(value: Any, number: int) -> Any:
+    return value.replace("{n}", str(number)) if isinstance(value, str) else value
 
 
 class Rejected(Written):
     """`handoff: {rejected: premature}`."""
 
     rejected: Literal["inaccurate_data", "not_persona", "premature", "duplicate"]
+
+
+class TagChange(Written):
+    """`tags: {add: vip, remove: [cold]}`."""
+
+    add: str | list[str] = []
+    remove: str | list[str] = []
+
+
+#: What can happen: to a lead, and to the program or everybody.
+OF_A_LEAD = (
+    "event", "opens", "clicks", "replies", "unsubscribes", "bounces", "complains", "set", "tags", "list", "consent",
+    "stage", "status", "suppress", "enrol", "unenrol", "handoff", "done",
+)  # fmt: skip
+OF_THE_HOUSE = ("publish", "pause", "resume", "stop", "start", "arrives", "relay")
 
 
 class Event(Written):
@@ -43,104 +69,74 @@ class Event(Written):
     lead: str | None = None
     event: str | None = None
     data: dict[str, Any] = {}
+    #: When we hear of the event, if later than `at`.
+    recorded: Moment | None = None
+    opens: str | None = None
     clicks: str | None = None
     replies: str | None = None
     by: Literal["person", "machine"] = "person"
     unsubscribes: Literal[True] | None = None
+    bounces: str | None = None
+    severity: Literal["hard", "soft"] = "hard"
+    complains: str | None = None
     set: dict[str, Any] | None = None
-    publish: str | None = None
+    tags: TagChange | None = None
+    list: str | None = None
+    consent: Literal["withdrawn", "consent", "contract", "legitimate_interest", "soft_opt_in"] | None = None
+    stage: str | None = None
+    status: str | None = None
+    suppress: Literal["address", "domain", "lead"] | None = None
+    enrol: str | None = None
+    unenrol: str | None = None
+    handoff: Literal["accepted"] | Rejected | None = None
+    done: str | None = None
+    publish: Annotated[Annotated[str, Tag("word")] | Annotated[Edit, Tag("mapping")], ONE_SHAPE] | None = None
     pause: str | None = None
     resume: str | None = None
-    handoff: Literal["accepted"] | Rejected | None = None
+    stop: str | None = None
+    start: str | None = None
+    arrives: dict[str, Any] | None = None
+    relay: Literal["accepts", "refuses", "try_later", "unknown"] | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which event it is."""
+        return next(kind for kind in (*OF_A_LEAD, *OF_THE_HOUSE) if getattr(self, kind) is not None)
 
     @model_validator(mode="after")
     def _one_thing(self) -> Event:
-        kinds = ("event", "clicks", "replies", "unsubscribes", "set", "publish", "pause", "resume", "handoff")
+        kinds = (*OF_A_LEAD, *OF_THE_HOUSE)
         said = [kind for kind in kinds if getattr(self, kind) is not None]
         if len(said) != 1:
             found = ", ".join(said) or "none"
             raise ValueError(f"an event says one thing, this says {found}; use one of {', '.join(kinds)}")
-        if said[0] not in ("publish", "pause", "resume") and self.lead is None:
+        if said[0] in OF_A_LEAD and self.lead is None:
             raise ValueError("'lead' is missing; say who")
+        if self.recorded is not None and said[0] != "event":
+            raise ValueError(f"'recorded' with {said[0]}; only an event can be heard of later")
         return self
 
 
-class ChangeOf(Written):
-    """`audience: {add: name}`."""
-
-    add: str | None = None
-    remove: str | None = None
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
 
 
-class ScoreRange(Written):
-    """`score: {at_least: 39, under: 40}`."""
-
-    at_least: float | None = None
-    at_most: float | None = None
-    above: float | None = None
-    under: float | None = None
-
-    def holds(self, score: float) -> bool:
-        """Whether `score` is within every bound."""
-        return (
-            (self.at_least is None or score >= self.at_least)
-            and (self.at_most is None or score <= self.at_most)
-            and (self.above is None or score > self.above)
-            and (self.under is None or score < self.under)
-        )
+def _alike(value: Any) -> str:
+    return "cohort" if isinstance(value, Cohort) or (isinstance(value, dict) and "like" in value) else "lead"
 
 
-class Expected(Written):
-    """One expectation: what, of whom, and when if it matters."""
-
-    at: Moment | None = None
-    lead: str | None = None
-    email: str | None = None
-    language: str | None = None
-    offer: str | None = None
-    audience: ChangeOf | None = None
-    handoff: str | None = None
-    owner: str | None = None
-    refused: str | None = None
-    stage: str | None = None
-    status: str | None = None
-    score: float | ScoreRange | None = None
-    left: str | None = None
-    deferred: str | None = None
-    suppressed: str | None = None
-    reason: str | None = None
-    never: Expected | None = None
-
-    @property
-    def kind(self) -> str:
-        """Which expectation it is."""
-        return next(kind for kind in _KINDS if getattr(self, kind) is not None)
-
-    @model_validator(mode="after")
-    def _one_thing(self) -> Expected:
-        said = [kind for kind in _KINDS if getattr(self, kind) is not None]
-        if len(said) != 1:
-            found = ", ".join(said) or "none"
-            raise ValueError(f"an expectation says one thing, this says {found}; use one of {', '.join(_KINDS)}")
-        if self.lead is None and self.never is None:
-            raise ValueError("'lead' is missing; say who")
-        if self.never is not None and self.never.kind in ("never", "score", "status"):
-            raise ValueError(f"'never' with {self.never.kind}; expect the {self.never.kind} at an instant instead")
-        return self
+Lead = Annotated[Annotated[Cohort, Tag("cohort")] | Annotated[dict[str, Any], Tag("lead")], Discriminator(_alike)]
 
 
-_KINDS = (
-    "email", "offer", "audience", "handoff", "stage", "status", "score", "left", "deferred", "suppressed", "never",
-)  # fmt: skip
-
-
-class Check(Written):
+class Check(Edit):
     """One check."""
 
     check: str
     start: Start
-    leads: list[dict[str, Any]] = Field(min_length=1)
+    leads: Annotated[list[Lead], BeforeValidator(_listed), Field(min_length=1)]
     events: list[Event] = []
+    #: While the engine does not run.
+    down: Annotated[list[Span], BeforeValidator(_listed)] = []
     until: Moment
     expect: list[Expected] = Field(min_length=1)
 
@@ -148,5 +144,12 @@ class Check(Written):
         """A moment of this check as an instant."""
         return (self.start + moment if isinstance(moment, timedelta) else moment).astimezone(UTC)
 
+    def everybody(self) -> list[tuple[int, dict[str, Any]]]:
+        """Every lead that is there at the start, with the place in the list that speaks of it."""
+        everybody = []
+        for index, entry in enumerate(self.leads):
+            everybody += [(index, lead) for lead in (entry.leads() if isinstance(entry, Cohort) else [entry])]
+        return everybody
 
-__all__ = ["ChangeOf", "Check", "Event", "Expected", "Rejected", "ScoreRange"]
+
+__all__ = ["Check", "Cohort", "Edit", "Event", "Expected", "Rejected", "TagChange"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from nurture.durations import Duration, parse_duration
+from nurture.language.schema import SHARE
 from nurture.language.source import Written
+
+_OFF = Literal["off"]
 
 
 def _share(value: Any) -> float:
@@ -39,7 +42,7 @@ class Canary(Written):
     """A version's first send to more than `above`: the smaller of `most` and `share` go first and are watched."""
 
     above: int = Field(default=1000, ge=1)
-    share: Annotated[float, BeforeValidator(_share)] = 0.01
+    share: Annotated[float, BeforeValidator(_share), WithJsonSchema(SHARE)] = 0.01
     most: int = Field(default=50, ge=1)
     watch: Annotated[Duration, BeforeValidator(_watch)] = Field(default_factory=lambda: parse_duration("15 minutes"))
 
@@ -54,8 +57,8 @@ class Growth(Written):
 class Guard(Written):
     """What keeps a wrong filter from mailing everybody; None: off."""
 
-    canary: Annotated[Canary | None, BeforeValidator(_or_off)] = Canary()
-    growth: Annotated[Growth | None, BeforeValidator(_or_off)] = Growth()
+    canary: Annotated[Canary | None, BeforeValidator(_or_off, json_schema_input_type=Canary | _OFF)] = Canary()
+    growth: Annotated[Growth | None, BeforeValidator(_or_off, json_schema_input_type=Growth | _OFF)] = Growth()
     #: Per sequence and local day of the program.
     most_per_day: int | None = Field(default=None, ge=1)
 

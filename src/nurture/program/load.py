@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from nurture.errors import FileFault
-from nurture.language.conditions import BUILT_IN
+from nurture.language.compiler import Scope
 from nurture.language.source import Problem, ProgramError, Source, read_yaml
+from nurture.language.words import BUILT_IN
+from nurture.mail.templates import Templates
 from nurture.program.models import Lifecycle, Offers, ProgramFile, Scoring
 from nurture.program.sequence import Sequence
 from nurture.windows import Window
@@ -54,6 +56,18 @@ class House:
         return {**dict.fromkeys(BUILT_IN, "text"), **self.program.fields}
 
     @cached_property
+    def scope(self) -> Scope:
+        """What a condition may refer to, outside of a sequence."""
+        awareness = [(rule.level, rule.when) for rule in self.scoring.awareness]
+        stages = [(rule.stage, rule.when) for rule in self.scoring.buying_stage]
+        return Scope(self.fields, levels={"awareness": awareness, "buying_stage": stages})
+
+    @cached_property
+    def templates(self) -> Templates:
+        """The letters that all sequences share: each is compiled once."""
+        return Templates(self.files)
+
+    @cached_property
     def library(self) -> list[dict[str, Any]]:
         """The offers as plain data, best first."""
         return [piece.model_dump() for piece in self.offers.offers]
@@ -74,7 +88,7 @@ class Segment:
 
     def window(self, house: House) -> Window:
         """When this sequence may write."""
-        return self.spec.send.window(house.program.closed_days)
+        return self.spec.send.window(house.program.closed_days, house.program.quiet)
 
 
 @dataclass

@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from nurture.durations import Duration, Hours, parse_duration, parse_hours
 from nurture.folding import canonical_email
+from nurture.language.arms import Share
 from nurture.language.conditions import Did, When
+from nurture.language.schema import ADDRESS, BUSINESS_HOURS, CAP, COUNTRY, DAYS, ZONE
 from nurture.language.source import Written
+from nurture.program.endpoints import AudienceEndpoint, Texts, WebhookEndpoint
 from nurture.program.guard import Guard
+from nurture.program.utm import Utm
 from nurture.windows import Window
 from nurture.zones import valid_zone
 
@@ -19,6 +23,7 @@ Span = Annotated[Duration, BeforeValidator(parse_duration)]
 Clock = Annotated[Hours, BeforeValidator(parse_hours)]
 STAGES = ("subscriber", "lead", "mql", "sal", "sql", "opportunity", "customer", "recycled", "disqualified")
 REJECTIONS = ("inaccurate_data", "not_persona", "premature", "duplicate")
+_LEVEL = r"^[a-z][a-z0-9_]{0,39}$"
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -50,10 +55,10 @@ def _days(value: Any) -> tuple[str, ...]:
     return tuple(words)
 
 
-Zone = Annotated[str, BeforeValidator(_zone)]
-Address = Annotated[str, BeforeValidator(_address)]
-Country = Annotated[str, BeforeValidator(_country)]
-Days = Annotated[tuple[str, ...], BeforeValidator(_days)]
+Zone = Annotated[str, BeforeValidator(_zone), WithJsonSchema(ZONE)]
+Address = Annotated[str, BeforeValidator(_address), WithJsonSchema(ADDRESS)]
+Country = Annotated[str, BeforeValidator(_country), WithJsonSchema(COUNTRY)]
+Days = Annotated[tuple[str, ...], BeforeValidator(_days), WithJsonSchema(DAYS)]
 
 
 class Sender(Written):
@@ -97,28 +102,30 @@ class Form(Written):
     language: str | None = None
 
 
-class AudienceEndpoint(Written):
-    """Where changes of an audience are sent, signed."""
-
-    url: str = Field(pattern=r"^https?://")
-
-
 class ProgramFile(Written):
     """program.yaml."""
 
     name: str
     sender: Sender
     reply_to: Address | None = None
+    #: What is written behind the links of letters; None: nothing.
+    utm: Utm | None = None
     address: str = Field(min_length=10)
     zone: Zone
     language: str = "en"
     country: Country | None = None
     fields: dict[str, Literal["text", "number", "flag", "date"]] = {}
     closed_days: list[date] = []
+    #: On every lead's own clock no marketing message goes out in these hours, whatever the sequence.
+    quiet: Clock | None = None
+    #: Of all leads, for as long as they live: they are enrolled and scored, and get no marketing.
+    holdout: Share | None = None
     caps: Caps = Caps()
     sales: list[Salesperson] = Field(min_length=1)
     forms: dict[str, Form] = {}
     audiences: dict[str, AudienceEndpoint] = {}
+    webhooks: dict[str, WebhookEndpoint] = {}
+    sms: Texts = Texts()
     guard: Guard = Guard()
 
 
@@ -129,9 +136,11 @@ class SendRule(Written):
     hours: Clock | None = None
     holidays: Literal["lead", "none"] = "lead"
     outside: Literal["next_opening", "keep_time"] = "next_opening"
+    #: What becomes of a message to a lead that has had its share.
+    over_cap: Literal["defer", "skip"] = "defer"
 
-    def window(self, closed: list[date]) -> Window:
-        return Window(self.hours, self.days, self.holidays == "lead", self.outside, tuple(sorted(closed)))
+    def window(self, closed: list[date], quiet: Hours | None = None) -> Window:
+        return Window(self.hours, self.days, self.holidays == "lead", self.outside, tuple(sorted(closed)), quiet)
 
 
 class Agreement(Written):
@@ -168,7 +177,9 @@ class GateRule(Written):
 class Sla(Written):
     """How soon sales answers, in the owner's business hours."""
 
-    accept_within: Annotated[float, BeforeValidator(lambda value: _business_hours(value))] = 8.0
+    accept_within: Annotated[
+        float, BeforeValidator(lambda value: _business_hours(value)), WithJsonSchema(BUSINESS_HOURS)
+    ] = 8.0
 
 
 def _business_hours(value: Any) -> float:
@@ -200,7 +211,11 @@ def _per_day(value: Any) -> int | None:
     words = str(value).split()
     if len(words) == 3 and words[1:] == ["per", "day"] and words[0].isdigit() and int(words[0]) > 0:
         return int(words[0])
-    raise ValueError(f"'{value}' is not a cap; write '2 per day'")
+    raise ValueError(f"'{value}' is not a number a day; write '2 per day'")
+
+
+#: `2 per day`; None: as many as there are.
+PerDay = Annotated[int | None, BeforeValidator(_per_day), WithJsonSchema(CAP)]
 
 
 class EngagementRule(Written):
@@ -209,7 +224,7 @@ class EngagementRule(Written):
     rule: str
     when: When
     points: float
-    cap: Annotated[int | None, BeforeValidator(_per_day)] = None
+    cap: PerDay = None
     half_life: Span | None = None
 
     @field_validator("when")
@@ -231,12 +246,28 @@ class FitRule(Written):
     points: float = 0
 
 
+class AwarenessRule(Written):
+    """A level of awareness and what makes it; best first, a lead is at the first whose condition holds."""
+
+    level: str = Field(pattern=_LEVEL)
+    when: When
+
+
+class StageRule(Written):
+    """A buying stage and what makes it; best first, a lead is at the first whose condition holds."""
+
+    stage: str = Field(pattern=_LEVEL)
+    when: When
+
+
 class Scoring(Written):
     """scoring.yaml."""
 
     half_life: Span = Field(default_factory=lambda: parse_duration("30 days"))
     engagement: list[EngagementRule] = []
     fit: list[FitRule] = []
+    awareness: list[AwarenessRule] = []
+    buying_stage: list[StageRule] = []
 
 
 class Piece(Written):

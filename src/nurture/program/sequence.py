@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
 from nurture.durations import Duration, parse_duration
 from nurture.language.conditions import When
 from nurture.language.source import Written
-from nurture.program.models import SendRule
+from nurture.program.letters import WhoReads, WhoWrites
+from nurture.program.models import PerDay, SendRule
+from nurture.program.utm import UtmOrOff
 from nurture.steps import AnyStep, Step
 
 Span = Annotated[Duration, BeforeValidator(parse_duration)]
@@ -33,14 +35,8 @@ class Enrol(Written):
     when: When
     existing: bool = False
     again: Again | Literal["never"] = "never"
-
-
-def _migrate(value: Any) -> str:
-    if value == "migrate":
-        raise ValueError("'migrate' is not in this release; write pin: those inside finish on their version")
-    if value != "pin":
-        raise ValueError(f"'{value}' is not known here; write pin")
-    return "pin"
+    #: How many the rule lets in on one day of the program's clock; the others queue. None: no limit.
+    limit: PerDay = None
 
 
 class Sequence(Written):
@@ -53,7 +49,12 @@ class Sequence(Written):
     enrol: Enrol
     leave: When | None = None
     send: SendRule = SendRule()
-    on_edit: Annotated[str, BeforeValidator(_migrate)] = "pin"
+    #: Who writes, who reads the answers and what is written behind links; None: as program.yaml says.
+    sender: WhoWrites | None = None
+    reply_to: WhoReads | None = None
+    utm: UtmOrOff | None = None
+    #: What an edit means for those inside: they finish on their version, or go on in the new one.
+    on_edit: Literal["pin", "migrate"] = "pin"
     #: What becomes of a message of which nobody knows whether it left.
     on_uncertain: Literal["hold"] | Resend = "hold"
     max_late: Span = Field(default_factory=lambda: parse_duration("24 hours"))

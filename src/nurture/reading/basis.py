@@ -9,12 +9,13 @@ from sqlalchemy import Connection, select
 from sqlmodel import col
 
 from nurture.records import Consent, Suppression
+from nurture.steps.sms import e164
 
-_PURPOSES = {"mail": "Mail", "tracking": "Tracking"}
+_PURPOSES = {"mail": "Mail", "sms": "Text messages", "tracking": "Tracking"}
 
 
 def bases(link: Connection, lead: int, now: datetime) -> dict[str, str]:
-    """For `mail` and `tracking`: the basis that holds, or what became of the last one."""
+    """For `mail` and `tracking` (and `sms`, if it was asked): the basis that holds, or what became of the last one."""
     columns = (
         Consent.purpose,
         Consent.basis,
@@ -25,7 +26,8 @@ def bases(link: Connection, lead: int, now: datetime) -> dict[str, str]:
     )
     mine = select(*map(col, columns)).where(col(Consent.lead_id) == lead, col(Consent.given_at) <= now)
     rows = link.execute(mine.order_by(col(Consent.given_at), col(Consent.id))).all()
-    return {purpose: _said([row for row in rows if row.purpose == purpose], now) for purpose in _PURPOSES}
+    asked = [purpose for purpose in _PURPOSES if purpose != "sms" or any(row.purpose == "sms" for row in rows)]
+    return {purpose: _said([row for row in rows if row.purpose == purpose], now) for purpose in asked}
 
 
 def _said(rows: list[Any], now: datetime) -> str:
@@ -51,9 +53,9 @@ def _expired(row: Any, now: datetime) -> bool:
     return row.expires_at is not None and row.expires_at <= now
 
 
-def barred(link: Connection, lead: int, email: str) -> list[str]:
+def barred(link: Connection, lead: int, email: str, phone: str | None = None) -> list[str]:
     """Each entry of the suppression list that means this lead."""
-    mine = [("lead", str(lead)), ("address", email), ("domain", email.rpartition("@")[2])]
+    mine = [("lead", str(lead)), ("address", email), ("domain", email.rpartition("@")[2]), ("phone", e164(phone) or "")]
     return [
         f"{kind} suppressed ({row.reason}, by {row.source}, {row.at:%Y-%m-%d %H:%M}Z)"
         for kind, value in mine

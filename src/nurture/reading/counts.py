@@ -10,9 +10,11 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from nurture.engine.doubt import next_resend
 from nurture.engine.machine import Machine
+from nurture.engine.planning import exhausted
 from nurture.engine.story import letter
-from nurture.records import Enrolment, Event, Handoff, Lead, Outbox, StageTransition, Touch, Work
+from nurture.records import Enrolment, Event, Handoff, Lead, Outbox, StageTransition, Task, Touch, Work
 
 #: Why a planned touch is not sent yet.
 DEFERRED = ("window", "cap", "priority", "paused", "stopped", "canary", "growth")
@@ -39,18 +41,32 @@ def cohorts(machine: Machine, segment: str, now: datetime | None = None) -> list
     steps = machine.steps(segment)
     with machine.db.read() as link:
         here, touches = _standing(link, segment, now), _touches(link, segment)
+        idle, tasks = _exhausted(link, segment), _tasks(link, segment)
     rows = []
     for step in steps:
         waiting, due, next_due = here.get(step.id, (0, 0, None))
         counts, next_try = touches.get(step.id, (Counter(), None))
         soonest = min((at for at in (next_due, next_try) if at is not None), default=None)
         rows.append({
-            "step": step.id, "label": step.label, "waiting": waiting, "due": due,
-            "planned": counts["planned"], "sent": counts["sent"], "deferred": counts["deferred"],
-            "suppressed": counts["suppressed"], "failed": counts["failed"] + counts["expired"],
+            "step": step.id, "label": step.label, "waiting": waiting, "due": due, "exhausted": idle[step.id],
+            "planned": counts["planned"], "sent": counts["sent"], "tasks": tasks[step.id],
+            "deferred": counts["deferred"], "suppressed": counts["suppressed"],
+            "failed": counts["failed"] + counts["expired"],
             "uncertain": counts["uncertain"], "next due": written(soonest),
         })  # fmt: skip
     return rows
+
+
+def _exhausted(link: Connection, segment: str) -> Counter[str]:
+    """How many idle on each offer step, since nothing in the library is left for them."""
+    query = select(col(Enrolment.step), func.count()).where(col(Enrolment.sequence) == segment, exhausted())
+    return Counter({str(step): count for step, count in link.execute(query.group_by(col(Enrolment.step)))})
+
+
+def _tasks(link: Connection, segment: str) -> Counter[str]:
+    """How many tasks each step has asked for."""
+    query = select(col(Task.step), func.count()).where(col(Task.sequence) == segment).group_by(col(Task.step))
+    return Counter({step: count for step, count in link.execute(query)})
 
 
 def _standing(link: Connection, segment: str, now: datetime) -> dict[str, tuple[int, int, datetime | None]]:
@@ -233,4 +249,5 @@ def next_due(machine: Machine, segments: list[str], after: datetime) -> datetime
                 (col(Outbox.next_at), (col(Outbox.done_at).is_(None),)),
             )
         ]  # fmt: skip
-    return min((at for at in found if at is not None), default=None)
+        again = next_resend(link, machine.library)
+    return min((at for at in (*found, again) if at is not None and at > after), default=None)

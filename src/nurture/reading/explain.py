@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,16 +15,20 @@ from sqlmodel import col
 from nurture.engine.enrolling import holding_rule
 from nurture.engine.live import Live
 from nurture.engine.machine import Machine
+from nurture.engine.planning import exhausted
+from nurture.engine.queueing import place
 from nurture.engine.running import Run
-from nurture.engine.story import ADJUSTED, Story, find_lead, tell
+from nurture.engine.story import ADJUSTED, Happening, Story, find_lead, tell
 from nurture.language import conditions as c
 from nurture.language.compiler import Scope, compile_condition
 from nurture.program.load import Segment
+from nurture.reading.arms import arms_of
 from nurture.reading.basis import barred, bases
 from nurture.reading.counts import written
 from nurture.reading.holds import lead_holds
+from nurture.reading.reasons import why
 from nurture.reading.sentences import sentence
-from nurture.records import Holding, Lead
+from nurture.records import Enrolment, Holding, Lead
 
 #: Why a lead whose trigger came was not enrolled, in plain words.
 REFUSALS = {
@@ -33,6 +38,7 @@ REFUSALS = {
     "resting": "sales called it premature, and it rests",
     "objective_reached": "it has reached the objective already",
     "leave_holds": "it would leave at once: {leave}",
+    "inside": "it is inside already, and nobody is in one sequence twice at once",
 }
 
 
@@ -51,17 +57,24 @@ class Explained:
     holds: list[str]
     #: The leave rule in words, by sequence version.
     leave: dict[int, str]
+    #: Enrolments that idle, since nothing is left to offer.
+    exhausted: frozenset[int] = frozenset()
+    #: Sentences on the arms of experiments that it got.
+    arms: tuple[str, ...] = ()
+    #: The gate's rules in words, by reason.
+    gate: Mapping[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
         """For people: dates in the lead's zone and in UTC."""
-        parts = [self._who(), self._score(), self._sequences(), self._timeline()]
+        arms = [["Arms", *(f"  {arm}" for arm in self.arms)]] if self.arms else []
+        parts = [self._who(), self._score(), self._sequences(), *arms, self._timeline()]
         return "\n\n".join("\n".join(part) for part in parts)
 
     def as_dict(self) -> dict[str, Any]:
         """For programs: the same."""
         story = self.story
         return {
-            "id": story.lead_id, "at": written(self.at), "zone": self.zone,
+            "id": story.lead_id, "at": written(self.at), "zone": self.zone, "clock": self._clock(),
             "lead": story.lead, "score": story.score, "fit": story.fit, "suppressed": self.barred,
             "basis": self.bases, "on hold": self.holds,
             "lines": [
@@ -76,11 +89,15 @@ class Explained:
                     "segment": row.sequence, "step": row.step, "started": written(row.started_at),
                     "ended": written(row.ended_at), "outcome": row.outcome,
                     "left because": self._because(row), "next": written(row.due_at),
+                    "exhausted": row.id in self.exhausted,
                 }
                 for row in story.enrolments
             ],
             "not enrolled": self.why_not,
-            "timeline": [{"at": written(h.at), "kind": h.kind, "what": h.what} for h in story.happenings],
+            "arms": list(self.arms),
+            "timeline": [
+                {"at": written(h.at), "kind": h.kind, "what": h.what, "why": self._why(h)} for h in story.happenings
+            ],
         }  # fmt: skip
 
     def _local(self, at: datetime) -> str:
@@ -94,9 +111,18 @@ class Explained:
         facts = [f"stage {lead['stage']}", f"status {lead['status']}", f"fit {story.fit or 'not known yet'}"]
         facts += [f"owner {lead['owner']}"] if lead["owner"] else []
         lines = [f"{head or 'a lead without a name'} (lead {story.lead_id})", "  " + ", ".join(facts)]
+        lines.append(f"  Clock: {self._clock()}")
         lines += [f"  {purpose.capitalize()}: {basis}" for purpose, basis in self.bases.items()]
         lines += [f"  Never written to: {why}" for why in self.barred] or ["  Not on the suppression list"]
         return [*lines, *(f"  {held}" for held in self.holds)]
+
+    def _clock(self) -> str:
+        """Whose clock is used, and why."""
+        given = self.story.lead["timezone"]
+        if self.story.zone:
+            return f"{self.zone}, the lead's own"
+        why = f"'{given}' is not a time zone" if given else "the lead's own is not known"
+        return f"{self.zone}, the program's: {why}"
 
     def _because(self, row: Any) -> str:
         """The rule by which the lead left, in words; empty where the outcome says it all."""
@@ -125,14 +151,23 @@ class Explained:
                 lines.append(f"{begun}, inside then")
             else:
                 acts = f", acts {self._local(row.due_at)}" if row.due_at else ", waits for its touch"
+                if row.id in self.exhausted:
+                    acts = ": exhausted, the library has nothing left for it; it waits until content is added"
                 lines.append(f"{begun}, on step '{row.step}' since {self._local(row.entered_at)}{acts}")
         return lines + [f"  {slug}: not enrolled: {why}" for slug, why in self.why_not.items()]
+
+    def _why(self, h: Happening) -> str:
+        """Why a message waits or did not go, why the gate refused; empty where that is plain."""
+        if h.kind == "touch":
+            return why(h.state or "", h.reason)
+        return self.gate.get(h.reason or "", "") if h.kind == "milestone" and h.state == "refused" else ""
 
     def _timeline(self) -> list[str]:
         lines = [f"Timeline ({self.zone}; UTC)"]
         for h in self.story.happenings:
             utc = f"{h.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-            lines.append(f"  {self._local(h.at)}; {utc}  {h.kind}: {h.what}")
+            because = self._why(h)
+            lines.append(f"  {self._local(h.at)}; {utc}  {h.kind}: {h.what}{': ' + because if because else ''}")
         return lines if self.story.happenings else [*lines, "  nothing yet"]
 
 
@@ -149,10 +184,15 @@ def explain(machine: Machine, who: str, at: datetime | None = None) -> Explained
             for slug, segment in live.segments.items()
             if slug not in inside
         }
-        shut = barred(link, lead, story.lead["email"] or "")
+        shut = barred(link, lead, story.lead["email"] or "", story.lead["phone"])
         basis, leave = bases(link, lead, now), _leave_rules(link, live, story)
+        idle = select(col(Enrolment.id)).where(col(Enrolment.lead_id) == lead, exhausted())
+        without = frozenset(int(number or 0) for number in link.execute(idle).scalars())
+        arms = tuple(arms_of(link, live, story, now))
     holds = lead_holds(machine, lead, inside)
-    return Explained(story, now, story.zone or live.house.program.zone, why_not, shut, basis, holds, leave)
+    zone = story.zone or live.house.program.zone
+    gate = {rule.reason: sentence(rule.refuse) for rule in live.house.lifecycle.gate}
+    return Explained(story, now, zone, why_not, shut, basis, holds, leave, without, arms, gate)
 
 
 def _leave_rules(link: Connection, live: Live, story: Story) -> dict[int, str]:
@@ -176,6 +216,11 @@ def _why_not(run: Run, segment: Segment, story: Story) -> str:
     if refused is not None:
         leave = sentence(spec.leave) if spec.leave is not None else ""
         return REFUSALS.get(refused.reason, str(refused.reason)).format(leave=leave)
+    line = place(run, segment.slug, story.lead_id)
+    if line is not None:
+        number, came = line
+        limit = f"{spec.enrol.limit:,} per day" if spec.enrol.limit else "a limit"
+        return f"it waits in the queue of {limit}, number {number:,}, since {came:%Y-%m-%d %H:%M}Z"
     mine = (col(Holding.lead_id) == story.lead_id) & (col(Holding.rule) == holding_rule(segment.slug))
     since = run.link.execute(select(col(Holding.since)).where(mine, col(Holding.since) <= run.now)).scalar()
     passed = any(row.sequence == segment.slug for row in story.enrolments)

@@ -34,6 +34,8 @@ def sentence(condition: c.Condition) -> str:
             return _field(name, operator, value)
         case c.Tagged(tags):
             return f"tagged {_words(tags)}"
+        case c.Listed(lists):
+            return f"on the list {_words(lists)}"
         case c.Did():
             return _did(condition)
         case c.Answered(step, how):

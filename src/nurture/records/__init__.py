@@ -11,10 +11,10 @@ from nurture.records.outcomes import (
     ScoreSum,
     StageTransition,
 )
-from nurture.records.passages import AudienceMember, Enrolment, EnrolmentQueue, Holding, Touch
+from nurture.records.passages import AudienceMember, Enrolment, EnrolmentDay, EnrolmentQueue, Holding, Touch
 from nurture.records.people import Consent, Event, Lead, LeadList, LeadTag, Suppression, Work
 from nurture.records.programs import ProgramVersion, SequenceVersion
-from nurture.records.trials import Experiment, Task
+from nurture.records.trials import Experiment, Task, WebhookBody
 from nurture.records.trust import Audit, Hold, Inbound, Volume
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Consent",
     "Control",
     "Enrolment",
+    "EnrolmentDay",
     "EnrolmentQueue",
     "Event",
     "Experiment",
@@ -49,6 +50,7 @@ __all__ = [
     "Task",
     "Touch",
     "Volume",
+    "WebhookBody",
     "Work",
     "ZoneSpan",
 ]

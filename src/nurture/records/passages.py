@@ -15,6 +15,7 @@ _OUT = text("NOT wanted")
 _HELD = text("state = 'held'")
 _RESENT = text("resent_at IS NOT NULL AND next_at IS NOT NULL")
 _UNCERTAIN = text("state = 'uncertain'")
+_ARMED = text("arm IS NOT NULL")
 
 
 class Holding(SQLModel, table=True):
@@ -35,6 +36,17 @@ class EnrolmentQueue(SQLModel, table=True):
     lead_id: int = Field(foreign_key="lead.id", primary_key=True, sa_type=BigKey)
     sequence: str = Field(primary_key=True)
     since: datetime = Field(sa_type=Instant)
+
+
+class EnrolmentDay(SQLModel, table=True):
+    """How many a sequence with a limit has let in by its rule on one local day of the program."""
+
+    __tablename__ = "enrolment_day"
+
+    sequence: str = Field(primary_key=True)
+    #: Days since 1970 on the program's clock.
+    day: int = Field(primary_key=True)
+    enrolled: int
 
 
 class Enrolment(SQLModel, table=True):
@@ -94,6 +106,7 @@ class Touch(SQLModel, table=True):
         Index("ix_touch_held", "sequence", "version_id", postgresql_where=_HELD, sqlite_where=_HELD),
         Index("ix_touch_resent", "version_id", postgresql_where=_RESENT, sqlite_where=_RESENT),
         Index("ix_touch_uncertain", "ended_at", postgresql_where=_UNCERTAIN, sqlite_where=_UNCERTAIN),
+        Index("ix_touch_arm", "sequence", "step", "version_id", postgresql_where=_ARMED, sqlite_where=_ARMED),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)

@@ -114,13 +114,13 @@ class Event(SQLModel, table=True):
 
 
 class Consent(SQLModel, table=True):
-    """A basis on which a lead may be written to (`mail`) or followed (`tracking`)."""
+    """A basis on which a lead may be written to (`mail`, `sms`) or followed (`tracking`)."""
 
     __table_args__ = (Index("ix_consent_lead", "lead_id", "purpose"),)
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
     lead_id: int = Field(foreign_key="lead.id", sa_type=BigKey)
-    #: mail or tracking.
+    #: mail, sms or tracking.
     purpose: str
     #: consent, contract, legitimate_interest or soft_opt_in.
     basis: str
@@ -133,14 +133,14 @@ class Consent(SQLModel, table=True):
 
 
 class Suppression(SQLModel, table=True):
-    """An address, a domain or a lead that is never written to; stronger than everything."""
+    """An address, a domain, a phone or a lead that is never written to; stronger than everything."""
 
     __table_args__ = (UniqueConstraint("kind", "value"),)
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
-    #: address, domain or lead.
+    #: address, domain, phone or lead.
     kind: str
-    #: Canonical address, domain, or the lead's id as text.
+    #: Canonical address, domain, phone (E.164), or the lead's id as text.
     value: str
     reason: str
     source: str

@@ -34,22 +34,35 @@ class Task(SQLModel, table=True):
     #: As rendered for the lead.
     text: str
     created_at: datetime = Field(sa_type=Instant)
+    #: Until when it should be done; NULL: nothing was said.
+    due_at: datetime | None = Field(default=None, sa_type=Instant)
     done_at: datetime | None = Field(default=None, sa_type=Instant)
     done_by: str | None = None
 
 
+class WebhookBody(SQLModel, table=True):
+    """What a webhook's first attempt said, for as long as it is tried: every attempt under one key says the same."""
+
+    __tablename__ = "webhook_body"
+
+    touch_id: int = Field(primary_key=True, sa_type=BigKey)
+    body: str
+
+
 class Experiment(SQLModel, table=True):
-    """The verdict on a step's arms, once per text of the arms; no row: not decided yet."""
+    """What was found of the arms of a step's message, once per text of the arms."""
 
     __table_args__ = (UniqueConstraint("sequence", "step", "arms_hash"),)
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
     sequence: str
     step: str
-    #: SHA-256 over the arms' names and texts.
+    #: SHA-256 over the arms' letters.
     arms_hash: str
-    #: The winning arm; NULL: none could be told from the others.
+    #: When the engine compared them last.
+    looked_at: datetime = Field(sa_type=Instant)
+    #: The arm that newcomers get; NULL: none could be told from the others yet.
     winner: str | None = None
-    decided_at: datetime = Field(sa_type=Instant)
-    #: What it was decided by: exposed and converted per arm, p-value, confidence.
+    decided_at: datetime | None = Field(default=None, sa_type=Instant)
+    #: As of the last look: exposed and converted per arm, always-valid p, by what, confidence.
     figures: dict[str, Any] = Field(sa_type=Document)

@@ -2,164 +2,176 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, literal, select
 from sqlmodel import col
 
-from nurture.engine.story import tell
+from nurture.engine.story import letter
 from nurture.folding import canonical_email
-from nurture.program.checks import Check, Expected, ScoreRange
-from nurture.records import Enrolment, Handoff, Lead, Milestone, StageTransition, Touch
-from nurture.rehearse.stage import Stage, plain
+from nurture.language.scores import score
+from nurture.program.check_expected import STATES, Bounds, Expected
+from nurture.program.checks import Check
+from nurture.records import Enrolment, Lead, LeadTag, Touch
+from nurture.records.types import to_micros
+from nurture.rehearse.finds import Find, Finds, same, words
+from nurture.rehearse.stage import Stage
 
-#: Two instants closer than this are the same one.
-SAME = timedelta(seconds=1)
-_OUTBOUND = ("email", "offer")
+_STANDING = (
+    select(
+        col(Enrolment.lead_id), col(Enrolment.sequence), col(Enrolment.step),
+        func.coalesce(col(Enrolment.due_at), col(Touch.next_at)).label("due"),
+    )
+    .join_from(
+        Enrolment, Touch,
+        and_(
+            col(Touch.enrolment_id) == col(Enrolment.id), col(Touch.step) == col(Enrolment.step),
+            col(Touch.occurrence) == col(Enrolment.occurrence),
+        ),
+        isouter=True,
+    )
+    .where(col(Enrolment.ended_at).is_(None))
+)  # fmt: skip
 
 
 @dataclass
 class Judge:
-    """Judges one check. `seen`: scores and states looked at when the clock stood at their instant."""
+    """Judges one check. `seen`: every lead as it was when the clock stood at an instant that is asked about."""
 
     check: Check
     stage: Stage
     slug: str
     leads: dict[str, int]
-    seen: dict[tuple[int, datetime], dict[str, Any]] = field(default_factory=dict)
+    seen: dict[datetime, dict[int, dict[str, Any]]] = field(default_factory=dict)
 
-    def looks(self) -> Iterator[tuple[datetime, int]]:
-        """The instants at which a score or a status must be read, and of whom."""
-        for expected in self.check.expect:
-            if expected.kind in ("score", "status") and expected.lead in self._keys():
-                at = self.check.when(expected.at if expected.at is not None else self.check.until)
-                yield at, self.leads[self.key(expected.lead)]
+    @cached_property
+    def finds(self) -> Finds:
+        """What happened, read once, when it is over."""
+        return Finds(self.check, self.stage, self.slug)
 
-    def look(self, lead: int) -> None:
-        """Read what the lead's score and status are at this instant."""
+    def looks(self) -> set[datetime]:
+        """The instants at which everybody must be looked at."""
+        asked = [expected.never or expected for expected in self.check.expect]
+        return {self._at(one) for one in asked if one.kind in STATES}
+
+    def look(self) -> None:
+        """Read what every lead is, and where it stands, at this instant."""
         now = self.stage.clock.now()
-        machine = self.stage.machine
-        with machine.db.read() as link:
-            story = tell(link, machine.live(), lead, now)
-        self.seen[(lead, now)] = {"score": story.score, "status": story.lead["status"]}
+        known = select(Lead.__table__, score(literal(to_micros(now))).label("score"))  # type: ignore[attr-defined]
+        with self.stage.machine.db.read() as link:
+            people = {row.id: {**row._mapping, "tags": set(), "standing": {}} for row in link.execute(known)}
+            for lead, tag in link.execute(select(col(LeadTag.lead_id), col(LeadTag.tag))):
+                people[lead]["tags"].add(tag)
+            for lead, slug, step, due in link.execute(_STANDING):
+                people[lead]["standing"][slug] = (step, due)
+        self.seen[now] = people
 
     def verdict(self, expected: Expected) -> str | None:
         """None when it is as expected, else what was found instead."""
-        who = (expected.never or expected).lead
-        if who is not None and self.key(who) not in self.leads:
-            return f"'{who}' is not among the leads of this check"
+        asked = expected.never or expected
+        if asked.lead is not None and self.key(asked.lead) not in self.leads:
+            return f"'{asked.lead}' is not among the leads of this check"
         if expected.never is not None:
-            found = [at for at, _ in self._matches(expected.never) if self._in_time(expected.never, at)]
-            return f"it happened at {self._show(found[0])}" if found else None
-        if expected.kind in ("score", "status"):
-            return self._state(expected)
-        matches = list(self._matches(expected))
-        if any(self._in_time(expected, at) for at, _ in matches):
+            return self._never(expected.never)
+        if expected.count is not None:
+            return self._counted(expected)
+        found = self.found(expected, self.leads[self.key(expected.lead)])
+        if any(self.comes_true(expected, one) for one in found):
             return None
-        if not matches:
-            return "it did not happen"
-        return "it happened " + ", ".join(f"at {self._show(at)}" for at, _ in matches[:3])
+        if expected.kind in STATES:
+            return f"it was {found[0].what}"
+        return self._instead(found)
 
-    def _in_time(self, expected: Expected, at: datetime | None) -> bool:
-        if expected.at is None or at is None:
-            return True
-        return abs(self.check.when(expected.at) - at) < SAME
+    def _instead(self, found: list[Find]) -> str:
+        """What was found of this kind: as expected at another time, or not as expected."""
+        right = [one for one in found if one.fits]
+        if right:
+            return "it happened " + ", ".join(f"at {self.finds.show(one.at)}" for one in right[:3])
+        if found:
+            return "it did not happen; found " + ", ".join(f"{o.what} at {self.finds.show(o.at)}" for o in found[:3])
+        return "it did not happen"
 
-    def _show(self, at: datetime | None) -> str:
-        return "some time" if at is None else at.astimezone(self.check.start.tzinfo).isoformat()
+    def _never(self, inner: Expected) -> str | None:
+        who = list(self.leads.values()) if inner.lead is None else [self.leads[self.key(inner.lead)]]
+        if inner.kind == "stands" and inner.at is None:
+            came = any(self.finds.passed(lead, str(inner.stands)) for lead in who)
+            return "it came there" if came else None
+        found = [one for lead in who for one in self.found(inner, lead) if self.comes_true(inner, one)]
+        return f"it happened at {self.finds.show(found[0].at)}" if found else None
 
-    def _state(self, expected: Expected) -> str | None:
-        at = self.check.when(expected.at if expected.at is not None else self.check.until)
-        known = self.seen[(self.leads[self.key(expected.lead)], at)]
-        if expected.kind == "status":
-            return None if known["status"] == expected.status else f"it was {known['status']}"
-        score = known["score"]
-        right = expected.score.holds(score) if isinstance(expected.score, ScoreRange) else score == expected.score
-        return None if right else f"it was {score}"
-
-    def _matches(self, expected: Expected) -> Iterator[tuple[datetime | None, Any]]:
-        lead = self.leads[self.key(expected.lead)]
-        yield from getattr(self, f"_{expected.kind}")(expected, lead)
-
-    def _email(self, expected: Expected, lead: int) -> Iterator[tuple[datetime | None, Any]]:
-        for touch in self._touches(lead, str(expected.email)):
-            name = (touch["variant"] or "").split(".")
-            spoken = name[1] if len(name) > 2 else self._default()
-            if touch["state"] == "sent" and expected.language in (None, spoken):
-                yield touch["sending_at"], touch
-
-    def _offer(self, expected: Expected, lead: int) -> Iterator[tuple[datetime | None, Any]]:
-        for touch in self._all_touches(lead):
-            if touch["state"] == "sent" and touch["content"] == expected.offer:
-                yield touch["sending_at"], touch
-
-    def _audience(self, expected: Expected, lead: int) -> Iterator[tuple[datetime | None, Any]]:
-        change = expected.audience
-        assert change is not None
-        verb, name = ("add", change.add) if change.add else ("remove", change.remove)
-        for at, who, audience, done in self.stage.audience:
-            if (who, audience, done) == (lead, name, verb):
-                yield at, None
-
-    def _deferred(self, expected: Expected, lead: int) -> Iterator[tuple[datetime | None, Any]]:
-        for touch in self._touches(lead, str(expected.deferred)):
-            reasons = {reason for number, reason in self.stage.deferrals if number == touch["id"]}
-            if reasons and (expected.reason is None or expected.reason in reasons):
-                yield None, touch
-
-    def _suppressed(self, expected: Expected, lead: int) -> Iterator[tuple[datetime | None, Any]]:
-        for touch in self._touches(lead, str(expected.suppressed)):
-            if touch["state"] == "suppressed" and expected.reason in (None, touch["reason"]):
-                yield touch["ended_at"], touch
-
-    def _handoff(self, expected: Expected, lead: int) -> Iterator[tuple[datetime | None, Any]]:
-        if expected.refused is not None:
-            for row in self._rows(Milestone, col(Milestone.lead_id) == lead):
-                if (row["name"], row["outcome"], row["reason"]) == (expected.handoff, "refused", expected.refused):
-                    yield row["reached_at"], row
-            return
-        for row in self._rows(Handoff, col(Handoff.lead_id) == lead):
-            if row["milestone"] == expected.handoff and expected.owner in (None, row["owner"]):
-                yield row["opened_at"], row
-
-    def _stage(self, expected: Expected, lead: int) -> Iterator[tuple[datetime | None, Any]]:
-        """The stage at an instant, or at the end."""
-        at = self.check.when(expected.at if expected.at is not None else self.check.until)
-        moves = [row for row in self._rows(StageTransition, col(StageTransition.lead_id) == lead) if row["at"] <= at]
-        if moves:
-            stage = moves[-1]["to_stage"]
+    def _counted(self, expected: Expected) -> str | None:
+        """How many times it came true for one lead, or for how many leads."""
+        if expected.lead is not None:
+            lead = self.leads[self.key(expected.lead)]
+            number = sum(self.comes_true(expected, one) for one in self.found(expected, lead))
+            said = f"it happened {number} times"
         else:
-            later = self._rows(StageTransition, col(StageTransition.lead_id) == lead)
-            stage = later[0]["from_stage"] if later else self._rows(Lead, col(Lead.id) == lead)[0]["stage"]
-        if stage == expected.stage:
-            yield None, None
+            everybody = self.leads.values()
+            number = sum(any(self.comes_true(expected, o) for o in self.found(expected, lead)) for lead in everybody)
+            said = f"it came true for {number} of {len(self.leads)} leads"
+        wanted = expected.count
+        right = wanted.holds(number) if isinstance(wanted, Bounds) else number == wanted
+        return None if right else said
 
-    def _left(self, expected: Expected, lead: int) -> Iterator[tuple[datetime | None, Any]]:
-        mine = (col(Enrolment.lead_id) == lead) & (col(Enrolment.sequence) == self.slug)
-        for row in self._rows(Enrolment, mine):
-            if row["outcome"] == expected.left:
-                yield row["ended_at"], row
+    def comes_true(self, expected: Expected, found: Find) -> bool:
+        """Whether `found` is what was expected, at a time at which it was."""
+        at, when = found.at, self.check.when
+        if not found.fits or at is None:
+            return found.fits
+        if expected.at is not None and expected.kind != "deferred":
+            return same(at, when(expected.at))
+        if expected.within is not None:
+            return when(expected.within.begins) <= at < when(expected.within.until)
+        return expected.by is None or at <= when(expected.by)
 
-    def _touches(self, lead: int, step: str) -> list[dict[str, Any]]:
-        slug, _, name = step.rpartition("/")
-        return [t for t in self._all_touches(lead) if t["sequence"] == (slug or self.slug) and t["step"] == name]
+    def found(self, expected: Expected, lead: int) -> list[Find]:
+        """Everything that `expected` may speak of; of a state, the one at the instant that is asked about."""
+        if expected.kind not in STATES:
+            return self.finds.of(expected, lead)
+        at = self._at(expected)
+        known = self.seen[at].get(lead)
+        if known is None:
+            return [Find(at, "not there yet", False)]
+        what, fits = self._state(expected, lead, known, at)
+        return [Find(at, what, fits)]
 
-    def _all_touches(self, lead: int) -> list[dict[str, Any]]:
-        return self._rows(Touch, col(Touch.lead_id) == lead)
+    def _state(self, expected: Expected, lead: int, known: dict[str, Any], at: datetime) -> tuple[str, bool]:
+        match expected.kind:
+            case "score":
+                wanted = expected.score
+                right = wanted.holds(known["score"]) if isinstance(wanted, Bounds) else known["score"] == wanted
+                return str(known["score"]), right
+            case "stage":
+                stage = self.finds.stage_at(lead, at, known["stage"])
+                return stage, stage == expected.stage
+            case "status":
+                return str(known["status"]), known["status"] == expected.status
+            case "fit":
+                return f"{letter(known['fit'])}", letter(known["fit"]) == expected.fit
+            case "tags":
+                wanted_tags = words(expected.tags)
+                right = wanted_tags <= known["tags"] if wanted_tags else not known["tags"]
+                return f"tagged {', '.join(sorted(known['tags'])) or 'with nothing'}", right
+            case "field":
+                own = {name: known["fields"].get(name, known.get(name)) for name in expected.field or {}}
+                return ", ".join(f"{name} {value}" for name, value in own.items()), own == expected.field
+        return self._standing(expected, known["standing"])
 
-    def _rows(self, table: Any, where: Any) -> list[dict[str, Any]]:
-        with self.stage.machine.db.read() as link:
-            return [plain(row) for row in link.execute(select(table.__table__).where(where).order_by(table.id))]
+    def _standing(self, expected: Expected, standing: dict[str, tuple[str, datetime | None]]) -> tuple[str, bool]:
+        slug, _, name = (expected.stands or "").rpartition("/")
+        step, due = standing.get(slug or self.slug, (None, None))
+        until = f", due {self.finds.show(due)}" if due is not None else ""
+        right = step == (name or None)
+        if right and expected.due is not None:
+            right = due is not None and same(due, self.check.when(expected.due))
+        return f"on {step}{until}" if step else "in no step of it", right
 
-    def _default(self) -> str:
-        return self.stage.machine.live().house.program.language
-
-    def _keys(self) -> set[str | None]:
-        named = {expected.lead for expected in self.check.expect if expected.lead}
-        return {lead for lead in named if self.key(lead) in self.leads}
+    def _at(self, expected: Expected) -> datetime:
+        moment: datetime | timedelta = expected.at if expected.at is not None else self.check.until
+        return self.check.when(moment)
 
     def key(self, who: str | None) -> str:
         """The name that a lead of the check goes by."""

@@ -12,16 +12,27 @@ from nurture.steps.base import Exit, Here, Step
 from nurture.steps.branch import Branch
 from nurture.steps.email import Email
 from nurture.steps.exit import Leave
+from nurture.steps.goto import GoTo
 from nurture.steps.handoff import HandOff
 from nurture.steps.offer import Offer
 from nurture.steps.sending import Sending
+from nurture.steps.sms import Sms
+from nurture.steps.split import Split
+from nurture.steps.task import Task
 from nurture.steps.update import Update
 from nurture.steps.wait import Wait
 from nurture.steps.wait_until import WaitUntil
+from nurture.steps.webhook import Webhook
 
-KINDS: dict[str, type[Step]] = {
-    kind.kind_word: kind for kind in (Email, Offer, Audience, Wait, WaitUntil, Branch, Update, HandOff, Leave)
-}
+_ALL: tuple[type[Step], ...] = (
+    Email, Offer, Sms, Audience, Webhook, Task, Wait, WaitUntil, Branch, Split, Update, HandOff,
+    GoTo, Leave,
+)  # fmt: skip
+KINDS = {kind.kind_word: kind for kind in _ALL}
+#: Kinds of touches that a lead reads: what is capped, windowed and never sent twice.
+MESSAGES = tuple(word for word, kind in KINDS.items() if issubclass(kind, Sending) and kind.is_message)
+#: Kinds of touches whose deliveries carry a key, so that they may be repeated.
+KEYED = tuple(word for word, kind in KINDS.items() if issubclass(kind, Sending) and kind.keyed)
 
 
 def _one_kind(value: Any) -> Any:
@@ -52,31 +63,43 @@ def _kind(value: Any) -> str | None:
 AnyStep = Annotated[
     Annotated[Email, Tag("email")]
     | Annotated[Offer, Tag("offer")]
+    | Annotated[Sms, Tag("sms")]
     | Annotated[Audience, Tag("audience")]
+    | Annotated[Webhook, Tag("webhook")]
+    | Annotated[Task, Tag("task")]
     | Annotated[Wait, Tag("wait")]
     | Annotated[WaitUntil, Tag("wait_until")]
     | Annotated[Branch, Tag("branch")]
+    | Annotated[Split, Tag("split")]
     | Annotated[Update, Tag("update")]
     | Annotated[HandOff, Tag("handoff")]
+    | Annotated[GoTo, Tag("goto")]
     | Annotated[Leave, Tag("exit")],
     Discriminator(_kind),
     BeforeValidator(_one_kind),  # a discriminator itself may not raise
 ]
 
 __all__ = [
+    "KEYED",
     "KINDS",
+    "MESSAGES",
     "AnyStep",
     "Audience",
     "Branch",
     "Email",
     "Exit",
+    "GoTo",
     "HandOff",
     "Here",
     "Leave",
     "Offer",
     "Sending",
+    "Sms",
+    "Split",
     "Step",
+    "Task",
     "Update",
     "Wait",
     "WaitUntil",
+    "Webhook",
 ]

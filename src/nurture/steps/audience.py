@@ -39,7 +39,12 @@ class Audience(Sending):
     kind_word: ClassVar[str] = "audience"
     channel: ClassVar[str] = "audience"
     is_message: ClassVar[bool] = False
+    keyed: ClassVar[bool] = True
+    expires: ClassVar[bool] = False
     audience: Change
+
+    def withdraws(self) -> bool:
+        return self.audience.remove is not None
 
     def content(self, here: Here) -> ColumnElement[Any]:
         return literal(f"audience:{self.audience.verb}:{self.audience.name}")

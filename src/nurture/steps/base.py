@@ -68,18 +68,22 @@ class Here:
         """The zone of an enrolment's lead."""
         return zone_of_enrolment(self.zone)
 
-    def holds(self, condition: Condition, recorded_by: SQLColumnExpression[Any] | None = None) -> ColumnElement[bool]:
-        """Whether `condition` holds for an enrolment's lead."""
-        scope = replace(self.scope, enrolled=True, recorded_by=recorded_by)
+    def holds(
+        self, condition: Condition, at: SQLColumnExpression[int], recorded_by: SQLColumnExpression[Any] | None = None
+    ) -> ColumnElement[bool]:
+        """Whether `condition` holds for an enrolment's lead as of the instant `at`, however late the tick."""
+        scope = replace(self.scope, enrolled=True, at=at, recorded_by=recorded_by)
         lead = select(1).where(col(Lead.id) == col(Enrolment.lead_id), compile_condition(condition, scope))
         return lead.correlate_except(Lead).exists()
 
-    def moment(self, condition: Condition, recorded_by: SQLColumnExpression[Any]) -> ColumnElement[int] | None:
+    def moment(
+        self, condition: Condition, at: SQLColumnExpression[int], recorded_by: SQLColumnExpression[Any]
+    ) -> ColumnElement[int] | None:
         """When `condition`, which holds, came to hold by an event, not before the step was entered; None: who knows."""
-        at = moment(condition, replace(self.scope, enrolled=True, recorded_by=recorded_by))
-        if at is None:
+        came = moment(condition, replace(self.scope, enrolled=True, at=at, recorded_by=recorded_by))
+        if came is None:
             return None
-        of_lead = select(at).where(col(Lead.id) == col(Enrolment.lead_id)).correlate_except(Lead).scalar_subquery()
+        of_lead = select(came).where(col(Lead.id) == col(Enrolment.lead_id)).correlate_except(Lead).scalar_subquery()
         return greatest(func.coalesce(of_lead, self.due), self.entered)
 
 
@@ -136,6 +140,10 @@ class Step(Written):
     def exits(self, here: Here) -> list[Exit]:
         """The ways out, tried in order; a lead takes the first that holds."""
         return [Exit(self.next or here.following, true(), here.due)]
+
+    def passing(self, here: Here) -> list[Exit]:
+        """The ways out for a lead that has been here in this turn and does nothing of it again; the last takes all."""
+        return self.exits(here)
 
     def stay(self, here: Here) -> ColumnElement[Any] | None:
         """The new `due_at` of those who took no way out; None: they wait for something else."""

@@ -1,4 +1,7 @@
-"""`branch`: the first case that holds says where a lead goes."""
+"""`branch`: the first case that holds says where a lead goes.
+
+A lead branches at its due instant: what happened between that and a late tick changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -39,5 +42,5 @@ class Branch(Step):
         return [(("branch", index, "if"), case.when) for index, case in enumerate(self.branch)]
 
     def exits(self, here: Here) -> list[Exit]:
-        cases: list[Any] = [Exit(case.then, here.holds(case.when), here.due) for case in self.branch]
+        cases: list[Any] = [Exit(case.then, here.holds(case.when, here.due), here.due) for case in self.branch]
         return [*cases, Exit(self.otherwise or self.next or here.following, true(), here.due)]

@@ -56,7 +56,7 @@ def follow(
 def routes(site: Site) -> APIRouter:
     """/c, /o and /u."""
     router = APIRouter()
-    letters = Letters(site.machine.library)
+    letters = Letters(site.machine.library, site.machine.public_url)
 
     @router.api_route("/c/{token}", methods=READ)
     def click(token: str, request: Request) -> Response:

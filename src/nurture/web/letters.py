@@ -11,25 +11,30 @@ from sqlalchemy import Connection
 from nurture.engine.live import Library
 from nurture.mail.faults import MessageFault
 from nurture.mail.templates import Templates
+from nurture.mail.utm import tagged
 from nurture.program.load import House, Segment
+from nurture.program.utm import tags
 
 
 class Letters:
     """The templates of the versions that touches were made of, compiled once each."""
 
-    def __init__(self, library: Library) -> None:
-        self._library = library
+    def __init__(self, library: Library, public_url: str) -> None:
+        self._library, self._ours = library, public_url
         self._templates: dict[tuple[int, int], Templates] = {}
 
     def target(self, link: Connection, touch: Any, place: int) -> str | None:
         """The address behind link `place` of the letter that `touch` was; None if there is none to follow."""
         if touch.variant is None:
             return None
-        templates = self._of(self.house(link, touch), self._library.segment(link, touch.version_id))
+        house, segment = self.house(link, touch), self._library.segment(link, touch.version_id)
+        templates = self._of(house, segment)
         try:
             found = templates.link_target(touch.variant, place)
         except (LookupError, MessageFault):
             return None
+        utm = tags(house.program.utm, segment.spec.utm, house.program.name, segment.slug, touch.step)
+        found = tagged(found, utm, self._ours)
         return found if followable(found) else None
 
     def piece(self, link: Connection, touch: Any) -> Mapping[str, Any] | None:

@@ -25,7 +25,7 @@ log = logging.getLogger("nurture.web")
 #: Of the touch and its lead, what the pages say.
 _TOUCH = (
     col(Touch.id), col(Touch.lead_id), col(Touch.version_id), col(Touch.variant), col(Touch.kind),
-    col(Touch.content),
+    col(Touch.content), col(Touch.step),
     col(Touch.address), col(Touch.tracked), col(Touch.program_version_id), col(Lead.language),
     col(Lead.email),
 )  # fmt: skip

@@ -12,6 +12,9 @@ def upgrade() -> None:
     op.add_column("enrolment", sa.Column("path", sa.String(), nullable=False, server_default=sa.text("''")))
     op.execute("UPDATE enrolment SET path = '/' || step || '/' WHERE step IS NOT NULL")
     op.add_column("touch", sa.Column("arm", sa.String(), nullable=True))
+    armed = sa.text("arm IS NOT NULL")
+    arms = ["sequence", "step", "version_id"]
+    op.create_index("ix_touch_arm", "touch", arms, postgresql_where=armed, sqlite_where=armed)
     op.create_table(
         "enrolment_queue",
         sa.Column("lead_id", BigKey, nullable=False),
@@ -21,6 +24,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("lead_id", "sequence", name=op.f("pk_enrolment_queue")),
     )
     op.create_index("ix_enrolment_queue_since", "enrolment_queue", ["sequence", "since", "lead_id"])
+    op.create_table(
+        "enrolment_day",
+        sa.Column("sequence", sa.String(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("enrolled", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("sequence", "day", name=op.f("pk_enrolment_day")),
+    )
     op.create_table(
         "lead_list",
         sa.Column("lead_id", BigKey, nullable=False),
@@ -40,6 +50,7 @@ def upgrade() -> None:
         sa.Column("owner", sa.String(), nullable=False),
         sa.Column("text", sa.String(), nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("due_at", Instant(), nullable=True),
         sa.Column("done_at", Instant(), nullable=True),
         sa.Column("done_by", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name=op.f("fk_task_lead_id_lead")),
@@ -51,13 +62,20 @@ def upgrade() -> None:
     undone = sa.text("done_at IS NULL")
     op.create_index("ix_task_undone", "task", ["owner"], postgresql_where=undone, sqlite_where=undone)
     op.create_table(
+        "webhook_body",
+        sa.Column("touch_id", BigKey, nullable=False),
+        sa.Column("body", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("touch_id", name=op.f("pk_webhook_body")),
+    )
+    op.create_table(
         "experiment",
         sa.Column("id", BigKey, nullable=False),
         sa.Column("sequence", sa.String(), nullable=False),
         sa.Column("step", sa.String(), nullable=False),
         sa.Column("arms_hash", sa.String(), nullable=False),
+        sa.Column("looked_at", Instant(), nullable=False),
         sa.Column("winner", sa.String(), nullable=True),
-        sa.Column("decided_at", Instant(), nullable=False),
+        sa.Column("decided_at", Instant(), nullable=True),
         sa.Column("figures", Document, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_experiment")),
         sa.UniqueConstraint("sequence", "step", "arms_hash", name=op.f("uq_experiment_sequence_step_arms_hash")),

@@ -11,7 +11,7 @@ from sqlmodel import col
 from nurture.intake.people import BORN_AS
 from nurture.language.scores import faded
 from nurture.reading.verify.base import Context, Invariant, offender
-from nurture.records import Handoff, Lead, Milestone, Outbox, ScoreEntry, ScoreSum, StageTransition
+from nurture.records import Handoff, Lead, Milestone, Outbox, ScoreEntry, ScoreSum, StageTransition, Task
 from nurture.records.types import micros
 
 #: Beyond this share of it a sum differs from its ledger.
@@ -87,6 +87,9 @@ def _milestones(_: Context) -> Iterator[Select[Any]]:
 def _told(_: Context) -> Iterator[Select[Any]]:
     notice = select(1).where(col(Outbox.kind) == "handoff_notice", col(Outbox.row_id) == col(Handoff.id))
     yield handoff(literal("nobody told ") + col(Handoff.owner), ~notice.correlate(Handoff).exists())
+    of_task = select(1).where(col(Outbox.kind) == "task_notice", col(Outbox.row_id) == col(Task.id))
+    unasked = offender("task", col(Task.id), col(Task.lead_id), literal("nobody told ") + col(Task.owner))
+    yield unasked.where(~of_task.correlate(Task).exists())
     lost = and_(col(Outbox.next_at).is_(None), col(Outbox.done_at).is_(None))
     yield offender("notice", col(Outbox.id), null(), "was not sent, and is not tried again").where(lost)
 

@@ -22,13 +22,15 @@ _LOOSE = (
     ("inbound", "lead_id", "lead"),
     ("milestone", "handoff_id", "handoff"),
     ("audience_member", "enrolment_id", "enrolment"),
-    ("outbox", "row_id", "handoff"),
+    ("webhook_body", "touch_id", "touch"),
     ("score_entry", "program_version_id", "program_version"),
     ("touch", "version_id", "sequence_version"),
     ("touch", "program_version_id", "program_version"),
     ("handoff", "program_version_id", "program_version"),
     ("stage_transition", "program_version_id", "program_version"),
 )
+#: What a row of the outbox tells of, by its kind.
+_NOTICES = {"handoff_notice": "handoff", "task_notice": "task"}
 
 
 def enrolment(said: Any, *where: Any) -> Select[Any]:
@@ -95,14 +97,16 @@ def _nowhere(_: Context) -> Iterator[Select[Any]]:
         for name, table in sorted(tables.items())
         for key in sorted(table.foreign_keys, key=lambda key: key.parent.name)
     ]
-    for name, column, target in (*ways, *_LOOSE):
+    notices = [("outbox", "row_id", target, tables["outbox"].c.kind == kind) for kind, target in _NOTICES.items()]
+    everywhere: list[tuple[Any, ...]] = [*ways, *_LOOSE, *notices]
+    for name, column, target, *which in everywhere:
         here, there = tables[name], tables[target].alias("there")
         number = here.c.id if "id" in here.c else here.c[column]
         lead = here.c.lead_id if "lead_id" in here.c else null()
         known = select(1).select_from(there).where(there.c.id == here.c[column]).correlate(here).exists()
         said = literal(f"its {column} ") + cast(here.c[column], String) + literal(f" leads to no {target}")
         query = offender(name, number, lead, said).select_from(here)
-        yield query.where(here.c[column].is_not(None), ~known)
+        yield query.where(here.c[column].is_not(None), ~known, *which)
 
 
 INVARIANTS = [

@@ -6,15 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, cast, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, literal, or_, select, tuple_
 from sqlmodel import col
 
 from nurture.program.models import Caps
 from nurture.reading.verify.base import Context, Invariant, offender
-from nurture.reading.verify.touches import MAIL, touch
+from nurture.reading.verify.touches import touch
 from nurture.records import Consent, Lead, Suppression, Touch
 from nurture.records.types import micros
-from nurture.steps import Sending
+from nurture.steps import MESSAGES, Sending
 from nurture.zones import lead_zone, local_day
 
 #: A door notes its instant before it waits for the lead's lock, at most so long; a permit may be first in between.
@@ -22,7 +22,7 @@ RACE = 10_000_000
 _WEEK = 7 * 86_400_000_000
 _LEFT = ("sending", "sent", "uncertain")
 #: A marketing message that counts.
-_LETTER = and_(col(Touch.kind).in_(MAIL), col(Touch.purpose) == "marketing", col(Touch.state).in_(_LEFT))
+_LETTER = and_(col(Touch.kind).in_(MESSAGES), col(Touch.purpose) == "marketing", col(Touch.state).in_(_LEFT))
 _BEGAN = micros(col(Touch.sending_at))
 
 
@@ -30,11 +30,12 @@ def _suppressed(_: Context) -> Iterator[Select[Any]]:
     since = micros(col(Suppression.at))
     ways = {
         "address": col(Suppression.value) == col(Touch.address),
+        "phone": col(Suppression.value) == col(Touch.address),
         "lead": col(Suppression.value) == cast(col(Touch.lead_id), String),
         "domain": col(Touch.address).endswith(literal("@").concat(col(Suppression.value))),
     }
     for kind, mine in ways.items():
-        late = and_(col(Touch.kind).in_(MAIL), since + RACE < _BEGAN)
+        late = and_(col(Touch.kind).in_(MESSAGES), since + RACE < _BEGAN)
         on = and_(col(Suppression.kind) == kind, mine)
         said = literal(f"sent after its {kind} was suppressed: ") + col(Suppression.reason)
         yield touch(said, late).join_from(Touch, Suppression, on)
@@ -43,12 +44,13 @@ def _suppressed(_: Context) -> Iterator[Select[Any]]:
 def _without_consent(_: Context) -> Iterator[Select[Any]]:
     valid = and_(
         col(Consent.lead_id) == col(Touch.lead_id),
-        col(Consent.purpose) == "mail",
+        col(Consent.purpose) == case((col(Touch.kind) == "sms", "sms"), else_="mail"),
         micros(col(Consent.given_at)) <= _BEGAN + RACE,
         or_(col(Consent.withdrawn_at).is_(None), micros(col(Consent.withdrawn_at)) >= _BEGAN - RACE),
         or_(col(Consent.expires_at).is_(None), micros(col(Consent.expires_at)) > _BEGAN - RACE),
     )
-    marketing = and_(col(Touch.kind).in_(MAIL), col(Touch.purpose) == "marketing", col(Touch.sending_at).is_not(None))
+    messages = and_(col(Touch.kind).in_(MESSAGES), col(Touch.sending_at).is_not(None))
+    marketing = and_(messages, col(Touch.purpose) == "marketing")
     covered = select(1).where(valid).correlate(Touch).exists()
     yield touch("sent without a consent that was valid then", marketing, ~covered)
 
@@ -95,7 +97,7 @@ def _again(context: Context) -> Iterator[Select[Any]]:
         partition_by=(col(Touch.lead_id), col(Touch.content)), order_by=(col(Touch.sending_at), col(Touch.id))
     )
     columns = (col(Touch.id), col(Touch.lead_id), col(Touch.content), col(Touch.version_id), col(Touch.step))
-    known = and_(col(Touch.kind).in_(MAIL), col(Touch.state).in_(_LEFT), col(Touch.content).is_not(None))
+    known = and_(col(Touch.kind).in_(MESSAGES), col(Touch.state).in_(_LEFT), col(Touch.content).is_not(None))
     seen = select(*columns, turn.label("turn")).where(known).subquery()
     later: ColumnElement[bool] = seen.c.turn > 1
     places = context.link.execute(select(seen.c.version_id, seen.c.step).where(later).distinct()).all()

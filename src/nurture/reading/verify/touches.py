@@ -12,6 +12,7 @@ from nurture.dialects import database_clock
 from nurture.reading.verify.base import Context, Invariant, offender
 from nurture.records import Control, Enrolment, Hold, Touch
 from nurture.records.types import micros
+from nurture.steps import MESSAGES
 
 WAITING = ("planned", "held", "retry_wait")
 HELD_BY_A_WORKER = ("claimed", "sending")
@@ -73,8 +74,8 @@ def _said(_: Context) -> Iterator[Select[Any]]:
     facts = (
         ("Message-ID", col(Touch.message_id), mail),
         ("an instant", col(Touch.sending_at), None),
-        ("the hash of its bytes", col(Touch.payload_sha256), mail),
-        ("an address", col(Touch.address), mail),
+        ("the hash of its bytes", col(Touch.payload_sha256), col(Touch.kind).in_(MESSAGES)),
+        ("an address", col(Touch.address), col(Touch.kind).in_(MESSAGES)),
     )
     for name, column, which in facts:
         more = [] if which is None else [which]

@@ -1,0 +1,50 @@
+"""One lead in or out of a sequence by hand: it skips the rule and its `again`, never the suppression list."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, case, literal, null, select
+from sqlmodel import col
+
+from nurture.engine.audit import note
+from nurture.engine.ending import end, ending
+from nurture.engine.enrolling import barring, entry
+from nurture.engine.running import Run
+from nurture.errors import Refused
+from nurture.program.load import Segment
+from nurture.records import Enrolment, Lead
+from nurture.worklist import put_work
+from nurture.zones import know_zones, lead_zone
+
+#: What stops even a hand, in words; the others are `reading.explain.REFUSALS`.
+INSIDE = "inside"
+
+
+def enrol(run: Run, segment: Segment, lead: int, by: str) -> str | None:
+    """Let `lead` in now; why it may not (`inside`, `suppressed`, `objective_reached`, `leave_holds`), or None.
+
+    Under the lead's lock, in the caller's transaction.
+    """
+    run.link.execute(select(col(Lead.id)).where(col(Lead.id) == lead).with_for_update(key_share=True))
+    inside = select(1).where(_live(segment.slug, lead)).exists()
+    said = case((inside, literal(INSIDE)), *barring(run.live, segment), else_=null())
+    reason: str | None = run(select(said).where(col(Lead.id) == lead)).scalar_one()
+    if reason is None:
+        zone = lead_zone(run.live.house.program.zone)
+        know_zones(run.link, run(select(zone).where(col(Lead.id) == lead)).scalars())
+        run(entry(run.live, segment, col(Lead.id) == lead, literal(by)))
+        put_work(run.link, [lead], run.now)
+        note(run.link, "enrolled", f"lead:{lead}", by, run.now, {"sequence": segment.slug})
+    return reason
+
+
+def unenrol(run: Run, slug: str, lead: int, by: str) -> None:
+    """End the lead's passage through `slug` now, as `unenrolled`. Raises Refused when it is not inside."""
+    run.link.execute(select(col(Lead.id)).where(col(Lead.id) == lead).with_for_update(key_share=True))
+    if not end(run, ending(_live(slug, lead), "unenrolled")):
+        raise Refused(f"lead {lead} is not inside '{slug}'")
+    put_work(run.link, [lead], run.now)
+    note(run.link, "unenrolled", f"lead:{lead}", by, run.now, {"sequence": slug})
+
+
+def _live(slug: str, lead: int) -> ColumnElement[bool]:
+    return (col(Enrolment.lead_id) == lead) & (col(Enrolment.sequence) == slug) & col(Enrolment.ended_at).is_(None)

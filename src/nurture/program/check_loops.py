@@ -1,0 +1,73 @@
+"""What is wrong with loops: a goto that leads down, a way round without a wait, a letter that goes out once only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nurture.language.source import Source, suggest
+from nurture.steps import KINDS
+
+#: Kinds that hold a lead for a while.
+_WAITS = ("wait", "wait_until")
+
+
+def check_gotos(source: Source, raw: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> None:
+    """Note gotos whose target does not stand above them."""
+    for index, step in enumerate(raw):
+        target, at = step.get("goto"), ("steps", index, "goto")
+        if not isinstance(target, str):
+            continue
+        if target not in ids:
+            remedy = suggest(target, ids[:index]) if index else "name a step above"
+            source.complain(at, f"there is no step '{target}'", remedy)
+        elif target == ids[index]:
+            source.complain(at, f"'{target}' names its own step", "name a step above")
+        elif ids.index(target) > index:
+            source.complain(
+                at, f"'{target}' stands below, and a goto leads back", f"use next: {target} in the step above"
+            )
+
+
+def check_loops(
+    source: Source, raw: Sequence[Mapping[str, Any]], ids: Sequence[str], ways: Mapping[str, Iterable[str]]
+) -> None:
+    """Note ways round without a wait, and letters on one that nobody gets twice. `ways`: each step's targets."""
+    down = {
+        step_id: [target for target in ways[step_id] if "goto" in step or ids.index(target) > index]
+        for index, (step_id, step) in enumerate(zip(ids, raw, strict=True))
+    }  # other ways up are told as such
+    waits = {step_id for step_id, step in zip(ids, raw, strict=True) if any(word in step for word in _WAITS)}
+    for index, step in enumerate(raw):
+        target = step.get("goto")
+        if isinstance(target, str) and ids[index] != target and (path := _path(down, target, ids[index], waits)):
+            what = f"no wait on the way {' > '.join(path)}: leads would come round at once"
+            source.complain(("steps", index, "goto"), what, "put a wait or a wait_until on each way between the two")
+    if isinstance(source.at(("enrol", "again")), dict):  # then every letter is asked for repeat:
+        return
+    for index, step in enumerate(raw):
+        word = next((word for word in KINDS if word in step), None)
+        once = word is not None and "repeat" in KINDS[word].model_fields and step.get("repeat") is not True
+        if word is not None and once and any(_path(down, after, ids[index], set()) for after in down[ids[index]]):
+            what = f"in the second turn '{ids[index]}' would be passed over: nobody gets a letter twice"
+            source.complain(("steps", index, word), what, "add repeat: true, or send an offer")
+
+
+def _path(ways: Mapping[str, Iterable[str]], begin: str, end: str, closed: set[str]) -> list[str]:
+    """The steps of a way from `begin` to `end` that passes none of `closed`; empty: there is none."""
+    before: dict[str, str | None] = {begin: None}
+    ahead = [begin]
+    while ahead:
+        step = ahead.pop(0)
+        if step in closed:
+            continue
+        if step == end:
+            path = [step]
+            while (previous := before[path[0]]) is not None:
+                path.insert(0, previous)
+            return path
+        for target in ways[step]:
+            if target not in before:
+                before[target] = step
+                ahead.append(target)
+    return []
