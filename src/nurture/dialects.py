@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Connection, Float, String, literal, true
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Connection, Float, String, literal, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
@@ -116,6 +116,25 @@ class nurture_text(GenericFunction[str]):
     inherit_cache = True
 
 
+class nurture_day(GenericFunction[int]):
+    """When a day, written as 2026-03-02, begins on a clock at UTC, in microseconds since 1970; NULL for other text."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(nurture_day, "sqlite")
+def _sqlite_day(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"(CAST(strftime('%s', {compiler.process(element.clauses, **kw)}) AS INTEGER) * 1000000)"
+
+
+@compiles(nurture_day, "postgresql")
+def _postgres_day(element: Any, compiler: Any, **kw: Any) -> str:
+    day = compiler.process(element.clauses, **kw)
+    whole = f"{day} ~ '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$'"
+    return f"(CASE WHEN {whole} THEN (CAST({day} AS DATE) - DATE '1970-01-01') * CAST(86400000000 AS BIGINT) END)"
+
+
 class nurture_number(GenericFunction[float]):
     """The number under a key of a JSON document; NULL where something else stands there."""
 
@@ -163,6 +182,11 @@ compiles(nurture_flag, "postgresql")(_postgres_json("'boolean'", "BOOLEAN"))
 def text_in(document: Any, key: str) -> ColumnElement[str]:
     """The text under `key`; never an error, whatever stands there."""
     return nurture_text(document, literal(key, String()))
+
+
+def day_in(document: Any, key: str) -> ColumnElement[int]:
+    """When the day under `key` begins, in microseconds of a clock at UTC; NULL where no day stands there."""
+    return nurture_day(text_in(document, key))
 
 
 def number_in(document: Any, key: str) -> ColumnElement[float]:

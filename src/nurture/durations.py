@@ -8,6 +8,7 @@ from datetime import time, timedelta
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s+(minute|hour|day|week)s?\s*$")
 _HOURS = re.compile(r"^\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*$")
+_CLOCK = re.compile(r"^\s*(\d{1,2}):(\d{2})\s*$")
 _OFFSET = re.compile(r"^\+(\d+)([smhdw])$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -63,6 +64,17 @@ class Hours:
 
     def __str__(self) -> str:
         return f"{self.start:%H:%M}-{self.end:%H:%M}"
+
+
+def parse_clock(text: str) -> time:
+    """`09:00`. Raises ValueError."""
+    match = _CLOCK.match(text) if isinstance(text, str) else None
+    if not match:
+        raise ValueError(f"'{text}' is no time of a clock; write it as \"09:00\", in quotes")
+    hour, minute = int(match[1]), int(match[2])
+    if hour > 23 or minute > 59:
+        raise ValueError(f"'{text}' is a time that no clock shows")
+    return time(hour, minute)
 
 
 def parse_hours(text: str) -> Hours:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, case, cast, delete, func, literal, null, or_, select
+from sqlalchemy import ColumnElement, String, and_, case, cast, delete, func, literal, null, or_, select, type_coerce
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -19,7 +19,8 @@ from nurture.engine.running import CLAIMED, Run
 from nurture.language.compiler import compile_condition
 from nurture.program.load import Segment
 from nurture.records import Enrolment, EnrolmentQueue, Holding, Lead, Milestone, Refusal, Suppression
-from nurture.records.types import NOW, NOW_AT, instant, micros, span_micros
+from nurture.records.types import NOW, NOW_AT, Document, instant, micros, span_micros
+from nurture.steps.base import Whose
 from nurture.worklist import work_for
 from nurture.zones import lead_zone
 
@@ -207,7 +208,9 @@ def entry(live: Live, segment: Segment, which: ColumnElement[bool], by: Any = _R
         .correlate(Lead)
         .scalar_subquery()
     )
-    due = instant(first.due_on_entry(NOW, lead_zone(live.house.program.zone)))
+    due = instant(
+        first.due_on_entry(NOW, Whose(lead_zone(live.house.program.zone), type_coerce(col(Lead.fields), Document)))
+    )
     rows = select(
         col(Lead.id), literal(segment.slug), literal(segment.id), rotation + 1, by, literal(first.id),
         literal(1), literal(f"/{first.id}/"), NOW_AT, due, literal(first.listens), NOW_AT,

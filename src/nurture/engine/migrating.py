@@ -29,7 +29,7 @@ from nurture.program.sequence import Sequence
 from nurture.records import Enrolment, Hold, Lead, SequenceVersion, Touch
 from nurture.records.types import CLAIM, NOW, NOW_AT, instant, micros
 from nurture.steps import Sending, Step, Wait, WaitUntil
-from nurture.steps.base import zone_of_enrolment
+from nurture.steps.base import lead_of_enrolment
 from nurture.worklist import work_for
 from nurture.zones import after, know_zones, lead_zone
 
@@ -203,11 +203,11 @@ def _retimed(run: Run, step: Step, effect: StepEffect, here: ColumnElement[bool]
 
     What the edit brings to its end ends now, never in the past; a step that waits for an event looks again.
     """
-    entered, zone = micros(col(Enrolment.entered_at)), zone_of_enrolment(run.live.house.program.zone)
+    entered, lead = micros(col(Enrolment.entered_at)), lead_of_enrolment(run.live.house.program.zone)
     if isinstance(step, WaitUntil):
-        was, ends = col(Enrolment.deadline_at), after(entered, step.at_most, zone)
+        was, ends = col(Enrolment.deadline_at), after(entered, step.at_most, lead.zone)
     else:
-        was, ends = col(Enrolment.due_at), step.due_on_entry(entered, zone)
+        was, ends = col(Enrolment.due_at), step.due_on_entry(entered, lead)
     ends = case((col(Enrolment.occurrence) == PASSING, micros(col(Enrolment.due_at))), else_=ends)
     begun = {"claim": CLAIM, "due_at": instant(ends), "deadline_at": was}
     effect.leads = run(update(Enrolment).where(here).values(**values, **begun)).rowcount
@@ -253,7 +253,7 @@ def _go_on(run: Run, old: Segment, new: Segment, step_id: str, here: ColumnEleme
         effect.leads = end(run, ending(here, "completed", at=instant(at)))
         found.ended += effect.leads
     else:
-        values = arrival(new, new.spec.step(target), at, zone_of_enrolment(run.live.house.program.zone))
+        values = arrival(new, new.spec.step(target), at, lead_of_enrolment(run.live.house.program.zone))
         effect.leads = run(update(Enrolment).where(here).values(version_id=new.id, **values)).rowcount
     called_off = {"state": "cancelled", "reason": EDITED, "ended_at": NOW_AT, "next_at": None, "lease_owner": None}
     taken = and_(_TAKEN, col(Touch.step) == step_id)

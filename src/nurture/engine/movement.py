@@ -24,7 +24,7 @@ from nurture.program.sequence import Sequence
 from nurture.records import Enrolment
 from nurture.records.types import CLAIM, NOW_AT, instant
 from nurture.steps import Exit, GoTo, Here, Sending, Step, Task
-from nurture.steps.base import zone_of_enrolment
+from nurture.steps.base import Whose, lead_of_enrolment
 
 _END = "(end)"
 #: The occurrence of a step that a lead only passes, since it has been there in this turn: nothing of it is done again.
@@ -128,11 +128,11 @@ def _been_there(spec: Sequence, step: Step) -> ColumnElement[bool]:
     return func.substr(path, func.length(before) + 1).contains(f"/{step.id}/", autoescape=True)
 
 
-def arrival(segment: Segment, target: Step, at: ColumnElement[int], zone: ColumnElement[str]) -> dict[str, Any]:
+def arrival(segment: Segment, target: Step, at: ColumnElement[int], whose: Whose) -> dict[str, Any]:
     """The columns of enrolments that enter `target` at the instant `at`."""
     spec = segment.spec
     occurrence = passages(target.id) if spec.repeats else literal(1)
-    due = target.due_on_entry(at, zone)
+    due = target.due_on_entry(at, whose)
     if spec.on_edit == "migrate" and not isinstance(target, GoTo):  # which counts, and does nothing
         been = _been_there(spec, target)
         occurrence, due = case((been, PASSING), else_=occurrence), case((been, at), else_=due)
@@ -153,9 +153,9 @@ def _way(segment: Segment, here: Here, way: Exit, which: ColumnElement[bool]) ->
     if way.target is None:
         return ending(and_(which, way.when), way.outcome or "completed", at=instant(way.at))
     step, target = segment.spec.step(here.step), segment.spec.step(way.target)
-    values = arrival(segment, target, way.at, zone_of_enrolment(here.zone))
+    values = arrival(segment, target, way.at, lead_of_enrolment(here.zone))
     if isinstance(step, GoTo) and way.target == step.goto:  # a new turn: nothing of it is done
         back = col(Enrolment.path).concat(f"<{step.id}/{target.id}/")
-        due = target.due_on_entry(way.at, zone_of_enrolment(here.zone))
+        due = target.due_on_entry(way.at, lead_of_enrolment(here.zone))
         values |= {"path": back, "occurrence": passages(target.id), "due_at": instant(due)}
     return update(Enrolment).where(which, way.when).values(**values)

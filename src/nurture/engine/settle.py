@@ -28,7 +28,7 @@ from nurture.language.turns import turn, turning
 from nurture.program.load import Segment
 from nurture.records import Enrolment, Event, Lead, Work
 from nurture.records.types import CLAIM, NOW, NOW_AT, instant, micros
-from nurture.steps.base import zone_of_enrolment
+from nurture.steps.base import lead_of_enrolment
 from nurture.zones import know_zones, lead_zone
 
 #: Leads that one transaction settles.
@@ -182,7 +182,7 @@ def _remeasure(run: Run) -> None:
 
 def _measured(run: Run, version: int, name: str) -> Any:
     step = run.live.library.segment(run.link, version).spec.step(name)
-    due = step.due_on_entry(micros(col(Enrolment.entered_at)), zone_of_enrolment(run.live.house.program.zone))
+    due = step.due_on_entry(micros(col(Enrolment.entered_at)), lead_of_enrolment(run.live.house.program.zone))
     here = and_(_WAITING, col(Enrolment.version_id) == version, col(Enrolment.step) == name)
     return (
         update(Enrolment).where(here, micros(col(Enrolment.due_at)) != due).values(due_at=instant(greatest(due, NOW)))

@@ -9,7 +9,6 @@ from nurture.language.source import Source, suggest
 from nurture.steps import KINDS
 
 #: Kinds that hold a lead for a while.
-_WAITS = ("wait", "wait_until")
 
 
 def check_gotos(source: Source, raw: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> None:
@@ -37,7 +36,7 @@ def check_loops(
         step_id: [target for target in ways[step_id] if "goto" in step or ids.index(target) > index]
         for index, (step_id, step) in enumerate(zip(ids, raw, strict=True))
     }  # other ways up are told as such
-    waits = {step_id for step_id, step in zip(ids, raw, strict=True) if any(word in step for word in _WAITS)}
+    waits = {step_id for step_id, step in zip(ids, raw, strict=True) if _holds(step)}
     for index, step in enumerate(raw):
         target = step.get("goto")
         if isinstance(target, str) and ids[index] != target and (path := _path(down, target, ids[index], waits)):
@@ -51,6 +50,11 @@ def check_loops(
         if word is not None and once and any(_path(down, after, ids[index], set()) for after in down[ids[index]]):
             what = f"in the second turn '{ids[index]}' would be passed over: nobody gets a letter twice"
             source.complain(("steps", index, word), what, "add repeat: true, or send an offer")
+
+
+def _holds(step: Mapping[str, Any]) -> bool:
+    """Whether a step holds every lead for a while: a day that may be over does not."""
+    return "wait_until" in step or ("wait" in step and not isinstance(step["wait"], dict))
 
 
 def _path(ways: Mapping[str, Iterable[str]], begin: str, end: str, closed: set[str]) -> list[str]:

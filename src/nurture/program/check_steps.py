@@ -21,7 +21,7 @@ from nurture.steps import KINDS, AnyStep, Step
 
 _ONE_STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
 _MILESTONES = "milestones: in lifecycle.yaml"
-_WAYS = ("next", "then", "else", "passed", "refused")
+_WAYS = ("next", "then", "else", "passed", "refused", "past")
 
 
 class SequenceCheck:
@@ -184,6 +184,12 @@ class SequenceCheck:
             if known.audiences is not None and isinstance(name, str) and name not in known.audiences:
                 remedy = declare(name, known.audiences, "audiences: in program.yaml")
                 source.complain((*at, "audience", verb), f"there is no audience '{name}'", remedy)
+        wait = step.get("wait")
+        if isinstance(wait, dict) and isinstance(wait.get("until"), str) and known.fields is not None:
+            name, days = wait["until"], [name for name, kind in known.fields.items() if kind == "date"]
+            if name not in days:
+                what = f"'{name}' is no date" if name in known.fields else f"no lead has a field '{name}'"
+                source.complain((*at, "wait", "until"), what, declare(name, days, "fields: in program.yaml, as date"))
         milestone = step.get("handoff")
         if isinstance(milestone, str) and known.milestones is not None:
             by_step = [name for name, steps in known.milestones.items() if steps]

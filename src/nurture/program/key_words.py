@@ -185,7 +185,14 @@ MEANINGS: dict[str, dict[str, str]] = {
     "Wanted": {"topic": "A word, or `{field: industry}`.", "stage": "For whom the piece is."},
     "Topic": {"field": "The lead's field that says it."},
     "Audience": {"audience": "`{add: name}` or `{remove: name}`."},
-    "Wait": {"wait": "How long."},
+    "Wait": {
+        "wait": "How long; or until a day of the lead's own, `{until: renews_on, before: 7 days}`.",
+        "past": "Where to, when that day is over or unknown.",
+    },
+    "Until": {
+        "before": "So many days before that day.",
+        "after": "So many days after it.",
+    },
     "WaitUntil": {
         "wait_until": "What ends the wait the moment it comes true.",
         "at_most": "When it is over at the latest.",

@@ -87,6 +87,20 @@ class Here:
         return greatest(func.coalesce(of_lead, self.due), self.entered)
 
 
+@dataclass(frozen=True)
+class Whose:
+    """Of the lead that enters a step, as SQL: the zone of its clock, and its own fields."""
+
+    zone: ColumnElement[str]
+    fields: ColumnElement[Any]
+
+
+def lead_of_enrolment(default: str) -> Whose:
+    """Of an enrolment's lead; `default`: the program's zone."""
+    mine = select(col(Lead.fields)).where(col(Lead.id) == col(Enrolment.lead_id)).correlate_except(Lead)
+    return Whose(zone_of_enrolment(default), mine.scalar_subquery())
+
+
 def zone_of_enrolment(default: str) -> ColumnElement[str]:
     """The zone of an enrolment's lead; `default`: the program's."""
     mine = select(lead_zone(default)).where(col(Lead.id) == col(Enrolment.lead_id))
@@ -129,7 +143,7 @@ class Step(Written):
         """Every condition in the step, with its path in the YAML."""
         return []
 
-    def due_on_entry(self, entered: ColumnElement[int], zone: ColumnElement[str]) -> ColumnElement[int]:
+    def due_on_entry(self, entered: ColumnElement[int], whose: Whose) -> ColumnElement[int]:
         """When a lead that enters at `entered` is acted on first."""
         return entered
 
