@@ -125,14 +125,20 @@ class nurture_day(GenericFunction[int]):
 
 @compiles(nurture_day, "sqlite")
 def _sqlite_day(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"(CAST(strftime('%s', {compiler.process(element.clauses, **kw)}) AS INTEGER) * 1000000)"
+    day = compiler.process(element.clauses, **kw)
+    digits = "[1-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"  # strftime would take 'now', and 31 February
+    real = f"{day} GLOB '{digits}' AND date({day}, '+0 days') = {day}"
+    return f"(CASE WHEN {real} THEN CAST(strftime('%s', {day}) AS INTEGER) * 1000000 END)"
 
 
 @compiles(nurture_day, "postgresql")
 def _postgres_day(element: Any, compiler: Any, **kw: Any) -> str:
     day = compiler.process(element.clauses, **kw)
-    whole = f"{day} ~ '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$'"
-    return f"(CASE WHEN {whole} THEN (CAST({day} AS DATE) - DATE '1970-01-01') * CAST(86400000000 AS BIGINT) END)"
+    form = f"{day} ~ '^[1-9][0-9]{{3}}-(0[1-9]|1[0-2])-[0-3][0-9]$'"  # the cast would raise for 31 February
+    last = f"(CAST(substr({day}, 1, 7) || '-01' AS DATE) + INTERVAL '1 month' - INTERVAL '1 day')"
+    real = f"CAST(substr({day}, 9) AS INTEGER) BETWEEN 1 AND extract(day FROM {last})"
+    since = f"(CAST({day} AS DATE) - DATE '1970-01-01') * CAST(86400000000 AS BIGINT)"
+    return f"(CASE WHEN {form} THEN CASE WHEN {real} THEN {since} END END)"
 
 
 class nurture_number(GenericFunction[float]):

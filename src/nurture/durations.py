@@ -8,6 +8,8 @@ from datetime import time, timedelta
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s+(minute|hour|day|week)s?\s*$")
 _HOURS = re.compile(r"^\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*$")
+#: Longer is a slip of the finger.
+LONGEST = timedelta(days=3660)
 _CLOCK = re.compile(r"^\s*(\d{1,2}):(\d{2})\s*$")
 _OFFSET = re.compile(r"^\+(\d+)([smhdw])$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -36,6 +38,10 @@ def parse_duration(text: str) -> Duration:
     if not match:
         raise ValueError(f"'{text}' is not a duration; write it as '2 days', '48 hours', '90 minutes' or '1 week'")
     amount, unit = float(match[1]), match[2]
+    if not amount:
+        raise ValueError(f"'{text}' is no time at all; write at least 1 {unit}")
+    if timedelta(**{unit + "s": min(amount, 1e6)}) > LONGEST:
+        raise ValueError(f"'{text}' is longer than ten years; write a shorter time")
     if unit in ("day", "week"):
         if amount != int(amount):
             raise ValueError(f"'{text}' is a part of a calendar day; write hours for elapsed time")

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Subquery, case, func, literal, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -204,39 +204,46 @@ def next_open(
 
     `keep_time`: on a closed day the same clock time of the next open day, if the window's hours hold it.
     """
-
+    given = _known(select(at.label("at"), zone.label("zone"), country.label("country")))
     here = aliased(Opening)
-    first = (
-        select(greatest(micros(col(here.opens)), at))
-        .where(_theirs(window, here, zone, country), micros(col(here.closes)) > at)
+    opens = (
+        select(greatest(micros(col(here.opens)), given.c.at))
+        .where(_theirs(window, here, given.c.zone, given.c.country), micros(col(here.closes)) > given.c.at)
         .order_by(col(here.closes))
         .limit(1)
         .correlate_except(here)
         .scalar_subquery()
     )
     if window.outside != "keep_time":
-        return first
-    time_of_day = to_local(at, zone) % literal(DAY)
-    opened = to_local(first, zone)
-    kept = to_utc(opened - opened % literal(DAY) + time_of_day, zone)
-    ways = [(first == at, at), ((kept >= first) & _is_open(window, kept, zone, country), kept)]
+        return select(opens).select_from(given).correlate_except(given).scalar_subquery()
+    day, now = literal(DAY), to_local(given.c.at, given.c.zone)
+    first = _known(select(given, opens.label("first"), (now % day).label("time_of_day")))
+    opened = _known(select(first, to_local(first.c.first, first.c.zone).label("opened")))
+    midnight = opened.c.opened - opened.c.opened % day
+    kept = to_utc(midnight + opened.c.time_of_day, opened.c.zone).label("kept")
+    past_midnight = to_utc(midnight + day + opened.c.time_of_day, opened.c.zone).label("past_midnight")
+    of = _known(select(opened, kept, past_midnight)).c
+    ways = [(of.first == of.at, of.at), ((of.kept >= of.first) & _is_open(window, of.kept, of), of.kept)]
     if window.hours is not None and window.hours.crosses_midnight:
-        past_midnight = to_utc(opened - opened % literal(DAY) + literal(DAY) + time_of_day, zone)
-        before_end = time_of_day < _since_midnight(window.hours.end)
-        ways.append((before_end & _is_open(window, past_midnight, zone, country), past_midnight))
-    return case(*ways, else_=first)
+        before_end = of.time_of_day < _since_midnight(window.hours.end)
+        ways.append((before_end & _is_open(window, of.past_midnight, of), of.past_midnight))
+    return select(case(*ways, else_=of.first)).correlate_except(of.at.table).scalar_subquery()
+
+
+def _known(made: Any) -> Subquery:
+    """`made` as a row of its own, computed once: written out in each place, such terms outgrow SQLite's parser."""
+    row: Subquery = made.correlate_except(None).limit(1).offset(0).subquery()  # an offset: no planner writes it out
+    return row
 
 
 def _theirs(window: Window, here: Any, zone: ColumnElement[str], country: ColumnElement[str]) -> ColumnElement[bool]:
     return (col(here.window) == window.key) & (col(here.zone) == zone) & (col(here.country) == country)
 
 
-def _is_open(
-    window: Window, at: ColumnElement[int], zone: ColumnElement[str], country: ColumnElement[str]
-) -> ColumnElement[bool]:
+def _is_open(window: Window, at: ColumnElement[int], of: Any) -> ColumnElement[bool]:
     here = aliased(Opening)
     holds = (micros(col(here.opens)) <= at) & (micros(col(here.closes)) > at)
-    return select(1).where(_theirs(window, here, zone, country), holds).correlate_except(here).exists()
+    return select(1).where(_theirs(window, here, of.zone, of.country), holds).correlate_except(here).exists()
 
 
 def _since_midnight(at: time) -> int:

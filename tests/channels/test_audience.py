@@ -148,13 +148,28 @@ def test_an_endpoint_that_is_away_is_asked_once(endpoint):
     assert [r.verdict for r in receipts] == ["try_later", "accepted", "try_later"]
 
 
-def test_an_unknown_audience_is_refused(endpoint):
-    """A name that the program does not declare."""
-    out = channel(endpoint, "200")
-    receipts = out.deliver([parcel(1, "nobody")], NoJournal(), lambda *_: False)
+def test_an_endpoint_that_is_silent_is_waited_for_once(endpoint):
+    """Two hundred calls to it take one time-out, not two hundred."""
+    out = channel(endpoint, "200", "slow", timeout=0.3)
+    batch = [parcel(1, "slow"), parcel(2, "slow"), parcel(3, "200"), parcel(4, "slow")]
+    receipts = out.deliver(batch, NoJournal(), lambda *_: False)
     out.close()
 
-    assert receipts[0].verdict == "refused"
+    assert [r.verdict for r in receipts] == ["try_later", "try_later", "accepted", "try_later"]
+    assert [path for path, _, _ in endpoint.calls] == ["/slow", "/200"]
+
+
+def test_what_goes_to_an_unknown_name_waits(endpoint):
+    """It was published after this process had opened; the next one knows it, and the operator is told."""
+    out = channel(endpoint, "200")
+    receipts = out.deliver([parcel(1, "nobody"), parcel(2, "200")], NoJournal(), lambda *_: False)
+    down = out.down
+    out.deliver([parcel(3, "200")], NoJournal(), lambda *_: False)
+    out.close()
+
+    assert [r.verdict for r in receipts] == ["not_started", "accepted"]
+    assert "'nobody' is not known to this process" in str(down)
+    assert out.down is None
 
 
 def test_stop_means_stop(endpoint):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -50,6 +54,14 @@ ADDRESSES = {
     "64:ff9b::a9fe:a9fe": False,
     "64:ff9b::5db8:d822": True,
     "64:ff9b:1::7f00:1": False,
+    "64:ff9b:1::8.8.8.8": False,
+    "64:ff9b:1:a9fe:a9:fe00:808:808": False,
+    "::8.8.8.8": False,
+    "::ffff:0:8.8.8.8": False,
+    "fec0::1": False,
+    "feff::1": False,
+    "3fff::1": False,
+    "5f00::1": False,
     "2002:7f00:1::": False,
     "2001:db8::1": False,
     "not an address": False,
@@ -110,6 +122,39 @@ def test_what_was_looked_at_is_what_is_connected_to(server: Calls) -> None:
 
     assert asked == ["localhost"]
     assert [headers["host"] for _, headers, _ in server.calls] == [f"localhost:{server.port}"]
+
+
+@pytest.mark.parametrize("private", [[], ["localhost"]], ids=["", "named by the operator"])
+@pytest.mark.parametrize("means", [["10.1.2.3"], ["93.184.216.34"], ["127.0.0.1", "192.168.1.1"]])
+def test_what_is_written_as_this_machine_is_this_machine(means: list[str], private: list[str]) -> None:
+    """A hosts file or a resolver that says otherwise makes no other machine one that may be called over plain http."""
+    out = Outbound(["http://localhost:9/"], private, timeout=2, resolve=says(means)[1])
+
+    with pytest.raises(Refused, match="written as this machine"):
+        out.post("http://localhost:9/", b"{}", {})
+
+
+def test_a_server_that_drips_is_not_waited_for() -> None:
+    """The time is for the whole answer, its headers too: each byte comes soon enough, and all of them too late."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            line = listening.accept()[0]
+            with line, suppress(OSError):
+                line.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                for _ in range(40):
+                    time.sleep(0.05)
+                    line.sendall(b"a")
+                line.sendall(b"\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        out = Outbound([url], timeout=0.5)
+        with pytest.raises(httpx.ReadTimeout):
+            out.post(url, b"{}", {})
+        out.close()
+        thread.join()
 
 
 #: What the operator names, and whether a private host may be called.
@@ -176,6 +221,10 @@ def at(seconds: float) -> str:
 
 WAITS: dict[str, tuple[Callable[[], str], tuple[int, int] | None]] = {
     "seconds": (lambda: "120", (120, 120)),
+    "more seconds than a day has": (lambda: "99999999999999", (86_400, 86_400)),
+    "more seconds than a number holds": (lambda: "9" * 400, (86_400, 86_400)),
+    "a date in a thousand years": (lambda: "Fri, 01 Jan 3026 00:00:00 GMT", (86_400, 86_400)),
+    "a date that no calendar has": (lambda: "Fri, 01 Jan 99999999999999999999 00:00:00 GMT", None),
     "a date, beside that of the answer": (lambda: at(30), (25, 31)),
     "a date that is past": (lambda: at(-30), (0, 0)),
     "a word": (lambda: "soon", None),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from standardwebhooks import Webhook
 
 from nurture import clock
 from nurture.demo import run
+from nurture.demo.crm import Crm
 from nurture.demo.director import Size, perform
 from nurture.demo.people import people
 from nurture.demo.sample import history, visits, write_events, write_leads
@@ -19,7 +22,7 @@ MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 def test_a_small_demo_from_nothing_balances(tmp_path: Path) -> None:
-    """Six days with 120 leads: what relay, ad platform and people saw is what the ledger says."""
+    """Six days with 120 leads: what relay, platforms, CRM and people saw is what the ledger says."""
     folder, said = tmp_path / "demo", StringIO()
     folder.mkdir()
     (folder / "nurture.db").write_text("what an earlier demo left is no database")
@@ -28,8 +31,36 @@ def test_a_small_demo_from_nothing_balances(tmp_path: Path) -> None:
 
     assert [entry for entry in outcome.entries if not entry.balances] == []
     assert outcome.mails == len(list((folder / "mail").glob("*.eml"))) > 20
+    outside = {entry.what: int(entry.outside.split()[0]) for entry in outcome.entries if entry.outside[0].isdigit()}
+    assert outside["text messages, by number"] > 0
+    assert outside["calls to the CRM, by id"] == len((folder / "guests.csv").read_text("utf-8").splitlines()) - 1
+    assert outside["tasks of the sales team"] > 0
     assert "They do." in said.getvalue()
     assert (folder / "leads.refused.csv").exists()
+
+
+SIGNED = {
+    "with the key": (b"right", 204),
+    "with another key": (b"wrong", 401),
+}
+
+
+@pytest.mark.parametrize(("key", "status"), SIGNED.values(), ids=SIGNED.keys())
+def test_the_crm_believes_a_signature_alone(key: bytes, status: int) -> None:
+    """Signed by the library that the engine uses, told apart by code of its own; an id that came counts once."""
+    at, body = MONDAY, '{"data": {}}'
+    signature = Webhook(key).sign("touch-1", at, body)
+    told = {"webhook-id": "touch-1", "webhook-timestamp": str(int(at.timestamp())), "webhook-signature": signature}
+    headers = Message()
+    for name, value in told.items():
+        headers[name] = value
+
+    with Crm() as crm:
+        crm.key = b"right"
+        answers = [crm.take(headers, body.encode())[0] for _ in range(2)]
+
+    assert answers == [status, status]
+    assert (len(crm.told), crm.forged) == ((1, 0) if status == 204 else (0, 2))
 
 
 def test_a_demo_that_cannot_work_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

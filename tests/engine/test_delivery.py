@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from sqlmodel import col
 
+from nurture.channels.base import Journal, Parcel, Receipt
 from nurture.engine import control, delivery, workers
 from nurture.engine.heart import Heart
 from nurture.engine.parcels import Maker
@@ -93,6 +96,20 @@ def test_try_later_waits_longer_each_time_and_sends_the_same(make: Make) -> None
     assert len(relay.parcels) == 4
     assert {parcel.key for parcel in relay.parcels} == {latest(world)["ana"].message_id}
     assert (latest(world)["ana"].state, latest(world)["ana"].attempt, world.stands()) == ("sent", 3, {"ana": "rest"})
+
+
+def test_a_relay_that_asks_for_ages_is_given_a_day(make: Make) -> None:
+    """Whatever number a way out passes on, infinity too: the tick ends, and the message is tried within a day."""
+
+    class Patient(Scripted):
+        def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[..., bool]) -> list[Receipt]:
+            return [replace(one, wait=math.inf) for one in super().deliver(batch, journal, stop)]
+
+    world = make(program(drip=sequence(STEPS)))
+    world.machine.email = Patient(answers(ana=["try_later"]))
+    enrolled(world, "ana").tick()
+
+    assert (latest(world)["ana"].state, latest(world)["ana"].next_at - world.now) == ("retry_wait", DAY)
 
 
 def test_what_never_gets_through_expires(make: Make) -> None:

@@ -32,7 +32,7 @@ def test_a_tick_leaves_the_sequence_and_its_cohorts(house: House) -> None:
 
     drawn = page("sequence-evaluators")
     assert "```mermaid\nflowchart" in drawn
-    assert "Case study<br/>e-mail: case.j2<br/>5 sent" in drawn
+    assert "E-mail: Case study<br/>“Hello”<br/>5 sent" in drawn
     assert "| Decide | 5 |" in drawn
     assert '"step": "Case study"' in page("cohorts-evaluators")
     assert '"segment": "evaluators", "leads": 5' in page("funnel")

@@ -93,15 +93,13 @@ def shipped(signer: Signer | None = None) -> dict[str, Shipped]:
 def _variants(
     step: object, slug: str, templates: Templates, house: House
 ) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
-    named = {"email": getattr(step, "email", None), "offer": getattr(step, "message", None)}
-    message = named["email"] if isinstance(step, Email) else named["offer"] if isinstance(step, Offer) else None
-    if message is None:
-        return
-    message = message if message.startswith("_shared/") else f"{slug}/{message}"
-    for variant in templates.variants(message):
-        language = templates.language(variant, house.program.language)
-        pieces = [piece for piece in house.library if piece["language"] == language]
-        yield variant, language, pieces[0] if isinstance(step, Offer) else None
+    messages = step.letters() if isinstance(step, Email) else [step.message] if isinstance(step, Offer) else []
+    for message in messages:
+        message = message if message.startswith("_shared/") else f"{slug}/{message}"
+        for variant in templates.variants(message):
+            language = templates.language(variant, house.program.language)
+            pieces = [piece for piece in house.library if piece["language"] == language]
+            yield variant, language, pieces[0] if isinstance(step, Offer) else None
 
 
 def _job(

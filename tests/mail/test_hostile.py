@@ -7,6 +7,8 @@ import resource
 import signal
 import stat
 import sys
+import tracemalloc
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from nurture.cli.app import main
 from nurture.errors import Refused
 from nurture.mail import trial
 from nurture.mail.check import problems
+from nurture.mail.faults import TemplateFault
+from nurture.mail.plain import PlainRenderer
 from nurture.mail.render import Renderer
 from nurture.mail.templates import Templates
 from tests.mail.hostile import HARMLESS, REFUSED, REFUSED_FOLDERS, TEMPLATE_LIMIT
@@ -126,3 +130,86 @@ def test_a_letter_that_takes_its_process_with_it(tmp_path, monkeypatch):
     dying.write_text("#!/bin/sh\nexit 3\n")
     with pytest.raises(Refused, match="ended with 3"):
         trial.over_limits([{"saas/bad.j2": "x"}], {})
+
+
+#: Plain texts that grow with a lead's field; none is ever held in full.
+GROWING = {
+    "printed by a loop": "{% for c in lead.notes %}{{ lead.notes }}{% endfor %}",
+    "written in a loop": "{% for c in lead.notes %}" + "x" * 20_000 + "{% endfor %}",
+    "written in a loop within a macro": (
+        "{% macro m() %}{% for c in lead.notes %}" + "x" * 20_000 + "{% endfor %}{% endmacro %}{{ m() | length }}"
+    ),
+    "a little too long": "{% for c in lead.notes %}xxxxx{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("text", GROWING.values(), ids=GROWING.keys())
+def test_a_plain_text_has_its_bound(text):
+    """Text messages and tasks, as letters: what goes over it is a limit, before the memory is taken."""
+    renderer = PlainRenderer({"a/sms.j2": text}, BRAND)
+    tracemalloc.start()
+    with pytest.raises(TemplateFault) as fault:
+        renderer.render("a/sms.j2", "en", "en", {"lead": {"notes": "y" * 5_000}})
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert fault.value.limit
+    assert most < 16 << 20
+
+
+def test_a_text_message_is_tried_as_what_it_is():
+    """Its bound is that of a text message, not that of a letter."""
+    files = {"a/sms.j2": "{% for c in (lead.notes or '') %}" + "x" * 100 + "{% endfor %}"}
+
+    assert [one.file for one in trial.over_limits([files], {"notes": "text"}, ["a/sms.j2"])] == ["a/sms.j2"]
+    assert trial.over_limits([files], {"notes": "text"}) == []
+
+
+def python(at: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`script` in the place of the process in which letters are tried; `$asked` is what it is asked."""
+    at.write_text(f"#!/bin/sh\nasked=$(cat)\n{script}\n")
+    at.chmod(at.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(at))
+
+
+def test_each_letter_has_its_own_patience(tmp_path, monkeypatch):
+    """Three letters that take half of it each are none of them too slow."""
+    monkeypatch.setattr(trial, "PATIENCE", 2)
+    python(tmp_path / "python", "for n in a b c; do echo letter $n; sleep 1; done; echo over", monkeypatch)
+
+    assert trial.over_limits([{}], {}) == []
+
+
+def test_the_trial_goes_on_after_the_letter_that_failed(tmp_path, monkeypatch):
+    """Those before it are not tried again."""
+    monkeypatch.setattr(trial, "PATIENCE", 0.5)
+    python(
+        tmp_path / "python",
+        'case "$asked" in *\'"passed_over": ["a", "b"]\'*) echo letter c; echo over; exit;; esac\n'
+        "echo letter a; echo letter b; exec sleep 5",
+        monkeypatch,
+    )
+
+    assert [problem.file for problem in trial.over_limits([{}], {})] == ["b"]
+
+
+def test_the_trial_imports_nothing_from_where_it_is_started(tmp_path, monkeypatch):
+    """A folder with a file that is called as a library is."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mrml.py").write_text("raise SystemExit(7)")
+    (tmp_path / "jinja2.py").write_text("raise SystemExit(7)")
+
+    assert trial.over_limits([{"a/x.j2": "hello"}], {}) == []
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["x | date", "x | number", "x | money('EUR')", "1 | money(x)", "lead.day | date(x)", "lead.day | date('short', x)"],
+)
+def test_a_fault_names_no_value_of_a_lead(expression):
+    """It is kept as the touch's reason, and logged."""
+    renderer = PlainRenderer({"a/sms.j2": "{{ " + expression.replace("x", "lead.first_name", 1) + " }}"}, BRAND)
+    with pytest.raises(TemplateFault) as fault:
+        renderer.render("a/sms.j2", "en", "en", {"lead": {"first_name": "Ana Secret", "day": date(2026, 3, 2)}})
+
+    assert "Secret" not in str(fault.value)

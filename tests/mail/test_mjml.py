@@ -94,7 +94,7 @@ def test_right_to_left():
 
 
 @pytest.mark.parametrize(
-    "name", ["saas-evaluators/numbers.j2 known", "win-back/news.ar.j2 known", "win-back/news.j2 nobody"]
+    "name", ["saas-evaluators/numbers.j2 known", "win-back/news.columns.ar.j2 known", "win-back/news.columns.j2 nobody"]
 )
 def test_the_shipped_ones(name):
     """Columns run as the language does; the text part says what the letter says, and not the preheader."""

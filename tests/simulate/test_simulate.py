@@ -99,8 +99,9 @@ def test_events_that_are_to_come(base: Base) -> None:
     assert lines["evaluators: objective"] == "2026-03-06T12:00:00+02:00"
 
 
-def test_a_draft_beside_the_live_version(base: Base) -> None:
+def test_a_draft_beside_the_live_version(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
     """The effect first, as publish says it; then each step's counts, live and draft; and nothing is published."""
+    monkeypatch.setenv("COLUMNS", "100")
     base.desk.write("templates/news/sequence.yaml", NEWS.replace("rest, wait: 3 days", "rest, wait: 30 days"))
     before = base.dump()
     said = base.nurture("simulate", "news", "--days", "5", "--draft", "--no-diaries")

@@ -310,3 +310,14 @@ def test_a_text_that_grew_too_long_fails_alone(make: Make, twilio: Twilio) -> No
     assert (state, len(twilio.sent)) == ("failed", 1)
     assert "2 segments (GSM-7" in str(reason)
     assert world.touches()["ana"] == [("checkin", "sent", None)]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_answer_that_nobody_can_read_harms_nobody(make: Make, twilio: Twilio) -> None:
+    """JSON that is nested a hundred thousand times is as good as none: the status counts."""
+    twilio.answer = lambda handler, body: (400, b"[" * 100_000)  # type: ignore[method-assign]
+    world = texting(make, twilio)
+    lead(world, "ana")
+    world.tick()
+
+    assert [state for _, state, _ in world.touches()["ana"]] == ["failed"]

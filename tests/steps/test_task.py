@@ -12,6 +12,8 @@ import pytest
 from nurture.channels.recording import RecordingChannel
 from nurture.engine import doors, tasks
 from nurture.errors import NotFound, Refused
+from nurture.program.load import load
+from nurture.program.trial import tried
 from nurture.reading.tasks import listed
 from nurture.reading.verify import verify
 from nurture.records import Outbox, Task
@@ -220,3 +222,43 @@ def test_many_are_asked_in_parts_and_each_once(make: Make, monkeypatch: pytest.M
     assert {row.kind for row in world.rows(Outbox)} == {"task_notice"}
     with world.machine.db.read() as link:
         assert verify(link, world.machine.library, world.now).broken == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_name_of_any_length_has_its_notice(make: Make) -> None:
+    """The subject says as much of it as a subject holds."""
+    world = asking(make)
+    lead(world, "ana", first_name="A" * 400, company="<C> " * 150)
+    world.tick()
+
+    (notice,) = notices(world)
+    assert notice["subject"].startswith("To do: AAAA")
+    assert "…, <C> <C>" in notice["subject"]
+
+
+#: A task's text, and what publish says of it.
+TOO_MUCH = {
+    "a loop": "Call. {% for c in (lead.company or '') %}BIG{% endfor %}",
+    "a loop for some leads": "Call. {% if lead.employees and lead.employees > 5000 %}{% for c in (lead.company or '') %}BIG{% endfor %}{% endif %}",
+    "a loop within a macro": "{% macro m() %}{% for c in (lead.company or '') %}BIG{% endfor %}{% endmacro %}Call {{ m() | length }}",
+}
+
+
+@pytest.mark.parametrize("case", TOO_MUCH)
+def test_a_text_that_grows_without_end_is_not_published(case: str) -> None:
+    """Texts of tasks are tried as letters are, and what is wrong is said where the text stands."""
+    text = TOO_MUCH[case].replace("BIG", "x" * 20_000)
+    steps = f'  - {{id: rest, wait: 1 day}}\n  - {{id: ask, task: {{for: sales, text: "{text}"}}}}\n  - {{id: over, exit: completed}}'
+    files = program({"program.yaml": TEAM}, asking=sequence(steps))
+    lines = files["asking/sequence.yaml"].splitlines()
+
+    (found,) = tried(load(files), ["asking"])
+    assert (found.file, "task: {for: sales" in lines[found.line - 1]) == ("asking/sequence.yaml", True)
+    assert "(template_limit)" in found.problem
+    assert (
+        tried(
+            load(program({"program.yaml": TEAM}, asking=sequence(ASK.replace("WHOM", "sales").replace("MORE", "")))),
+            ["asking"],
+        )
+        == []
+    )

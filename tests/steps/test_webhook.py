@@ -221,3 +221,23 @@ def test_text_of_every_language_survives(make: Make, server: Calls) -> None:
     world.tick()
 
     assert json.loads(server.calls[0][2])["data"]["lead"]["first_name"] == "مريم Ștefan \u2028"
+
+
+def test_of_what_has_ended_nothing_is_kept(make: Make, server: Calls) -> None:
+    """Also of a touch that ended by another way, and of one that is no more; of one that is tried again all is kept."""
+    world = telling(make, server)
+    server.answers = [503, 503]
+    lead(world)
+    lead(world, "bo")
+    world.tick()
+    ana, bo = (world.touch(name, "tell").id for name in ("ana", "bo"))
+    assert {row.touch_id for row in world.rows(WebhookBody)} == {ana, bo}
+
+    live = world.machine.live()
+    world.do(lambda link: doors.unsubscribe_lead(link, live, world.ids["ana"], world.now, source="page"))
+    world.sql("INSERT INTO webhook_body (touch_id, body) VALUES (987654, '{}')")
+    server.answers = [503]
+    world.run(timedelta(minutes=10))
+
+    assert world.touch("bo", "tell").state == "retry_wait"
+    assert {row.touch_id for row in world.rows(WebhookBody)} == {bo}

@@ -8,7 +8,6 @@ import struct
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from pathlib import Path
 
 import pytest
 from sqlmodel import SQLModel
@@ -19,7 +18,6 @@ from nurture.reading.picture import BROWSERS, page_picture
 from tests.channels.relay import Relay
 from tests.cli.conftest import Desk
 
-TEMPLATES = Path(__file__).parents[2] / "templates"
 _TOKEN = re.compile(r"/([uoc])/[A-Za-z0-9_-]{30,40}")
 GREETING = """\
 {% extends "_shared/letter.j2" %}
@@ -217,18 +215,6 @@ def test_a_lead_that_is_never_written_to_is_said(shop: Desk) -> None:
 
     assert said.code == 0
     assert "never written to" in heads(said.out)["Note"]
-
-
-def test_the_page_on_previews_shows_what_is_printed(desk: Desk) -> None:
-    """The example of docs/preview.md, on the shipped program."""
-    shutil.rmtree(desk.folder / "templates")
-    shutil.copytree(TEMPLATES, desk.folder / "templates")
-    page = (TEMPLATES.parent / "docs" / "preview.md").read_text("utf-8")
-    command, printed = re.findall(r"```\n(.*?)\n```", page, re.DOTALL)[:2]
-
-    said = desk.nurture(*command.split()[1:])
-
-    assert said.out.partition("\n---")[0] == printed
 
 
 REFUSED = {

@@ -48,7 +48,10 @@ class SignedCalls:
         self.gone: dict[str, str] = {}
 
     def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Stop) -> list[Receipt]:
-        """One call for each parcel; an endpoint that cannot be reached is not asked again in this batch."""
+        """One call for each parcel; an endpoint that cannot be reached, or is silent, is not asked again in this batch.
+
+        What goes to a name that is not known here waits: it was published after this process had opened.
+        """
         away: dict[str, str] = {}  # name to why its endpoint cannot be reached
         receipts = []
         self.down = None
@@ -60,11 +63,12 @@ class SignedCalls:
             elif parcel.to in away:
                 made = receipt(parcel, "try_later", away[parcel.to])
             elif parcel.to not in self._endpoints:
-                made = receipt(parcel, "refused", f"there is no {self.noun} '{parcel.to}'")
+                self.down = f"{self.noun} '{parcel.to}' is not known to this process; start it anew"
+                made = receipt(parcel, "not_started", self.down)
             else:
                 made = self._call(parcel, journal, away)
             receipts.append(made)
-        self.down = next((self.gone[parcel.to] for parcel in batch if parcel.to in self.gone), None)
+        self.down = next((self.gone[parcel.to] for parcel in batch if parcel.to in self.gone), self.down)
         return receipts
 
     def close(self) -> None:
@@ -86,7 +90,7 @@ class SignedCalls:
             reach("journaled")
             made = self.judge(parcel, self._answer(parcel))
             reach("answered")
-        except NOTHING_LEFT as problem:
+        except (*NOTHING_LEFT, httpx.TimeoutException) as problem:
             away[parcel.to] = f"{type(problem).__name__}: {problem}"
             made = receipt(parcel, "try_later", away[parcel.to])
         except (httpx.HTTPError, httpx.InvalidURL) as problem:

@@ -17,15 +17,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
+import httpcore
 import httpx
 
-from nurture import clock
+from nurture.channels.deadline import Punctual, left, within
 from nurture.channels.places import loopback, public
 from nurture.errors import SettingsError
 
 log = logging.getLogger("nurture.outbound")
 #: Bytes of an answer that are read; what is longer is cut off, and the connection is given up.
 MOST = 1_048_576
+#: Seconds that Retry-After is taken for at most: a day.
+LONGEST_WAIT = 86_400.0
 #: A host and a port to the addresses that the name has now. Raises OSError.
 Resolve = Callable[[str, int], Sequence[str]]
 
@@ -42,7 +45,7 @@ NOTHING_LEFT = (Refused, httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTim
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `wait`: seconds that Retry-After asks for. `body`: for our own eyes, never for a message."""
+    """What came back. `wait`: seconds that Retry-After asks for, a day at most. `body`: for our own eyes alone."""
 
     status: int
     wait: float | None
@@ -58,8 +61,8 @@ def addresses(host: str, port: int) -> Sequence[str]:
 class Outbound:
     """A client for `urls`. `private`: `host` or `host:port` that may be inside our own network.
 
-    `timeout`: seconds for each part of an answer, and for all of it. `trust`: whose certificates are believed; None:
-    those of the usual authorities. Raises SettingsError for what is no address.
+    `timeout`: seconds for a whole call once its name is resolved, from the connection to the last byte. `trust`: whose
+    certificates are believed; None: those of the usual authorities. Raises SettingsError for what is no address.
     """
 
     def __init__(
@@ -72,17 +75,22 @@ class Outbound:
         self._timeout = timeout
 
     def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
-        """The answer to one POST. Raises httpx.HTTPError; if it is one of NOTHING_LEFT, nothing left."""
+        """The answer to one POST. Raises httpx.HTTPError; if it is one of NOTHING_LEFT, nothing left.
+
+        A name with several addresses has a like part of the time to connect to each.
+        """
         request = httpx.Request("POST", url, content=content, headers=dict(headers))
         place = _place(url)
         if place not in self._allowed:
             raise Refused(f"{place[1]} is none of the endpoints that the program names")
         failed: httpx.TransportError = Refused(f"{place[1]} has no address")
-        for address in self._permitted(*place[1:]):
-            try:
-                return self._asked(place, address, request)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as problem:  # nothing left: the next one may do
-                failed = problem
+        found = self._permitted(*place[1:])
+        with within(self._timeout):
+            for index, address in enumerate(found):
+                try:
+                    return self._asked(place, address, request, left() / (len(found) - index))
+                except (httpx.ConnectError, httpx.ConnectTimeout) as problem:  # nothing left: the next one may do
+                    failed = problem
         raise failed
 
     def close(self) -> None:
@@ -96,6 +104,8 @@ class Outbound:
             found = self._resolve(host, port)
         except (OSError, UnicodeError) as problem:  # a name that DNS cannot hold
             raise httpx.ConnectError(f"{host} has no address ({problem})") from None
+        if loopback(host) and (elsewhere := [address for address in found if not loopback(address)]):
+            raise Refused(f"{host} is written as this machine, and means {elsewhere[0]} here; mend the hosts file")
         named = f"[{host}]" if ":" in host else host
         ours = loopback(host) or not self._private.isdisjoint({named, f"{named}:{port}"})
         inside = [address for address in found if not public(address)]
@@ -106,26 +116,30 @@ class Outbound:
             )
         return found
 
-    def _asked(self, place: tuple[str, str, int], address: str, request: httpx.Request) -> Answer:
+    def _asked(
+        self, place: tuple[str, str, int], address: str, request: httpx.Request, connect: float
+    ) -> Answer:  # fmt: skip
         """One attempt at one address; Host is in the headers already, TLS is told the name that must be proved."""
         pinned = httpx.Request(
             request.method,
             request.url.copy_with(host=address),
             headers=request.headers,
             stream=request.stream,
-            extensions={"sni_hostname": place[1], "timeout": httpx.Timeout(self._timeout).as_dict()},
+            extensions={"sni_hostname": place[1], "timeout": httpx.Timeout(self._timeout, connect=connect).as_dict()},
         )
-        until = clock.monotonic() + self._timeout
         response = self._line(place).handle_request(pinned)
         try:
-            return Answer(response.status_code, _wait(response.headers), _read(response, until))
+            return Answer(response.status_code, _wait(response.headers), _read(response))
         finally:
             response.close()
 
     def _line(self, place: tuple[str, str, int]) -> httpx.HTTPTransport:
         """Connections to one endpoint; none is shared with another name at the same address."""
         if place not in self._lines:
-            self._lines[place] = httpx.HTTPTransport(verify=self._trust or True, trust_env=False)
+            context = self._trust or httpx.create_ssl_context(trust_env=False)
+            line = self._lines[place] = httpx.HTTPTransport(verify=context, trust_env=False)
+            # httpx lets nobody choose how its transport connects; httpcore, on which it stands, does.
+            line._pool = httpcore.ConnectionPool(context, keepalive_expiry=5, network_backend=Punctual())
         return self._lines[place]
 
 
@@ -137,13 +151,13 @@ def _place(url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.host.casefold(), parts.port or _PORTS.get(parts.scheme, 0)
 
 
-def _read(response: httpx.Response, until: float) -> bytes:
-    """As much of the body as comes by then; the status is known already, so a body that breaks off harms nobody."""
+def _read(response: httpx.Response) -> bytes:
+    """As much of the body as comes in time; the status is known already, so a body that breaks off harms nobody."""
     kept = b""
     try:
         for part in response.iter_raw():
             kept += part
-            if len(kept) > MOST or clock.monotonic() > until:
+            if len(kept) > MOST:
                 break
     except httpx.TransportError as problem:
         log.info("an answer broke off: %s", type(problem).__name__)
@@ -154,9 +168,9 @@ def _wait(headers: httpx.Headers) -> float | None:
     """Retry-After in seconds, a number or a date beside that of the answer (RFC 9110 section 10.2.3); None: unsaid."""
     said = headers.get("retry-after", "").strip()
     if said.isdecimal():
-        return float(said)
+        return min(float(said), LONGEST_WAIT)
     try:
         later, now = parsedate_to_datetime(said), parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (later - now).total_seconds())
-    except (ValueError, TypeError):  # no date, or of two dates only one with a zone
+        return min(max(0.0, (later - now).total_seconds()), LONGEST_WAIT)
+    except (ValueError, TypeError, OverflowError):  # no date, or of two only one with a zone
         return None

@@ -5,8 +5,12 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
-#: Prefixes whose last 32 bits are an IPv4 address: NAT64 (RFC 6052, RFC 8215), and the old mapped and compatible ones.
-_HOLDING_IPV4 = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0/96", "::ffff:0:0:0/96", "::/96")))
+#: The last 32 bits are an IPv4 address that anybody may reach so: NAT64's well-known prefix (RFC 6052 section 2.1).
+_NAT64 = IPv6Network("64:ff9b::/96")
+#: Nobody's public addresses, though `ipaddress` does not know all of them: IPv4-compatible (RFC 4291 section 2.5.5.1),
+#: IPv4-translated (RFC 2765), a network's own NAT64 (RFC 8215), documentation (RFC 9637), segments (RFC 9602),
+#: site-local (RFC 3879).
+_INNER = tuple(map(IPv6Network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "3fff::/20", "5f00::/16", "fec0::/10")))
 
 
 def unfit(url: str) -> str | None:
@@ -24,7 +28,7 @@ def unfit(url: str) -> str | None:
 
 
 def loopback(host: str) -> bool:
-    """Whether a host is written as this machine."""
+    """Whether a host, or an address, is written as this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -38,8 +42,10 @@ def public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, IPv6Address):
+        if any(ip in network for network in _INNER):
+            return False
         inner = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-        if any(ip in network for network in _HOLDING_IPV4):
+        if ip in _NAT64:
             inner.append(IPv4Address(int(ip) & 0xFFFFFFFF))
         known = [one for one in inner if one is not None]
         if known:

@@ -140,9 +140,9 @@ class TwilioChannel:
 
 
 def _said(body: bytes) -> dict[str, object]:
-    """An answer's JSON; nothing where it is none."""
+    """An answer's JSON; nothing where it is none, or is nested too deeply to be read."""
     try:
         read = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}

@@ -24,13 +24,14 @@ def enrol(segment: Segment, who: Who, /, *, by: By = None) -> int:
     from nurture.reading.sentences import sentence
 
     with machine() as opened:
-        live, now = opened.live(), opened.now()
-        wanted = live.segment(segment)
+        now = opened.now()
 
-        def enter(link: Any) -> str | None:
-            return byhand.enrol(Run(link, live, now), wanted, find_lead(link, who), by or someone())
+        def enter(link: Any) -> tuple[str | None, Any]:
+            live = opened.library.live(link)
+            wanted = live.segment(segment)
+            return byhand.enrol(Run(link, live, now), wanted, find_lead(link, who), by or someone()), wanted
 
-        reason = opened.db.transact(enter, door=True)
+        reason, wanted = opened.db.transact(enter, door=True)
     if reason is not None:
         leave = sentence(wanted.spec.leave) if wanted.spec.leave is not None else ""
         raise Refused(f"{who} is not enrolled in '{segment}': {REFUSALS[reason].format(leave=leave)}")
@@ -45,10 +46,13 @@ def unenrol(segment: Segment, who: Who, /, *, by: By = None) -> int:
     from nurture.engine.story import find_lead
 
     with machine() as opened:
-        live, now = opened.live(), opened.now()
-        live.segment(segment)
-        opened.db.transact(
-            lambda link: byhand.unenrol(Run(link, live, now), segment, find_lead(link, who), by or someone()), door=True
-        )
+        now = opened.now()
+
+        def leave(link: Any) -> None:
+            live = opened.library.live(link)
+            live.segment(segment)
+            byhand.unenrol(Run(link, live, now), segment, find_lead(link, who), by or someone())
+
+        opened.db.transact(leave, door=True)
     say(f"{who} is out of '{segment}'.")
     return 0

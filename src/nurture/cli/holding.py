@@ -150,9 +150,9 @@ def discard(
     from nurture.engine.running import Run
 
     with machine() as opened:
-        now, live = opened.now(), opened.live()
+        now, library = opened.now(), opened.library
         if leave:
-            done = opened.db.transact(lambda link: engine.send_away(Run(link, live, now), number, who()))
+            done = opened.db.transact(lambda link: engine.send_away(Run(link, library.live(link), now), number, who()))
         else:
             done = opened.db.transact(lambda link: engine.discard(link, number, who(), now), door=True)
     then = "the leads have left the sequence" if leave else "the leads go on with the next tick"

@@ -138,9 +138,10 @@ def unsubscribe(who: Annotated[str, Parameter(name="WHO", help="An e-mail, sourc
     from nurture.engine.story import find_lead
 
     with machine() as opened:
-        live, now = opened.live(), opened.now()
+        now = opened.now()
 
         def leave(link: Any) -> bool:
+            live = opened.library.live(link)
             return doors.unsubscribe_lead(link, live, find_lead(link, who), now, source="command line")
 
         news = opened.db.transact(leave, door=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ from cyclopts import Parameter
 
 from nurture.cli.drawing import prepare_for_editors
 from nurture.cli.speech import Json, complain, counted, machine, say, settings, tell_json
-from nurture.errors import FileFault, NotFound, Refused
+from nurture.errors import FileFault, NotFound, NotPublished, Refused
 
 if TYPE_CHECKING:
     from nurture.engine.publishing import Published
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def init(folder: Annotated[Path, Parameter(name="DIR", help="A folder that is new or empty.")]) -> int:
-    """Write a starter program to edit: three segments with their letters and checks."""
+    """Write a starter program to edit: four segments with their letters and checks."""
     import shutil
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -29,7 +30,7 @@ def init(folder: Annotated[Path, Parameter(name="DIR", help="A folder that is ne
     shutil.copytree(_starter(), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
     prepare_for_editors(folder)
     say(
-        f"{folder} holds a program of three segments; {folder}/README.md says how to write your own.\n"
+        f"{folder} holds a program of four segments; {folder}/README.md says how to write your own.\n"
         f"Next: export NURTURE_TEMPLATES={folder}, then nurture check, nurture test, nurture publish."
     )
     return 0
@@ -170,6 +171,8 @@ def _publish(loaded: Loaded, slugs: list[str], passed: int, *, dry_run: bool, as
         made = foreseen
         if made is None or not dry_run:
             now = opened.now()
+            with suppress(NotPublished):
+                opened.settle(now)  # in batches, so that the publication itself is short
             made = opened.db.transact(lambda link: make_live(link, opened.library, loaded, slugs, now))
             left = sorted(set(opened.live().segments) - set(loaded.segments))
         else:

@@ -85,9 +85,10 @@ def _answer(number: int, verdict: str, reason: str | None, by: str | None) -> in
 
     columns = (col(Handoff.state), col(Handoff.owner), col(Handoff.answered_by), col(Handoff.answered_at))
     with machine() as opened:
-        live, now = opened.live(), opened.now()
+        now = opened.now()
 
         def answer(link: Connection) -> Any:
+            live = opened.library.live(link)
             row = link.execute(select(*columns).where(col(Handoff.id) == number)).one_or_none()
             if row is None:
                 raise NotFound(f"there is no hand-off {number}; 'nurture handoffs' lists them")

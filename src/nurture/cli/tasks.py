@@ -45,10 +45,10 @@ def done(
     from nurture.engine import doors
 
     with machine() as opened:
-        live, now = opened.live(), opened.now()
+        now = opened.now()
 
         def answer(link: Connection) -> str:
-            return doors.done(link, live, number, by, now)
+            return doors.done(link, opened.library.live(link), number, by, now)
 
         who = opened.db.transact(answer, door=True)
     say(f"Task {number} is done, by {who}.")

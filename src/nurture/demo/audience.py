@@ -17,12 +17,13 @@ from nurture.demo.sample import Visit
 from nurture.demo.website import Website
 
 #: What people think of the form behind a sequence that has interested them.
-_FORMS = {"saas-evaluators": "demo", "gulf-distributors": "quote", "win-back": "contact"}
+_FORMS = {"saas-evaluators": "demo", "gulf-distributors": "quote", "win-back": "contact", "event-guests": "demo"}
 _DAYS = timedelta(days=2)
 
 
 class Audience:
-    """Reads letters, and plans on `agenda` what its people do about them. `reply` answers a letter by mail.
+    """Reads letters, and plans on `agenda` what its people do about them. `reply` answers a letter by mail, and
+    says whether that reached us or a colleague's own mailbox.
 
     `deeds` counts what was done, by kind; `clicks` the tracked links followed, by `person` or `machine`, or
     by a machine that finds a `lone` link minutes after delivery: nothing tells that from a person.
@@ -35,7 +36,7 @@ class Audience:
         browser: Browser,
         website: Website,
         public_url: str,
-        reply: Callable[[Letter, bool], None],
+        reply: Callable[[Letter, bool], bool],
     ) -> None:
         self._people: Mapping[str, Person] = {person.email: person for person in people}
         self._agenda, self._browser, self._website = agenda, browser, website
@@ -167,8 +168,8 @@ class Audience:
 
     def _answer(self, letter: Letter, automatic: bool) -> None:
         if letter.to not in self._gone:
-            self._reply(letter, automatic)
-            self.deeds["absence notes" if automatic else "replies"] += 1
+            seen = self._reply(letter, automatic)
+            self.deeds["absence notes" if automatic else "replies" if seen else "replies to the owner"] += 1
 
     def _visit(self, visit: Visit) -> None:
         if visit.form:

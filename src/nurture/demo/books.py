@@ -14,10 +14,13 @@ from nurture.channels.mailbox import Kept
 from nurture.demo import findings
 from nurture.demo.ads import AdPlatform
 from nurture.demo.audience import Audience
+from nurture.demo.crm import Crm
+from nurture.demo.house import DemoHouse
 from nurture.demo.letters import message_id
 from nurture.demo.prefect_runs import Checked
 from nurture.demo.sales import SalesTeam
-from nurture.records import AudienceMember, Handoff, Lead, Outbox, Touch
+from nurture.demo.texts import TextPlatform
+from nurture.records import AudienceMember, Handoff, Lead, Outbox, Task, Touch
 
 _UNDECIDED = ("claimed", "sending", "uncertain")
 
@@ -35,14 +38,15 @@ class Entry:
 def balance(
     link: Connection,
     mail: Sequence[Kept],
-    ads: AdPlatform,
+    house: DemoHouse,
     audience: Audience,
     sales: SalesTeam,
     runs: Sequence[Checked],
 ) -> list[Entry]:
     """Every comparison."""
-    entries = [_mail(link, mail), _audiences(link, ads), _clicks(link, audience), _goodbyes(link, audience)]
-    entries += [_answers(link, sales), _undecided(link)]
+    entries = [_mail(link, mail), _texts(link, house.texts), _calls(link, house.crm), _audiences(link, house.ads)]
+    entries += [_clicks(link, audience), _goodbyes(link, audience), _answers(link, sales), _tasks(link, sales)]
+    entries.append(_undecided(link))
     if runs:
         entries.append(_runs(runs))
     return entries
@@ -61,6 +65,37 @@ def _mail(link: Connection, mail: Sequence[Kept]) -> Entry:
     same = set(kept) == touches | notices and max(kept.values(), default=1) == 1
     inside = f"{len(touches):,} touches sent + {len(notices):,} notices"
     return Entry("mails, by Message-ID", f"{kept.total():,} kept by the relay", inside, same)
+
+
+def _texts(link: Connection, texts: TextPlatform) -> Entry:
+    """Number by number: those that were taken, and those that do not exist."""
+    numbers: dict[str, Counter[str]] = {"sent": Counter(), "failed": Counter()}
+    told = select(col(Touch.state), col(Touch.address)).where(col(Touch.kind) == "sms", col(Touch.state).in_(numbers))
+    for state, number in link.execute(told):
+        numbers[state][number or ""] += 1
+    theirs = Counter(text.to for text in texts.taken), Counter(texts.refused)
+    same = theirs == (numbers["sent"], numbers["failed"]) and not texts.strangers
+    outside, inside = f"{len(texts.taken):,} taken", f"{numbers['sent'].total():,} touches sent"
+    if texts.refused:
+        outside += f", {len(texts.refused):,} to no number"
+        inside += f", {numbers['failed'].total():,} failed"
+    return Entry("text messages, by number", outside, inside, same)
+
+
+def _calls(link: Connection, crm: Crm) -> Entry:
+    """Id by id: each call was signed with our key, and one that came twice counts once."""
+    sent = select(col(Touch.id)).where(col(Touch.kind) == "webhook", col(Touch.state) == "sent")
+    ours = {f"touch-{touch}" for touch in link.execute(sent).scalars()}
+    again = f", {len(crm.later):,} at a second try" if crm.later else ""
+    outside, inside = f"{len(crm.told):,} signatures right{again}", f"{len(ours):,} touches sent"
+    return Entry("calls to the CRM, by id", outside, inside, set(crm.told) == ours and not crm.forged)
+
+
+def _tasks(link: Connection, sales: SalesTeam) -> Entry:
+    done = link.execute(select(func.count()).where(col(Task.done_at).is_not(None))).scalar_one()
+    return Entry(
+        "tasks of the sales team", f"{sales.tasks_done:,} said to be done", f"{done:,} done", done == sales.tasks_done
+    )
 
 
 def _audiences(link: Connection, ads: AdPlatform) -> Entry:

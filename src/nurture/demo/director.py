@@ -16,7 +16,7 @@ from nurture.demo import books, sample
 from nurture.demo.agenda import Agenda
 from nurture.demo.audience import Audience
 from nurture.demo.browser import Browser, NotServed
-from nurture.demo.house import DemoHouse, built, reply
+from nurture.demo.house import DemoHouse, built, finish, reply
 from nurture.demo.people import Person, people
 from nurture.demo.play import Play
 from nurture.demo.prefect_runs import Checked, PrefectRuns
@@ -28,9 +28,13 @@ from nurture.engine.machine import Machine
 from nurture.errors import FileFault, NurtureError
 from nurture.intake import import_events, import_leads
 
+#: The file of those who came to the stand.
+GUESTS = "guests.csv"
 _SEED = "a demo is the same at every run"
 #: Hour of the day (UTC) of the rounds that Prefect carries: Europe and the Gulf are open then.
 _ROUND = timedelta(hours=9, minutes=5)
+#: When the file of the trade fair's guests comes: in the afternoon of the second day.
+_FAIR = timedelta(days=1, hours=15)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,19 @@ class Size:
     people: int = 2500
     days: int = 21
     rounds: int = 3
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who plays: `everybody` in the base on the first day, who comes to the website later, who was at the fair."""
+
+    everybody: list[Person]
+    visits: list[sample.Visit]
+    guests: list[Person]
+
+    def crowd(self) -> list[Person]:
+        """All of them."""
+        return [*self.everybody, *(visit.person for visit in self.visits), *self.guests]
 
 
 @dataclass
@@ -88,9 +105,10 @@ def perform(screen: Screen, size: Size, folder: Path, start: datetime) -> Outcom
         screen.say(f"[bold]Nurture demo[/]: {size.days} days of nurture on a compressed clock, in {folder}")
         house = stack.enter_context(built(folder, root / "templates", clock))
         runs = _prefect(stack, house, size, root)
-        visits = _prepare(screen, house, size, start)
+        cast = _prepare(screen, house, size, start)
         machine = stack.enter_context(house.opened())
-        story = _Story(screen, house, machine, visits, stack)
+        story = _Story(screen, house, machine, cast, stack)
+        story.expect_the_fair(start + _FAIR)
         story.carry(start, end, _mornings(start, size) if runs else [], runs)
         checked = runs.checked(machine.db) if runs else []
         return story.tell(start, checked)
@@ -134,7 +152,7 @@ def _mornings(start: datetime, size: Size) -> list[datetime]:
     return [open_days[place] + _ROUND for place in places]
 
 
-def _prepare(screen: Screen, house: DemoHouse, size: Size, start: datetime) -> tuple[list[Person], list[sample.Visit]]:
+def _prepare(screen: Screen, house: DemoHouse, size: Size, start: datetime) -> Cast:
     """Make the sample, import it, publish the program."""
     chance, program = clocks.seeded(_SEED), house.house.program
     leads, events = house.folder / "leads.csv", house.folder / "events.ndjson"
@@ -144,6 +162,8 @@ def _prepare(screen: Screen, house: DemoHouse, size: Size, start: datetime) -> t
         sample.write_leads(leads, everybody, chance)
         count = sample.write_events(events, sample.history(everybody, start, chance))
         visits = sample.visits(everybody, start, size.days, chance)
+        owners = {country: person.email for person in program.sales for country in person.countries}
+        guests = sample.write_guests(house.folder / GUESTS, everybody, owners, start.date(), chance)
         done(f"sample made: {leads.name}, {count:,} events in {events.name}")
     with screen.phase("importing leads") as done:
         report_ = import_leads(house.db, leads, known=program, now=start, progress=screen.part)
@@ -161,7 +181,7 @@ def _prepare(screen: Screen, house: DemoHouse, size: Size, start: datetime) -> t
         done(f"program version {published.program_number} published")
     for effect in published.effects:
         screen.show(f"[dim]  {effect}[/]")
-    return everybody, visits
+    return Cast(everybody, visits, guests)
 
 
 class _Story:
@@ -172,26 +192,37 @@ class _Story:
         screen: Screen,
         house: DemoHouse,
         machine: Machine,
-        cast: tuple[list[Person], list[sample.Visit]],
+        cast: Cast,
         stack: ExitStack,
     ) -> None:
-        everybody, visits = cast
-        self.screen, self.house, self.machine = screen, house, machine
-        agenda, browser = Agenda(house.clock), Browser()
+        self.screen, self.house, self.machine, self.guests = screen, house, machine, cast.guests
+        self.agenda, browser = Agenda(house.clock), Browser()
+        agenda = self.agenda
         stack.callback(browser.close)
         website = Website(machine, house.house.program, house.folder / "website")
-        crowd = [*everybody, *(visit.person for visit in visits)]
         self.audience = Audience(
-            crowd,
+            cast.crowd(),
             agenda,
             browser,
             website,
             machine.public_url,
             lambda letter, auto: reply(machine, letter, auto),
         )
-        self.audience.expect(visits)
-        self.sales = SalesTeam(house.house, agenda, browser)
+        self.audience.expect(cast.visits)
+        self.sales = SalesTeam(house.house, agenda, browser, lambda task, by: finish(machine, task, by))
         self.play = Play(machine, house.clock, house.mail, agenda, self.audience, self.sales, website, house.segments)
+
+    def expect_the_fair(self, at: datetime) -> None:
+        """Plan the import of the guests, as `nurture import leads guests.csv --list fair-2026` does it."""
+        self.agenda.put(at, lambda: self._fair(at))
+
+    def _fair(self, at: datetime) -> None:
+        file, program = self.house.folder / GUESTS, self.house.house.program
+        import_leads(self.house.db, file, known=program, now=at, onto=sample.FAIR)
+        self.machine.settle(at)
+        self.screen.say(
+            f"    {at:%a %d %b %H:%M}  `nurture import leads {GUESTS} --list {sample.FAIR}`: {len(self.guests)} guests"
+        )
 
     def carry(self, start: datetime, end: datetime, mornings: Sequence[datetime], runs: PrefectRuns | None) -> None:
         """Let the days go by."""
@@ -221,6 +252,6 @@ class _Story:
         """Compare, and print what happened."""
         mails = list(self.house.mail.messages)
         with self.machine.db.read() as link:
-            entries = books.balance(link, mails, self.house.ads, self.audience, self.sales, checked)
+            entries = books.balance(link, mails, self.house, self.audience, self.sales, checked)
             report(self.screen, self.machine, link, self.house, self.audience, checked, entries, start)
         return Outcome(entries, len(mails))

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, func, select
 from sqlmodel import col
 
 from nurture.program.load import Loaded
-from nurture.records import Event, Handoff, Lead, Milestone, Outbox, Touch
+from nurture.records import Event, Handoff, Lead, Milestone, Outbox, Task, Touch
+from nurture.steps.sending import Sending
 
 _CLICKS = ("email_clicked", "offer_viewed")
 
@@ -51,7 +52,7 @@ def steps(link: Connection, loaded: Loaded, segments: list[str]) -> list[StepRow
         (slug, step.id): StepRow(slug, step.id, step.kind_word)
         for slug in segments
         for step in loaded.segments[slug].spec.steps
-        if step.kind_word in ("email", "offer", "audience")
+        if isinstance(step, Sending)
     }
     told = (col(Touch.sequence), col(Touch.step), col(Touch.state), col(Touch.reason))
     counted = select(*told, func.count()).group_by(*told)
@@ -98,6 +99,12 @@ def handoffs(link: Connection) -> list[HandoffRow]:
         )
         for row in link.execute(query)
     ]
+
+
+def tasks(link: Connection) -> dict[str, tuple[int, int]]:
+    """Owner to how many tasks there were, and how many of them are done."""
+    query = select(col(Task.owner), func.count(), func.count(col(Task.done_at))).group_by(col(Task.owner))
+    return {owner: (asked, done) for owner, asked, done in link.execute(query)}
 
 
 def minutes_to_notice(rows: list[HandoffRow]) -> float | None:

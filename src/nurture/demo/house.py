@@ -1,4 +1,4 @@
-"""What the demo builds: a fresh folder, database, program, mail server, public app and ad platform."""
+"""What the demo builds: a fresh folder, database, program, public app, and the peers: relay, ads, texts, CRM."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from sqlmodel import col
 
 from nurture import clock as clocks
 from nurture.channels.mailbox import KeptMail
+from nurture.channels.webhook import signed_as
 from nurture.clock import VirtualClock
 from nurture.db import Database
 from nurture.demo.ads import AdPlatform
+from nurture.demo.crm import Crm
 from nurture.demo.letters import Letter
+from nurture.demo.texts import TextPlatform
 from nurture.engine import doors, publishing
 from nurture.engine.live import Library
 from nurture.engine.machine import Machine
@@ -44,6 +47,8 @@ class DemoHouse:
     loaded: Loaded
     mail: KeptMail
     ads: AdPlatform
+    texts: TextPlatform
+    crm: Crm
 
     @property
     def house(self) -> House:
@@ -66,6 +71,7 @@ class DemoHouse:
         with ExitStack() as stack:
             machine = open_machine(self.settings, self.clock)
             stack.callback(machine.close)
+            self.crm.key = machine.keys.signing(signed_as("crm"))
             server = _served(machine)
             machine.public_url = self.settings.public_url = server.url
             stack.enter_context(server)
@@ -93,11 +99,14 @@ def built(folder: Path, templates: Path, clock: VirtualClock) -> Iterator[DemoHo
     with ExitStack() as stack:
         mail = stack.enter_context(KeptMail(folder / "mail"))
         ads = stack.enter_context(AdPlatform())
+        texts = stack.enter_context(TextPlatform())
+        crm = stack.enter_context(Crm())
         settings = Settings(
             home=folder,
             database_url=f"sqlite:///{folder / 'nurture.db'}",
             templates=templates,
             smtp_url=mail.url,  # type: ignore[arg-type]  # pydantic makes it a secret
+            sms_url=texts.account,  # type: ignore[arg-type]
             public_url="http://127.0.0.1",
             secret_key=None,
             secret_key_file=None,
@@ -107,23 +116,37 @@ def built(folder: Path, templates: Path, clock: VirtualClock) -> Iterator[DemoHo
         db = Database(settings.url())
         stack.callback(db.dispose)
         db.require_schema()
-        loaded = load(_with_platform(read_folder(templates), ads.url)).require()
-        yield DemoHouse(folder, settings, clock, db, loaded, mail, ads)
+        loaded = load(_with_peers(read_folder(templates), ads.url, crm.url)).require()
+        yield DemoHouse(folder, settings, clock, db, loaded, mail, ads, texts, crm)
 
 
-def _with_platform(files: dict[str, str], url: str) -> dict[str, str]:
-    """The program's audiences have addresses that do not exist; here the platform on loopback answers."""
-    return files | {"program.yaml": files["program.yaml"].replace("https://ads.example", url)}
+def _with_peers(files: dict[str, str], ads: str, crm: str) -> dict[str, str]:
+    """The program's audiences and its CRM have addresses that do not exist; here servers on loopback answer."""
+    program = files["program.yaml"].replace("https://ads.example", ads).replace("https://crm.example", crm)
+    return files | {"program.yaml": program}
 
 
-def reply(machine: Machine, letter: Letter, automatic: bool) -> None:
-    """An answer to a letter by mail, recognised by the Message-ID that it answers."""
+def reply(machine: Machine, letter: Letter, automatic: bool) -> bool:
+    """An answer to a letter by mail, recognised by the Message-ID that it answers; whether it is one that we see.
+
+    What a person answers goes where Reply-To says, which may be a colleague's own mailbox.
+    """
     live, now = machine.live(), machine.now()
+    if not automatic and letter.reply_to != live.house.program.reply_to:
+        return False
     with machine.db.read() as link:
         touch = link.execute(select(col(Touch.id)).where(col(Touch.message_id) == letter.message_id)).scalar()
     if touch is None:
         raise NotFound(f"no touch has the Message-ID {letter.message_id}")
     machine.db.transact(lambda link: doors.reply(link, live, touch, now, automatic=automatic), door=True)
+    machine.drain(now)
+    return True
+
+
+def finish(machine: Machine, task: int, by: str) -> None:
+    """A task is done, as `nurture done` says."""
+    live, now = machine.live(), machine.now()
+    machine.db.transact(lambda link: doors.done(link, live, task, by, now), door=True)
     machine.drain(now)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.header import decode_header, make_header
-from email.utils import parsedate_to_datetime
+from email.utils import parseaddr, parsedate_to_datetime
 from html.parser import HTMLParser
 from typing import cast
 from urllib.parse import urlsplit
 
 from nurture.channels.mailbox import Kept
+
+_TASK = re.compile(r"nurture done (\d+)")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class Letter:
     automatic: bool
     links: tuple[Link, ...]
     unsubscribe: str | None
+    reply_to: str
+    #: Number of the task that it asks a salesperson to do.
+    task: int | None = None
 
     @property
     def tracked(self) -> bool:
@@ -55,10 +61,12 @@ class Letter:
 def opened(kept: Kept) -> Letter:
     """The message, read as a mail program reads it."""
     message = message_from_bytes(kept.payload)
-    reader = _Links()
+    reader, task = _Links(), None
     for part in message.walk():
         if part.get_content_type() == "text/html":
-            reader.feed(cast(bytes, part.get_payload(decode=True)).decode())
+            html = cast(bytes, part.get_payload(decode=True)).decode()
+            task = _TASK.search(html)
+            reader.feed(html)
     return Letter(
         to=kept.to[0],
         message_id=message["Message-ID"],
@@ -68,6 +76,8 @@ def opened(kept: Kept) -> Letter:
         automatic="Auto-Submitted" in message,
         links=tuple(reader.found),
         unsubscribe=message.get("List-Unsubscribe", "").strip("<> ") or None,
+        reply_to=parseaddr(message.get("Reply-To", ""))[1],
+        task=int(task[1]) if task else None,
     )
 
 

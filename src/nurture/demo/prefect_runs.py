@@ -72,11 +72,13 @@ class PrefectRuns:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("NURTURE_", "PREFECT_"))}
         settings = self._settings
         assert settings.smtp_url is not None
+        assert settings.sms_url is not None
         return own | {
             "NURTURE_HOME": str(settings.home.resolve()),
             "NURTURE_DATABASE_URL": f"sqlite:///{settings.home.resolve() / 'nurture.db'}",
             "NURTURE_TEMPLATES": str(settings.templates.resolve()),
             "NURTURE_SMTP_URL": settings.smtp_url.get_secret_value(),
+            "NURTURE_SMS_URL": settings.sms_url.get_secret_value(),
             "NURTURE_PUBLIC_URL": settings.public_url,
             "PREFECT_HOME": str(self._folder.resolve()),
             "PREFECT_API_URL": self.api,

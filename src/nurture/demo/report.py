@@ -23,6 +23,8 @@ from nurture.demo.website import EVERY
 from nurture.engine.machine import Machine
 from nurture.reading import counts
 from nurture.reading.answers import refused
+from nurture.reading.experiments import experiments
+from nurture.reading.holdout import lift
 
 #: Deeds that a tracked link's click stands for, or that a machine did.
 _OF_LINKS = ("links followed", "scanners")
@@ -57,8 +59,9 @@ def report(
     done["tracked links followed"] = audience.clicks["person"]
     screen.say(f"\n  What their readers did: {tables.counted(done)}.")
     screen.say(_on_scanners(findings.clicks(link)["machine"], audience.clicks["lone"]))
+    _trials(screen, machine)
     screen.title(f"Hand-offs: {len(given):,}")
-    screen.show(tables.owners(given))
+    screen.show(tables.owners(given, findings.tasks(link)))
     screen.show(_ON_TOLD)
     screen.say()
     screen.show(tables.handoffs(given))
@@ -69,6 +72,16 @@ def report(
     screen.show(tables.books(entries))
     _verdict(screen, entries)
     _next(screen, house, findings.example(link, start))
+
+
+def _trials(screen: Screen, machine: Machine) -> None:
+    """What was tried, and what marketing does at all; most often three weeks are too short to tell."""
+    rows, held = experiments(machine), lift(machine)
+    screen.title("Experiments")
+    screen.show(tables.experiments(rows))
+    for row in rows:
+        screen.show(f"[dim]{row['step']}, who {row['counts']}: {row['verdict']}.[/]")
+    screen.show(f"[dim]Holdout of {held.share:g} %: {held.rows[0]['verdict']}.[/]")
 
 
 def _verdict(screen: Screen, entries: Sequence[Entry]) -> None:
@@ -105,7 +118,10 @@ def _next(screen: Screen, house: DemoHouse, example: str | None) -> None:
     lines += [
         ("which leads stand where, and the sequence as a picture", f"{nurture} cohorts saas-evaluators"),
         ("", f"{nurture} diagram saas-evaluators"),
+        ("the experiments in full, and what marketing does at all", f"{nurture} report experiments"),
+        ("", f"{nurture} report holdout"),
         ("hand-offs that wait for an answer", f"{nurture} handoffs"),
+        ("and what else sales was asked to do", f"{nurture} tasks"),
         ("the mails, which any mail program opens; with this running, their links work", f"{nurture} serve"),
         ("", f"ls {folder}/mail"),
         ("the flow runs in Prefect's pages, at http://127.0.0.1:4200", _prefect_again(folder)),

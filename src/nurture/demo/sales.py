@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from nurture.demo.agenda import Agenda
@@ -16,12 +16,17 @@ from nurture.program.models import Salesperson
 
 
 class SalesTeam:
-    """Reads notices, and plans answers on `agenda` within each person's working hours."""
+    """Reads notices, and plans answers on `agenda` within each person's working hours.
 
-    def __init__(self, house: House, agenda: Agenda, browser: Browser) -> None:
+    `finish` says that a task (its number) is done, and by whom. `answers` counts the buttons pressed by their words.
+    """
+
+    def __init__(self, house: House, agenda: Agenda, browser: Browser, finish: Callable[[int, str], None]) -> None:
         self._team = {person.email: person for person in house.program.sales}
         self._house, self._agenda, self._browser = house, agenda, browser
+        self._finish = finish
         self.answers: Counter[str] = Counter()
+        self.tasks_done = 0
 
     def is_for(self, letter: Letter) -> bool:
         """Whether this is a notice for one of them."""
@@ -30,6 +35,9 @@ class SalesTeam:
     def read(self, letter: Letter) -> None:
         """A notice has come."""
         person, links = self._team[letter.to], letter.doors("h")
+        if letter.task is not None:
+            self._take(person, letter, letter.task)
+            return
         lead = next((link.url.removeprefix("mailto:") for link in letter.links if link.url.startswith("mailto:")), "")
         mind = share("sales", lead)
         if mind > 0.94:
@@ -38,6 +46,19 @@ class SalesTeam:
         at = business_deadline(person, self._house, letter.at, timedelta(minutes=minutes))
         link = links[0] if mind < 0.72 else _rejecting(links, mind)
         self._agenda.put(at, lambda: self._answer(person, link))
+
+    def _take(self, person: Salesperson, letter: Letter, task: int) -> None:
+        """Of four tasks three are done, most within a day of work."""
+        mind = share("task", letter.to, str(task))
+        if mind < 0.75:
+            span = timedelta(minutes=20 + 600 * mind)
+            self._agenda.put(
+                business_deadline(person, self._house, letter.at, span), lambda: self._done(task, person.email)
+            )
+
+    def _done(self, task: int, by: str) -> None:
+        self._finish(task, by)
+        self.tasks_done += 1
 
     def _answer(self, person: Salesperson, link: Link) -> None:
         """Open the link, look at the page, press its button."""

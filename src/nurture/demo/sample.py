@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 from nurture.clock import Chance
 from nurture.demo.people import Person, drawn, strangers
 
+#: The list of the program's event-guests, and how many of a hundred known people came to the stand.
+FAIR, _AT_THE_FAIR = "fair-2026", 7
 COLUMNS = [field.name for field in fields(Person) if field.name != "habit"]
 _PATHS = {
     "/": 22, "/product/queues": 14, "/product/automation": 11, "/product/languages": 6, "/pricing": 8,
@@ -48,6 +50,25 @@ def write_leads(file: Path, people: Sequence[Person], chance: Chance) -> None:
         writer = csv.DictWriter(out, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def write_guests(
+    file: Path, people: Sequence[Person], owners: Mapping[str, str], today: date, chance: Chance
+) -> list[Person]:
+    """Who came to the stand, written as CSV: known people and new ones, with the colleague who met them.
+
+    `owners`: country to the address of whoever of us speaks with people from there.
+    """
+    known = chance.sample(people, len(people) * _AT_THE_FAIR // 100)
+    guests = [*known, *strangers(max(3, len(people) // 120), today, chance)]
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, [*COLUMNS, "owner", "sms_consent"])
+        writer.writeheader()
+        for guest in guests:
+            met = owners.get(guest.country, "") if chance.random() < 0.85 else ""
+            texts = "yes" if chance.random() < 0.6 else "no"
+            writer.writerow(_row(guest) | {"owner": met, "sms_consent": texts})
+    return guests
 
 
 _FLAWS: tuple[dict[str, str], ...] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby
 
@@ -14,6 +14,7 @@ from nurture.demo.books import Entry
 from nurture.demo.findings import HandoffRow, StepRow, minutes_to_notice
 from nurture.demo.prefect_runs import COUNTED, Checked
 from nurture.reading.counts import Row
+from nurture.reading.experiments import rate as percent
 
 _SHOWN = 14
 
@@ -64,15 +65,31 @@ def counted(words: Counter[str]) -> str:
     return ", ".join(f"{word} {count:,}" for word, count in words.most_common())
 
 
-def owners(rows: Sequence[HandoffRow]) -> Table:
-    """The team: how much each was given, and what came of it."""
-    table = _table("owner", "handed over", "accepted", "given back", "waiting", "told after (min)", numbers=5)
-    for owner in sorted({row.owner for row in rows}):
+def experiments(rows: Sequence[Row]) -> Table:
+    """Each arm with its rate and Wilson's interval; the verdict under them, in words."""
+    table = _table("experiment", "arm", "leads", "did it", "rate", "95 % between", numbers=4)
+    for row in rows:
+        name = f"{row['segment']}/{row['step']}"
+        for arm in row["arms"]:
+            seen = f"{percent(arm['low'])} and {percent(arm['high'])}" if arm["exposed"] else ""
+            rate = percent(arm["rate"]) if arm["exposed"] else ""
+            table.add_row(name, arm["arm"], _number(arm["exposed"]), _number(arm["converted"]), rate, seen)
+            name = ""
+    return table
+
+
+def owners(rows: Sequence[HandoffRow], tasks: Mapping[str, tuple[int, int]]) -> Table:
+    """The team: how much each was given, what came of it, and how many tasks are done. `tasks`: asked and done."""
+    table = _table(
+        "owner", "handed over", "accepted", "given back", "waiting", "told after (min)", "tasks", "done", numbers=7
+    )
+    for owner in sorted({row.owner for row in rows} | tasks.keys()):
         mine = [row for row in rows if row.owner == owner]
         states = Counter(row.answer.partition(":")[0] for row in mine)
         typical = minutes_to_notice(mine)
+        told = "" if typical is None else f"{typical:.0f}"
         figures = (len(mine), states["accepted"], states["rejected"], states["open"])
-        table.add_row(owner, *map(_number, figures), "" if typical is None else f"{typical:.0f}")
+        table.add_row(owner.partition("@")[0], *map(_number, figures), told, *map(_number, tasks.get(owner, (0, 0))))
     return table
 
 

@@ -6,13 +6,13 @@ from sqlalchemy import ColumnElement, case, literal, null, select
 from sqlmodel import col
 
 from nurture.engine.audit import note
+from nurture.engine.doors import lock_lead
 from nurture.engine.ending import end, ending
 from nurture.engine.enrolling import barring, entry
 from nurture.engine.running import Run
 from nurture.errors import Refused
 from nurture.program.load import Segment
 from nurture.records import Enrolment, Lead
-from nurture.worklist import put_work
 from nurture.zones import know_zones, lead_zone
 
 #: What stops even a hand, in words; the others are `reading.explain.REFUSALS`.
@@ -24,7 +24,7 @@ def enrol(run: Run, segment: Segment, lead: int, by: str) -> str | None:
 
     Under the lead's lock, in the caller's transaction.
     """
-    run.link.execute(select(col(Lead.id)).where(col(Lead.id) == lead).with_for_update(key_share=True))
+    lock_lead(run.link, lead, run.now)
     inside = select(1).where(_live(segment.slug, lead)).exists()
     said = case((inside, literal(INSIDE)), *barring(run.live, segment), else_=null())
     reason: str | None = run(select(said).where(col(Lead.id) == lead)).scalar_one()
@@ -32,17 +32,15 @@ def enrol(run: Run, segment: Segment, lead: int, by: str) -> str | None:
         zone = lead_zone(run.live.house.program.zone)
         know_zones(run.link, run(select(zone).where(col(Lead.id) == lead)).scalars())
         run(entry(run.live, segment, col(Lead.id) == lead, literal(by)))
-        put_work(run.link, [lead], run.now)
         note(run.link, "enrolled", f"lead:{lead}", by, run.now, {"sequence": segment.slug})
     return reason
 
 
 def unenrol(run: Run, slug: str, lead: int, by: str) -> None:
     """End the lead's passage through `slug` now, as `unenrolled`. Raises Refused when it is not inside."""
-    run.link.execute(select(col(Lead.id)).where(col(Lead.id) == lead).with_for_update(key_share=True))
+    lock_lead(run.link, lead, run.now)
     if not end(run, ending(_live(slug, lead), "unenrolled")):
         raise Refused(f"lead {lead} is not inside '{slug}'")
-    put_work(run.link, [lead], run.now)
     note(run.link, "unenrolled", f"lead:{lead}", by, run.now, {"sequence": slug})
 
 

@@ -30,7 +30,7 @@ from nurture.engine.parcels import Made, Maker
 from nurture.engine.permit import Verdict, judge
 from nurture.engine.recording import AFTER, CHANNEL_PAUSE, ENDED, let_go, record
 from nurture.engine.running import Run
-from nurture.engine.telling import drop_bodies, keep_bodies, silence
+from nurture.engine.telling import drop_bodies, keep_bodies, silence, sweep_bodies
 from nurture.engine.workers import claim_of
 from nurture.errors import DatabaseFault
 from nurture.failpoints import reach
@@ -99,6 +99,8 @@ class Courier:
     def deliver(self, progress: Callable[[int], None] | None = None) -> Delivered:
         """Everything that may go out now, batch after batch."""
         done, left = Delivered(), self.allowance
+        if isinstance(self.step, Webhook):
+            self.db.transact(sweep_bodies)
         while done.channel_down is None and left != 0 and not self.stopped():
             most = BATCH if left is None else min(BATCH, left)
             owner = claim_of(self.worker)
@@ -248,7 +250,7 @@ class Courier:
             self._want(link, [verdict.touch for verdict in verdicts if verdict.state == "sending"], now)
         if isinstance(self.step, Webhook):
             keep_bodies(link, [made.parcels[verdict.touch] for verdict in verdicts if verdict.state == "sending"])
-            drop_bodies(link)
+            drop_bodies(link, [verdict.touch for verdict in verdicts])
         let_go(link, [v.touch for v in verdicts if v.state in ENDED and v.state != "cancelled"])
         called_off = [verdict.touch for verdict in verdicts if verdict.state == "cancelled"]
         put_work(link, select(col(Touch.lead_id)).where(col(Touch.id).in_(called_off)).distinct(), now)
@@ -276,7 +278,7 @@ class Courier:
         record(link, receipts, now, owner)
         silence(link, self.step.channel, receipts, now)
         if isinstance(self.step, Webhook):
-            drop_bodies(link)
+            drop_bodies(link, [receipt.touch_id for receipt in receipts])
         if isinstance(self.step, Audience):
             told = [receipt.touch_id for receipt in receipts if receipt.verdict == "accepted"]
             leads = select(col(Touch.lead_id)).where(col(Touch.id).in_(told))

@@ -22,7 +22,7 @@ from nurture.records import Enrolment, EnrolmentQueue, Holding, Lead, Milestone,
 from nurture.records.types import NOW, NOW_AT, Document, instant, micros, span_micros
 from nurture.steps.base import Whose
 from nurture.worklist import work_for
-from nurture.zones import lead_zone
+from nurture.zones import after, lead_zone
 
 #: An objective reached this long before a first enrolment keeps the lead out.
 OBJECTIVE_COUNTS = timedelta(days=180)
@@ -41,6 +41,17 @@ def belongs(live: Live, segment: Segment) -> ColumnElement[bool]:
     """Segment rule and trigger together."""
     scope = live.scope(segment)
     return and_(compile_condition(segment.spec.segment, scope), compile_condition(segment.spec.enrol.when, scope))
+
+
+def holds_already(rule: str) -> ColumnElement[bool]:
+    """Whether `rule` held for a lead when it was last looked at."""
+    mine = (col(Holding.lead_id) == col(Lead.id)) & (col(Holding.rule) == rule)
+    return select(1).where(mine).correlate(Lead).exists()
+
+
+def rested() -> ColumnElement[bool]:
+    """Whether a lead does not rest; one that rests enters afterwards, if the rule holds then."""
+    return or_(col(Lead.rests_until).is_(None), col(Lead.rests_until) <= NOW_AT)
 
 
 def suppressed() -> ColumnElement[bool]:
@@ -64,26 +75,27 @@ class _Entering:
     queue: Queue | None
 
 
-def enrol(run: Run, segment: Segment) -> int:
-    """Enrol those of the claimed leads that have just come to match, as far as the day has room; how many entered."""
+def enrol(run: Run, segment: Segment) -> tuple[int, bool]:
+    """Enrol those of the claimed leads that have just come to match, as far as the day has room.
+
+    How many entered, and whether the sequence's queue was touched: then `next_in_line` follows.
+    """
     plan = _plan(run, segment)
     run(plan.refuse)
-    entered = int(run(plan.enter).rowcount) if plan.queue is None else queueing.admit(run, segment, plan.queue)
+    if plan.queue is None:
+        entered, queued = int(run(plan.enter).rowcount), False
+    else:
+        entered, queued = queueing.admit(run, segment, plan.queue)
     run(plan.remember)
     run(plan.forget)
-    return max(entered, 0)
+    return max(entered, 0), queued
 
 
 def next_in_line(run: Run, segment: Segment) -> None:
     """Plan the look at those who enter next from the sequence's queue; when a run's other looks are planned."""
-    plan = _plan(run, segment)
-    if (
-        plan.queue is not None
-        and run(
-            select(col(EnrolmentQueue.lead_id)).where(col(EnrolmentQueue.sequence) == segment.slug).limit(1)
-        ).first()
-    ):
-        queueing.plan(run, segment, plan.queue)
+    queue = _plan(run, segment).queue
+    if queue is not None:
+        queueing.plan(run, segment, queue)
 
 
 def end_of_limit(run: Run, slug: str) -> None:
@@ -102,7 +114,7 @@ def _entering(live: Live, segment: Segment) -> _Entering:
     rule = holding_rule(segment.slug)
     match = belongs(live, segment)
     among = col(Lead.id).in_(CLAIMED)
-    held = select(1).where(col(Holding.lead_id) == col(Lead.id), col(Holding.rule) == rule).correlate(Lead).exists()
+    held = holds_already(rule)
     inside = (
         select(1)
         .where(
@@ -116,7 +128,6 @@ def _entering(live: Live, segment: Segment) -> _Entering:
     limited = segment.spec.enrol.limit is not None
     fresh = and_(among, match, or_(~held, queueing.queued(segment.slug)) if limited else ~held, ~inside)
     reason = refusal(live, segment)
-    rested = or_(col(Lead.rests_until).is_(None), col(Lead.rests_until) <= NOW_AT)  # else it enters after its rest
     welcome = and_(fresh, reason.is_(None))
     refused = select(col(Lead.id), literal(segment.slug), NOW_AT, reason).where(fresh, reason.is_not(None))
     return _Entering(
@@ -128,7 +139,7 @@ def _entering(live: Live, segment: Segment) -> _Entering:
             lambda new: {"at": new.at, "reason": new.reason},
         ),
         None if limited else entry(live, segment, welcome),
-        hold(rule, select(col(Lead.id)).where(among, match, rested)),
+        hold(rule, select(col(Lead.id)).where(among, match, rested())),
         release(rule, select(col(Lead.id)).where(among, ~match)),
         queueing.queue_of(segment, welcome, lambda which: entry(live, segment, which)) if limited else None,
     )
@@ -143,8 +154,8 @@ def refusal(live: Live, segment: Segment) -> ColumnElement[str | None]:
     if spec.enrol.again == "never":
         again: Clause = (last.is_not(None), literal("once_only"))
     else:
-        gap = NOW - span_micros(spec.enrol.again.after.roughly)
-        again = (func.coalesce(last > gap, False), literal("too_soon_again"))
+        rest = after(last, spec.enrol.again.after, lead_zone(live.house.program.zone))
+        again = (func.coalesce(rest > NOW, False), literal("too_soon_again"))
     resting: Clause = (func.coalesce(col(Lead.rests_until) > NOW_AT, False), literal("resting"))
     on_the_list, *others = barring(live, segment)
     return case(on_the_list, again, resting, *others, else_=null())

@@ -19,7 +19,8 @@ from nurture.language.conditions import ByStep
 from nurture.language.scores import score
 from nurture.program.load import House
 from nurture.records import Enrolment, Handoff, Lead, Milestone, Outbox
-from nurture.records.types import NOW, NOW_AT, micros, span_micros
+from nurture.records.types import NOW, NOW_AT, instant, micros, span_micros
+from nurture.zones import after, know_zones, lead_zone
 
 #: A milestone this old when we learn of it is history (an import), not a call to sales.
 HISTORY = timedelta(days=7)
@@ -218,7 +219,9 @@ def answer(run: Run, handoff: int, verdict: str, reason: str | None, by: str) ->
     values: dict[str, Any] = {"status": status, "changed_at": run.now}
     pause = house.lifecycle.recycle.get("premature")
     if reason == "premature" and pause is not None:
-        values["rests_until"] = run.now + pause.roughly
+        zone = lead_zone(house.program.zone)
+        know_zones(run.link, run(select(zone).where(lead)).scalars())
+        values["rests_until"] = instant(after(NOW, pause, zone))
     run(update(Lead).where(lead).values(**values))
     if stage == "disqualified":
         end(run, ending(col(Enrolment.lead_id) == number, "disqualified"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +46,18 @@ class Library:
     segments: dict[int, Segment] = field(default_factory=dict)
     #: Statements by name, house version first; see `running.Run.plan`.
     plans: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+
+    @contextmanager
+    def provisional(self) -> Iterator[None]:
+        """What is read within is forgotten if it raises: versions that are taken back leave their ids to others."""
+        houses, segments = set(self.houses), set(self.segments)
+        try:
+            yield
+        except BaseException:
+            self.houses = {number: house for number, house in self.houses.items() if number in houses}
+            self.segments = {number: it for number, it in self.segments.items() if number in segments}
+            self.plans.clear()
+            raise
 
     def live(self, link: Connection) -> Live:
         """The published program now; until a writing transaction ends, it stays so. Raises NotPublished."""

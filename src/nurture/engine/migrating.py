@@ -26,9 +26,9 @@ from nurture.language.problems import Problem
 from nurture.language.source import Source
 from nurture.program.load import Segment
 from nurture.program.sequence import Sequence
-from nurture.records import Enrolment, Hold, Lead, SequenceVersion, Touch
+from nurture.records import Enrolment, Hold, Lead, SequenceVersion, Touch, WebhookBody
 from nurture.records.types import CLAIM, NOW, NOW_AT, instant, micros
-from nurture.steps import Sending, Step, Wait, WaitUntil
+from nurture.steps import KEYED, Sending, Step, Wait, WaitUntil
 from nurture.steps.base import lead_of_enrolment
 from nurture.worklist import work_for
 from nurture.zones import after, know_zones, lead_zone
@@ -151,6 +151,8 @@ def _bring(run: Run, old: Segment, new: Segment, standing: dict[str, int], found
         if new.spec.has(step_id):
             effect = _stay(run, old, new, step_id, here)
             if step_id in sending:
+                gone = select(col(Touch.id)).where(_TAKEN, col(Touch.step) == step_id)
+                run(delete(WebhookBody).where(col(WebhookBody.touch_id).in_(gone)))
                 found.replanned += run(delete(Touch).where(_TAKEN, col(Touch.step) == step_id)).rowcount
         else:
             effect = _go_on(run, old, new, step_id, here, found)
@@ -170,7 +172,8 @@ def _take_touches(old: Segment, new: Segment, steps: list[str]) -> Any:
         .join_from(Enrolment, Touch, _HERE)
         .where(col(Enrolment.version_id) == old.id, _LIVE, col(Enrolment.step).in_(steps))
     )
-    open_ = and_(col(Touch.version_id) == old.id, col(Touch.state).in_(OPEN), col(Touch.resent_at).is_(None))
+    said = and_(col(Touch.kind).in_(KEYED), col(Touch.state) == "retry_wait")  # may have arrived: the same key goes on
+    open_ = and_(col(Touch.version_id) == old.id, col(Touch.state).in_(OPEN), col(Touch.resent_at).is_(None), ~said)
     return update(Touch).where(open_, col(Touch.id).in_(mine)).values(version_id=new.id, lease_owner=CLAIM)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -48,8 +49,12 @@ def lead_data(row: Any, house: House) -> dict[str, Any]:
 
 
 def _typed(kind: str, value: Any) -> Any:
-    """A date is kept as text, and is a date in a template."""
-    return date.fromisoformat(value) if kind == "date" and isinstance(value, str) else value
+    """A date is kept as text, and is a date in a template; text that is none (the kind was changed) is not known."""
+    if kind != "date" or not isinstance(value, str):
+        return value
+    with suppress(ValueError):
+        return date.fromisoformat(value)
+    return None
 
 
 LEAD_COLUMNS = [

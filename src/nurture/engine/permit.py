@@ -30,11 +30,13 @@ from nurture.language.conditions import Did, walk
 from nurture.program.load import Segment
 from nurture.records import Consent, Control, Enrolment, Event, Lead, Touch
 from nurture.records.types import CLAIM, NOW, NOW_AT, from_micros, micros, span_micros
-from nurture.steps import MESSAGES, Sending
+from nurture.steps import MESSAGES, Audience, Sending
 from nurture.windows import OUT_OF_SIGHT, know_openings, next_open
 from nurture.zones import day_begins, know_zones, lead_country, lead_zone
 
 WEEK = timedelta(hours=168)
+#: How soon a message looks again whether another sequence still comes first.
+POLL = timedelta(minutes=5)
 #: Touches that count against a cap.
 _COUNTED = ("sending", "sent", "uncertain")
 
@@ -127,6 +129,8 @@ def _reasons(
     refusals += [(holds, f"cancelled:{word}") for holds, word in _over(live, segment)]
     if withheld(step):
         refusals.append((held_out(live), "suppressed:holdout"))
+    if isinstance(step, Audience) and not step.withdraws():
+        refusals.append((col(Lead.stage) == "customer", "suppressed:customer"))
     if message:  # what was to go again, and has shown meanwhile that it arrived
         refusals.append((and_(col(Touch.resent_at).is_not(None), came_back()), "suppressed:already_received"))
     if message and not step.repeats():
@@ -140,14 +144,16 @@ def _reasons(
         window = segment.window(live.house)
         opens = _opening(window, NOW, zone, country)
         deferrals.append((opens > NOW, "planned:window", opens))
-        tomorrow = day_begins(NOW, zone, 1)
-        if wanting:
-            deferrals.append((rivals.wanted(wanting), "planned:priority", _opening(window, tomorrow, zone, country)))
+        caps, tomorrow = live.house.program.caps, day_begins(NOW, zone, 1)
+        capped = caps.per_day is not None or caps.per_7_days is not None
+        if wanting:  # where a cap is set it says when the loser may follow, else another day does
+            after = greatest(NOW + span_micros(POLL), rivals.next_try(wanting)) if capped else tomorrow
+            deferrals.append((rivals.wanted(wanting), "planned:priority", _opening(window, after, zone, country)))
         full, free = _cap(live)
         skips = segment.spec.send.over_cap == "skip"
         later = null() if skips else _opening(window, free, zone, country)
         deferrals.append((full, "suppressed:cap" if skips else "planned:cap", later))
-        if wanting:
+        if wanting and not capped:
             deferrals.append((rivals.spoke(wanting), "planned:priority", _opening(window, tomorrow, zone, country)))
     said = case(
         *[(holds, literal(word)) for holds, word in refusals],

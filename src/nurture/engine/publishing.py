@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select, update
+from sqlalchemy import Connection, Select, func, select, update
 from sqlmodel import col
 
 from nurture import clock
@@ -14,7 +14,7 @@ from nurture.db import Database
 from nurture.dialects import RULES, change
 from nurture.engine import lifecycle, scoring, settle
 from nurture.engine.effect import Effect
-from nurture.engine.enrolling import belongs, end_of_limit, holding_rule
+from nurture.engine.enrolling import belongs, end_of_limit, holding_rule, holds_already, rested
 from nurture.engine.lifecycle import hold, release
 from nurture.engine.live import Library, Live
 from nurture.engine.migrating import changed_kinds, migrate, versions_inside
@@ -25,8 +25,7 @@ from nurture.language.problems import ProgramError
 from nurture.language.turns import turning
 from nurture.program.differences import differences
 from nurture.program.load import House, Loaded, Segment, content_hash
-from nurture.records import Enrolment, Holding, Lead, ProgramVersion, SequenceVersion
-from nurture.records.types import NOW_AT
+from nurture.records import Enrolment, Lead, ProgramVersion, SequenceVersion
 from nurture.worklist import put_work, work_for
 
 
@@ -71,7 +70,12 @@ def publish(link: Connection, library: Library, loaded: Loaded, slugs: list[str]
 
     Raises ProgramError where leads would migrate to a step that was of another kind.
     """
-    house = loaded.require().house
+    with library.provisional():
+        return _publish(link, library, loaded.require(), slugs, now)
+
+
+def _publish(link: Connection, library: Library, loaded: Loaded, slugs: list[str], now: datetime) -> Published:
+    house = loaded.house
     assert house is not None
     change(link, RULES)
     _settle_before(link, library, now)
@@ -178,9 +182,7 @@ def _mark_existing(link: Connection, live: Live, segment: Segment, effect: Effec
     rule = holding_rule(segment.slug)
     match = belongs(live, segment)
     run = Run(link, live, now)
-    held = select(1).where(col(Holding.lead_id) == col(Lead.id), col(Holding.rule) == rule).correlate(Lead).exists()
-    rested = or_(col(Lead.rests_until).is_(None), col(Lead.rests_until) <= NOW_AT)  # else it enters after its rest
-    new: Select[Any] = select(col(Lead.id)).where(match, rested, ~held)
+    new: Select[Any] = select(col(Lead.id)).where(match, rested(), ~holds_already(rule))
     effect.matching = run(select(func.count()).select_from(new.subquery())).scalar_one()
     if effect.existing:
         effect.entering = effect.matching

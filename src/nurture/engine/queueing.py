@@ -93,19 +93,20 @@ def queue_of(segment: Segment, welcome: ColumnElement[bool], enter: Any) -> Queu
     )
 
 
-def admit(run: Run, segment: Segment, queue: Queue) -> int:
-    """Let the head of the queue in as far as the day has room and this run has claimed it; how many entered."""
+def admit(run: Run, segment: Segment, queue: Queue) -> tuple[int, bool]:
+    """Let the head of the queue in as far as the day has room and this run has claimed it.
+
+    How many entered, and whether the run had to do with the queue at all.
+    """
     joined, dropped = run(queue.join).rowcount, run(queue.drop).rowcount
     if joined <= 0 and dropped <= 0 and run(queue.touched).first() is None:
-        return 0
+        return 0, False
     room = _room(run, segment, queue)
-    if not room:
-        return 0
-    entered = max(int(run(queue.enter, room=room).rowcount), 0)
+    entered = max(int(run(queue.enter, room=room).rowcount), 0) if room else 0
     if entered:
         run(queue.entered)
         run(queue.count, day=_today(run), more=entered)
-    return entered
+    return entered, True
 
 
 def plan(run: Run, segment: Segment, queue: Queue) -> None:

@@ -62,7 +62,7 @@ def record(
         at_once = timedelta() if recovered else CHANNEL_PAUSE  # a dead worker says nothing of the way out
         pause = {"retry_wait": BACKOFF * 3**tried * clock.jitter(0.2), "planned": at_once}.get(state)
         if pause is not None and receipt.wait is not None:  # as the other side asks, a day at most
-            pause = max(pause, min(timedelta(seconds=receipt.wait), _LONGEST_WAIT))
+            pause = max(pause, timedelta(seconds=min(receipt.wait, _LONGEST_WAIT.total_seconds())))
         rows.append(
             {
                 "the_touch": receipt.touch_id,

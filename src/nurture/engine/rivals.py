@@ -11,7 +11,7 @@ from sqlmodel import col
 from nurture.engine.control import PAUSED, STOPPED
 from nurture.program.load import Segment
 from nurture.records import Enrolment, Touch
-from nurture.records.types import NOW_AT
+from nurture.records.types import NOW_AT, micros
 from nurture.steps import MESSAGES, Sending
 
 #: Step ids that write to a lead, by sequence.
@@ -54,6 +54,19 @@ def wanted(wanting: Wanting) -> ColumnElement[bool]:
         select(1).select_from(other).where(waiting).correlate(Touch).exists(),
         select(1).select_from(standing).where(unplanned).correlate(Touch).exists(),
     )
+
+
+def next_try(wanting: Wanting) -> ColumnElement[int]:
+    """When the sequence that comes first tries its message next, in microseconds; 0: it is at it."""
+    other = aliased(Touch)
+    waiting = and_(
+        col(other.lead_id) == col(Touch.lead_id),
+        col(other.sequence).in_(wanting),
+        col(other.kind).in_(MESSAGES),
+        col(other.state).in_(("planned", "retry_wait")),
+    )
+    first = select(func.max(micros(col(other.next_at)))).select_from(other).where(waiting)
+    return func.coalesce(first.correlate(Touch).scalar_subquery(), 0)
 
 
 def spoke(wanting: Wanting) -> ColumnElement[bool]:

@@ -26,7 +26,7 @@ from nurture.language.compiler import compile_condition
 from nurture.language.conditions import Condition, Field
 from nurture.language.turns import turn, turning
 from nurture.program.load import Segment
-from nurture.records import Enrolment, Event, Lead, Work
+from nurture.records import AudienceMember, Enrolment, Event, Lead, Work
 from nurture.records.types import CLAIM, NOW, NOW_AT, instant, micros
 from nurture.steps.base import lead_of_enrolment
 from nurture.zones import know_zones, lead_zone
@@ -88,6 +88,16 @@ _WAKE = (
     )
     .values(due_at=instant(_MOMENT))
 )
+#: Nobody advertises to a customer.
+_NO_ADS = (
+    update(AudienceMember)
+    .where(
+        col(AudienceMember.lead_id).in_(CLAIMED),
+        col(AudienceMember.wanted),
+        select(1).where(col(Lead.id) == col(AudienceMember.lead_id), col(Lead.stage) == "customer").exists(),
+    )
+    .values(wanted=False, changed_at=NOW_AT)
+)
 #: Who idles on an offer step because nothing was left for it may have come to fit a piece.
 _LOOK_AGAIN = update(Enrolment).where(col(Enrolment.lead_id).in_(CLAIMED), exhausted()).values(due_at=NOW_AT)
 _WAITING = and_(
@@ -135,18 +145,21 @@ def settle(run: Run) -> SettleReport:
     report.milestones.update(lifecycle.reach_milestones(run))
     report.handoffs = handoffs.decide(run, "claimed", CLAIMED)
     report.left = _leave(run)
+    run(_NO_ADS)
     run(_WAKE)
     run(_LOOK_AGAIN)
     _remeasure(run)
+    queues = []
     for segment in live.segments.values():
-        entered = enrol(run, segment)
+        entered, queued = enrol(run, segment)
+        queues += [segment] if queued else []
         if entered:
             report.enrolled[segment.slug] += entered
     if report.enrolled:  # being in one sequence may be a reason to leave another
         report.left += _leave(run)
     run(_TAKEN_IN)
     _recheck(run)
-    for segment in live.segments.values():
+    for segment in queues:
         next_in_line(run, segment)
     return report
 

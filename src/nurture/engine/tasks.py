@@ -37,7 +37,7 @@ NOTICE = "task_notice"
 TEMPLATE = TASK_NOTICE
 BUILT_IN = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
-<title>{% block subject %}To do: {{ lead.first_name or lead.email or "a lead" }}{% if lead.company %}, {{ lead.company }}{% endif %}{% endblock %}</title></head>
+<title>{% block subject %}To do: {{ (lead.first_name or lead.email or "a lead") | truncate(100, true, "…") }}{% if lead.company %}, {{ lead.company | truncate(100, true, "…") }}{% endif %}{% endblock %}</title></head>
 <body style="font-family:sans-serif;font-size:15px;line-height:1.5;color:#22302f;">
 <p style="font-size:18px;"><bdi>{{ task.text }}</bdi></p>
 {% if task.due %}<p>By {{ task.due }}.</p>{% endif %}
@@ -141,9 +141,9 @@ def _whom(routing: Routing, house: House, asked: str, row: Any) -> tuple[Salespe
 
 def _text(renderer: PlainRenderer, segment: Segment, step: TaskStep, row: Any, house: House) -> str:
     """What is asked; a text that cannot be made for this lead is said so, and stops nobody."""
-    names = {"lead": lead_data(row, house), "today": None}
+    language = house.program.language
     try:
-        language = house.program.language
+        names = {"lead": lead_data(row, house), "today": None}
         return renderer.render(_file(segment.slug, step.id), language, language, names).text
     except MessageFault as fault:
         return f"{step.title} (its text cannot be made for this lead: {fault})"

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, select
 from sqlmodel import col
 
 from nurture.channels.base import Parcel, Receipt
 from nurture.channels.webhook import notification
 from nurture.dialects import upsert
+from nurture.engine.recording import ENDED
 from nurture.engine.running import Run
 from nurture.language.scores import score
 from nurture.language.words import GRADE_OF
@@ -26,7 +27,6 @@ from nurture.steps import Sms, Webhook
 from nurture.steps.sms import e164
 
 _LETTER_OF = {thirds: letter for letter, thirds in GRADE_OF.items()}
-_ENDED = ("sent", "failed", "suppressed", "expired", "cancelled", "uncertain")
 _TOLD: Any = (
     select(
         col(Touch.id).label("touch"), col(Touch.due_at), score().label("score"), col(Lead.fit), col(WebhookBody.body)
@@ -35,11 +35,7 @@ _TOLD: Any = (
     .outerjoin(WebhookBody, col(WebhookBody.touch_id) == col(Touch.id))
     .where(col(Touch.lease_owner) == CLAIM, col(Touch.state) == "claimed")
 )  # fmt: skip
-_OVER = delete(WebhookBody).where(
-    col(WebhookBody.touch_id).in_(
-        select(col(Touch.id)).where(col(Touch.id) == col(WebhookBody.touch_id), col(Touch.state).in_(_ENDED))
-    )
-)
+_TO_BE_SAID = select(1).where(col(Touch.id) == col(WebhookBody.touch_id), col(Touch.state).not_in(ENDED)).exists()
 
 
 def text_message(
@@ -83,9 +79,18 @@ def keep_bodies(link: Connection, parcels: list[Parcel]) -> None:
         link.execute(upsert(link)(WebhookBody).on_conflict_do_nothing(), rows)
 
 
-def drop_bodies(link: Connection) -> None:
-    """Forget what need not be said again."""
-    link.execute(_OVER)
+def drop_bodies(link: Connection, touches: Sequence[int]) -> None:
+    """Forget what was said for those of these touches that have ended."""
+    _forget(link, col(WebhookBody.touch_id).in_(touches))
+
+
+def sweep_bodies(link: Connection) -> None:
+    """Forget what need not be said again of touches that ended elsewhere, or that are no more."""
+    _forget(link)
+
+
+def _forget(link: Connection, *which: ColumnElement[bool]) -> None:
+    link.execute(delete(WebhookBody).where(*which, ~_TO_BE_SAID).execution_options(synchronize_session=False))
 
 
 def silence(link: Connection, channel: str, receipts: Sequence[Receipt], now: datetime) -> None:

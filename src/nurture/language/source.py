@@ -63,6 +63,21 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
+#: What the validator says of numbers and lists, in a marketer's words.
+_PLAIN = {
+    "greater_than_equal": ("'{given}' is too small", "write {ge} or more"),
+    "less_than_equal": ("'{given}' is too large", "write {le} or less"),
+    "too_short": ("there is nothing in it", "write at least one"),
+    "string_too_short": ("'{given}' is too short", "write at least {min_length} characters"),
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), ("'{given}' is not a whole number", "write 3")),
+    **dict.fromkeys(("float_parsing", "float_type"), ("'{given}' is not a number", "write it in digits")),
+    **dict.fromkeys(("bool_parsing", "bool_type"), ("'{given}' is not true or false", "write true or false")),
+    **dict.fromkeys(
+        ("date_parsing", "date_from_datetime_parsing", "date_type"), ("'{given}' is not a date", "write 2026-03-02")
+    ),
+}
+
+
 @dataclass
 class Source:
     """One YAML file: its value, and the place of every key and value in it."""
@@ -147,6 +162,9 @@ class Source:
             expected = [word.strip("' ") for word in words]
             what = f"'{given}' is not one of {', '.join(expected)}"
             self.complain(path, what, suggest(str(given), expected))
+        elif kind in _PLAIN:
+            what, remedy = (text.format(given=given, **error.get("ctx", {})) for text in _PLAIN[kind])
+            self.complain(path, f"{where}: {what}", remedy)
         else:
             said = error["msg"][0].lower() + error["msg"][1:]
             self.complain(path, f"{where}: {said}", "see docs/language.md")

@@ -48,11 +48,11 @@ def allowed(jinja: dict[str, Callable[..., Any]], moment: ContextVar[Any]) -> di
         if value is None or isinstance(value, Undefined):
             return str(value or "")
         if not isinstance(value, date):
-            raise ValueError(f"'date' is for dates, not for {value!r}")
+            raise ValueError(f"'date' is for dates, not for {_kind(value)}")
         if width not in _WIDTHS:
-            raise ValueError(f"'date' knows {', '.join(_WIDTHS)}, not '{width}'")
+            raise ValueError(f"'date' knows {', '.join(_WIDTHS)}, and no other width")
         if calendar not in CALENDARS:
-            raise ValueError(f"'date' knows the calendars {', '.join(CALENDARS)}, not '{calendar}'")
+            raise ValueError(f"'date' knows the calendars {', '.join(CALENDARS)}, and no other")
         locale = moment.get().locale
         shown = CALENDARS[calendar](value, width, locale)
         if isinstance(value, datetime):
@@ -65,7 +65,7 @@ def allowed(jinja: dict[str, Callable[..., Any]], moment: ContextVar[Any]) -> di
         if value is None or isinstance(value, Undefined):
             return str(value or "")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"'number' is for numbers, not for {value!r}")
+            raise ValueError(f"'number' is for numbers, not for {_kind(value)}")
         if decimals is not None:
             value = round(value, max(0, min(6, decimals)))
         locale = moment.get().locale
@@ -77,9 +77,9 @@ def allowed(jinja: dict[str, Callable[..., Any]], moment: ContextVar[Any]) -> di
         if value is None or isinstance(value, Undefined):
             return str(value or "")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"'money' is for numbers, not for {value!r}")
+            raise ValueError(f"'money' is for numbers, not for {_kind(value)}")
         if not is_currency(currency):
-            raise ValueError(f"'money' knows currencies such as EUR, not '{currency}'")
+            raise ValueError("'money' knows currencies such as EUR (ISO 4217), and this is none")
         locale = moment.get().locale
         pattern = parse_pattern(locale.currency_formats["standard"].pattern)
         if decimals is not None:
@@ -102,6 +102,11 @@ def allowed(jinja: dict[str, Callable[..., Any]], moment: ContextVar[Any]) -> di
 def native(shown: str, locale: Locale) -> str:
     """`shown` with the digits that are usual in `locale`: ٢٠٢٦ in Egypt, 2026 in Dubai (CLDR)."""
     return shown.translate(_DIGITS.get(locale.default_numbering_system, {}))
+
+
+def _kind(value: Any) -> str:
+    """What a value is, for faults: the value itself may be a lead's, and a fault is kept and logged."""
+    return f"a value of the type {type(value).__name__}"
 
 
 def _bounded_round(rule: Callable[..., Any]) -> Callable[..., Any]:

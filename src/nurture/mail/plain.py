@@ -8,12 +8,14 @@ from typing import Any
 from unicodedata import category
 
 from nurture.mail.faults import TemplateFault
-from nurture.mail.render import Brand, placed
+from nurture.mail.render import Brand, gathered, placed
 from nurture.mail.sandbox import MOMENT, Moment
 from nurture.mail.templates import Templates, locale
 
 #: Characters of a text message that any sender takes (Twilio's limit for one body).
 LONGEST = 1_600
+#: Bytes that a template may print before spaces and empty lines are taken away.
+MOST = 16_384
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class PlainRenderer:
         known = {**compiled.given, **self._house, "language": spoken, **names}
         moment = MOMENT.set(Moment(locale(spoken), str))
         try:
-            text = _lines(compiled.template.render(known))
+            context = compiled.template.new_context(known)
+            text = _lines(gathered(compiled.template.root_render_func(context), MOST))
         except Exception as problem:
             raise placed(problem, variant) from None
         finally:

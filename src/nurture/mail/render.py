@@ -158,7 +158,7 @@ class Renderer:
         before = MOMENT.set(moment)
         try:
             context = compiled.template.new_context(known)
-            written = _gathered(compiled.template.root_render_func(context))
+            written = gathered(compiled.template.root_render_func(context))
             html = self.finished(written, direction)
             little = outline(written) if is_mjml(written) else html
             moment.isolate = direction
@@ -191,22 +191,23 @@ def _nearer(lead: str, message: str) -> Locale:
 
 def _block(context: Context, name: str) -> str:
     """A block as plain text; empty if there is none."""
-    return unescape(_gathered(context.blocks[name][0](context))) if name in context.blocks else ""
+    return unescape(gathered(context.blocks[name][0](context))) if name in context.blocks else ""
 
 
-def _gathered(parts: Iterable[str]) -> str:
+def gathered(parts: Iterable[str], most: int = LARGEST) -> str:
+    """What a template prints, of `most` bytes at most: what would go over is not kept. Raises TooMuch."""
     size, kept = 0, []
     for part in parts:
         size += len(part)
-        if size > LARGEST:
+        if size > most:
             break
         kept.append(part)
-    return _bounded("".join(kept), size)
+    return _bounded("".join(kept), size, most)
 
 
-def _bounded(made: str, size: int = 0) -> str:
-    if size > LARGEST or len(made.encode("utf-8", "replace")) > LARGEST:
-        raise TooMuch(f"the message is longer than {LARGEST} bytes")
+def _bounded(made: str, size: int = 0, most: int = LARGEST) -> str:
+    if size > most or len(made.encode("utf-8", "replace")) > most:
+        raise TooMuch(f"the message is longer than {most} bytes")
     return made
 
 

@@ -25,8 +25,8 @@ from nurture.mail import filters, syntax
 from nurture.mail.direction import isolated
 from nurture.mail.faults import TooMuch
 
-#: Units of work of one rendering: sixteen nodes of a loop's or a macro's body each time, a call, or 256 characters
-#: that are printed or joined. The dearest letter that it allows takes well under a second.
+#: Units of work of one rendering: sixteen nodes or 256 characters of a loop's or a macro's body each time, a call, or
+#: 256 characters that are printed or joined. The dearest letter that it allows takes well under a second.
 FUEL = 20_000
 _BIGGEST_BITS = 256
 

@@ -14,8 +14,9 @@ from nurture.mail.templates import Templates
 from nurture.program.check_conditions import OF_THE_HOUSE, RESERVED, Around, Known, Stands, country_fault
 from nurture.program.check_events import misspelled
 from nurture.program.check_letters import odd_variants, spoken, unused, wordless
+from nurture.program.check_names import Names
 from nurture.program.check_steps import SequenceCheck, equal_hours, mail_fields
-from nurture.program.check_stories import Names, is_sequence, read_story
+from nurture.program.check_stories import is_sequence, read_story
 from nurture.program.check_ways import check_endpoints, check_notice, check_ways, texts_of
 from nurture.program.check_windows import check_windows
 from nurture.program.load import HOUSE_FILES, load

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -22,9 +23,14 @@ def _start(value: Any) -> datetime:
     return at
 
 
-def _moment(value: Any) -> datetime | timedelta:
+def read_moment(value: Any) -> datetime | timedelta:
+    """An instant, or so long after the start. Raises ValueError."""
     text = str(value)
-    return parse_offset(text) if text.startswith("+") else _start(text)
+    if text.startswith("+"):
+        return parse_offset(text)
+    if re.fullmatch(r"\d+[smhdw]", text):
+        raise ValueError(f"'{text}' has no sign; write it as '+{text}'")
+    return _start(text)
 
 
 def shape(value: Any) -> str:
@@ -32,7 +38,7 @@ def shape(value: Any) -> str:
 
 
 Start = Annotated[datetime, BeforeValidator(_start), WithJsonSchema(INSTANT)]
-Moment = Annotated[datetime | timedelta, BeforeValidator(_moment), WithJsonSchema(MOMENT)]
+Moment = Annotated[datetime | timedelta, BeforeValidator(read_moment), WithJsonSchema(MOMENT)]
 ONE_SHAPE = Discriminator(shape)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from nurture.language.source import Source, suggest
+from nurture.language import conditions as c
+from nurture.language.conditions import parse_condition
+from nurture.language.source import Misread, Source, suggest
 from nurture.steps import KINDS
-
-#: Kinds that hold a lead for a while.
 
 
 def check_gotos(source: Source, raw: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> None:
@@ -41,7 +41,8 @@ def check_loops(
         target = step.get("goto")
         if isinstance(target, str) and ids[index] != target and (path := _path(down, target, ids[index], waits)):
             what = f"no wait on the way {' > '.join(path)}: leads would come round at once"
-            source.complain(("steps", index, "goto"), what, "put a wait or a wait_until on each way between the two")
+            remedy = "put a wait, or a wait_until for an event, on each way between the two"
+            source.complain(("steps", index, "goto"), what, remedy)
     if isinstance(source.at(("enrol", "again")), dict):  # then every letter is asked for repeat:
         return
     for index, step in enumerate(raw):
@@ -53,8 +54,18 @@ def check_loops(
 
 
 def _holds(step: Mapping[str, Any]) -> bool:
-    """Whether a step holds every lead for a while: a day that may be over does not."""
-    return "wait_until" in step or ("wait" in step and not isinstance(step["wait"], dict))
+    """Whether a step holds every lead for a while: a day may be over, and what is no event may hold at once."""
+    if "wait_until" not in step:
+        return "wait" in step and not isinstance(step["wait"], dict)
+    try:
+        awaited = parse_condition(step["wait_until"])
+    except Misread:
+        return True  # told elsewhere
+    return all(
+        isinstance(part, c.All | c.Any_ | c.Answered)
+        or (isinstance(part, c.Did) and not part.negated and part.since in (None, "step"))
+        for part in c.walk(awaited)
+    )
 
 
 def _path(ways: Mapping[str, Iterable[str]], begin: str, end: str, closed: set[str]) -> list[str]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from nurture.folding import canonical_email
 from nurture.language.source import Path, Source, nearest, read_yaml, suggest
-from nurture.language.words import BUILT_IN, GRADES
+from nurture.language.words import GRADES
 from nurture.program.check_conditions import declare
 from nurture.program.check_edits import lay_over
+from nurture.program.check_expected import read_moment
+from nurture.program.check_names import Names
 from nurture.program.checks import Check, Cohort
 from nurture.program.models import STAGES
-from nurture.steps import KINDS
 
 #: What a check's lead may say beside its fields.
 _OF_A_LEAD = ("id", "consent", "tracking", "sms", "tags", "lists", "stage", "status", "owner")
@@ -25,8 +27,17 @@ _OUTCOMES = (
     "objective", "left", "completed", "unsubscribed", "suppressed", "disqualified", "discarded", "unenrolled",
 )  # fmt: skip
 _REASONS = {
-    "deferred": ("window", "quiet", "cap", "priority", "paused", "stopped", "canary", "growth", "most_per_day"),
-    "suppressed": ("suppressed", "no_address", "no_consent", "already_received", "holdout", "no_phone", "cap"),
+    "deferred": ("window", "cap", "priority", "paused", "stopped", "canary", "growth", "most_per_day"),
+    "suppressed": (
+        "suppressed",
+        "no_address",
+        "no_consent",
+        "already_received",
+        "holdout",
+        "no_phone",
+        "cap",
+        "customer",
+    ),
 }
 #: Expectations of a step, and the kinds of steps that they may name; none: any.
 _STEPS: dict[str, tuple[str, ...]] = {
@@ -35,7 +46,6 @@ _STEPS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 #: Events that name a message the lead has had.
 _ANSWERS = {**dict.fromkeys(("opens", "clicks", "replies", "bounces", "complains"), _ANSWERABLE), "done": ("task",)}
-Steps = Mapping[str, str]
 
 
 def is_check(name: str) -> bool:
@@ -47,65 +57,6 @@ def is_check(name: str) -> bool:
 def is_sequence(source: Source) -> bool:
     """Whether a file among checks is an edited sequence, for `publish:`."""
     return isinstance(source.value, dict) and "check" not in source.value and "steps" in source.value
-
-
-def steps_of(source: Source) -> dict[str, str]:
-    """Id to kind of every step of a sequence, as far as it can be read."""
-    written = source.at(("steps",))
-    steps = [step for step in (written if isinstance(written, list) else []) if isinstance(step, dict)]
-    return {str(step.get("id", "")): next((word for word in KINDS if word in step), "") for step in steps}
-
-
-@dataclass(frozen=True)
-class Names:
-    """What the checks of a program may speak of; None: its file cannot be read, so nothing is said about it."""
-
-    steps: Mapping[str, Steps]
-    fields: Collection[str] | None
-    sales: Collection[str] | None
-    audiences: Collection[str] | None
-    milestones: Collection[str] | None
-    reasons: Collection[str] | None
-    offers: Collection[str] | None
-
-    @classmethod
-    def of(cls, sources: Mapping[str, Source]) -> Names:
-        """The names in the files of a program."""
-        program, lifecycle, offers = (
-            sources.get(name, Source(name)) for name in ("program.yaml", "lifecycle.yaml", "offers.yaml")
-        )
-        fields = _names(program, "fields")
-        return cls(
-            steps={name.split("/")[0]: steps_of(it) for name, it in sources.items() if name.endswith("/sequence.yaml")},
-            fields=None if fields is None else [*BUILT_IN, *fields],
-            sales=_names(program, "sales", "email"),
-            audiences=_names(program, "audiences"),
-            milestones=_names(lifecycle, "milestones"),
-            reasons=_names(lifecycle, "gate", "reason"),
-            offers=_names(offers, "offers", "key"),
-        )
-
-    def edited(self, sources: Mapping[str, Source]) -> Names:
-        """These and the names in `sources`, files that a check has changed."""
-        new = Names.of(sources)
-        both = {
-            one.name: [*getattr(self, one.name), *(getattr(new, one.name) or ())]
-            for one in fields(Names)
-            if one.name != "steps" and getattr(self, one.name) is not None
-        }
-        steps = {slug: {**self.steps.get(slug, {}), **theirs} for slug, theirs in new.steps.items()}
-        return replace(self, steps={**self.steps, **steps}, **both)
-
-
-def _names(source: Source, part: str, key: str = "") -> list[str] | None:
-    value = source.at((part,))
-    if value is None and source.value is not None:
-        return []
-    if isinstance(value, dict) and not key:
-        return list(value)
-    if isinstance(value, list) and key:
-        return [str(one.get(key)) for one in value if isinstance(one, dict)]
-    return None
 
 
 def read_story(name: str, files: Mapping[str, str], names: Names) -> tuple[Source, Check | None]:
@@ -140,6 +91,14 @@ def _edited(source: Source, files: Mapping[str, str], names: Names) -> tuple[Map
     return files, names
 
 
+def _read(value: Any) -> datetime | timedelta | None:
+    """A moment, if it is one: what it is not is told when the check is read."""
+    try:
+        return None if value is None else read_moment(value)
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True)
 class _Story:
     """One check as it is written; notes problems in its source."""
@@ -153,7 +112,10 @@ class _Story:
             self._introduced(("leads", index), lead)
         for index, event in self._listed("events"):
             self._event(("events", index), event)
+            self._in_time(("events", index, "at"), "nothing happens after until")
         for index, expected in self._listed("expect"):
+            self._in_time(("expect", index, "at"), "nobody looks after until")
+            self._in_time(("expect", index, "never", "at"), "nobody looks after until")
             inner = expected.get("never")
             path: Path = ("expect", index)
             self._who(path, expected)
@@ -161,6 +123,15 @@ class _Story:
             if isinstance(inner, dict):
                 self._who((*path, "never"), inner)
                 self._expected((*path, "never"), inner)
+
+    def _in_time(self, at: Path, what: str) -> None:
+        """Note a moment after the end of the story."""
+        start, until, moment = (_read(self.source.at(path)) for path in (("start",), ("until",), at))
+        if start is None or until is None or moment is None or isinstance(start, timedelta):
+            return
+        end, then = (start + it if isinstance(it, timedelta) else it for it in (until, moment))
+        if then > end:
+            self.source.complain(at, f"'{self.source.at(at)}' is later than until: {what}", "let until: be later")
 
     def _listed(self, part: str) -> Iterator[tuple[int, dict[str, Any]]]:
         written = self.source.at((part,))

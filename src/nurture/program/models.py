@@ -50,8 +50,11 @@ def _days(value: Any) -> tuple[str, ...]:
     words = [value] if isinstance(value, str) else value
     if words in (["workdays"], ["all"]):
         return tuple(words)
-    if not isinstance(words, list) or not words or any(word not in _DAYS for word in words):
+    if not isinstance(words, list) or not words:
         raise ValueError(f"'{value}' are not days; write workdays, all or [mon, tue]")
+    odd = [word for word in words if word not in _DAYS]
+    if odd:
+        raise ValueError(f"'{odd[0]}' is no day; write workdays, all or a list of {', '.join(_DAYS)}")
     return tuple(words)
 
 

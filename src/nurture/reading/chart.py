@@ -236,7 +236,7 @@ _WORDS: dict[str, Callable[[Any], tuple[str, list[str]]]] = {
     "audience": _audience,
     "wait": lambda step: (f"Wait {step.wait}", []),
     "wait_until": _wait_until,
-    "branch": lambda step: (f"{step.label or step.title}?", []),
+    "branch": lambda step: (f"{step.title.rstrip('?')}?", []),
     "split": lambda step: (f"Split: {_called(step)}", []),
     "update": _update,
     "handoff": _handoff,

@@ -22,6 +22,7 @@ REASONS = {
     "no_phone": "the lead has no phone number in the international form, +40…",
     "already_received": "the lead has had this already, and the step does not say repeat: true",
     "holdout": "the lead is one of the global holdout, to whom nothing is advertised",
+    "customer": "the lead is a customer, and nobody advertises to customers",
     "late": "it is later than max_late after the first instant at which it might have gone",
     # was called off
     "ended": "the lead had left the sequence",

@@ -10,7 +10,8 @@ from nurture import clock
 from nurture.errors import NurtureError
 from nurture.language.source import Misread, ProgramError, Source
 from nurture.program.check_edits import lay_over
-from nurture.program.check_stories import Names, is_sequence, read_story
+from nurture.program.check_names import Names
+from nurture.program.check_stories import is_sequence, read_story
 from nurture.program.checks import Check
 from nurture.program.load import load
 from nurture.rehearse.actor import Actor, played

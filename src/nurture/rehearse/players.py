@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 
-from nurture.program.check_stories import Names
+from nurture.program.check_names import Names
 from nurture.rehearse.coverage import Coverage
 from nurture.rehearse.play import Outcome, run_check
 from nurture.rehearse.stage import Theatre

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nurture.errors import FileFault
-from nurture.program.check_stories import Names, is_check
+from nurture.program.check_names import Names
+from nurture.program.check_stories import is_check
 from nurture.program.load import load, read_folder
 from nurture.rehearse.coverage import Coverage
 from nurture.rehearse.play import Outcome, run_check

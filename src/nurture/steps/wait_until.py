@@ -94,7 +94,7 @@ def _published(here: Here) -> ColumnElement[int]:
 
 
 def _since(condition: Condition, place: Literal["step", "enrolment"]) -> Condition:
-    """`condition`, with each `did:` that does not say since when counting since `place`."""
+    """`condition`, with each `did:` that does not say since when counting since `place`; silence counts as it is."""
     match condition:
         case c.All(parts):
             return c.All(tuple(_since(part, place) for part in parts))
@@ -102,6 +102,6 @@ def _since(condition: Condition, place: Literal["step", "enrolment"]) -> Conditi
             return c.Any_(tuple(_since(part, place) for part in parts))
         case c.Not(part):
             return c.Not(_since(part, place))
-        case c.Did() if condition.since is None:
+        case c.Did() if condition.since is None and not (condition.negated and condition.within):
             return replace(condition, since=place)
     return condition
