@@ -32,6 +32,7 @@ FLOOR_OF["__main__"] = 7
 HOMES = {
     "prefect": "flows",
     "httpx": "channels demo doctor flows",
+    "httpcore": "channels",
     "dns": "doctor",
     "jinja2": "mail web",
     "yaml": "language program intake flows",  # mapping files; prefect.yaml

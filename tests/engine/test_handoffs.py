@@ -282,7 +282,7 @@ def test_each_answer_sends_the_lead_where_it_belongs(make: Make) -> None:
     assert (world.rows(Lead), world.rows(Handoff), world.rows(StageTransition)) == before
     leads = {world.names()[row.id]: (row.stage, row.status, row.rests_until) for row in world.rows(Lead)}
     assert leads == {
-        name: (stage, status, world.start + HOUR + 30 * DAY if rests else None)
+        name: (stage, status, world.start + 30 * DAY if rests else None)  # at its own hour: clocks went forward
         for name, (_, _, stage, status, rests) in ANSWERS.items()
     }
     assert {(row.state, row.reason, row.answered_at, row.answered_by) for row in world.rows(Handoff)} == {

@@ -185,8 +185,9 @@ def test_the_trial_goes_on_after_the_letter_that_failed(tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "PATIENCE", 0.5)
     python(
         tmp_path / "python",
-        'case "$asked" in *\'"passed_over": ["a", "b"]\'*) echo letter c; echo over; exit;; esac\n'
-        "echo letter a; echo letter b; exec sleep 5",
+        'case "$asked" in *\'"passed_over": []\'*) echo letter a; echo letter b; exec sleep 5;;\n'
+        '*\'"passed_over": ["a", "b"]\'*) echo letter c;; *) echo \'problem ["tried again", 1, 1, "", ""]\';; esac\n'
+        "echo over",
         monkeypatch,
     )
 

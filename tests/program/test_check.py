@@ -74,7 +74,7 @@ def test_every_problem_is_told_at_once() -> None:
 
     assert problems == [
         "'prioritty' is not known here",
-        "priority: input should be less than or equal to 100",
+        "priority: '800' is too large",
         "'segmnt' is not known here",
         "no lead has a field 'industri'",
         "'2 dyas' is not a duration",

@@ -136,7 +136,7 @@ REFUSED = {
     "no turns": (LOOP.replace(", turns: 3", ""), "8:5: 'turns' is missing; add 'turns:'"),
     "one turn": (
         LOOP.replace("turns: 3", "turns: 1"),
-        "8:36: steps.2.turns: input should be greater than or equal to 2; see docs/language.md",
+        "8:36: steps.2.turns: '1' is too small; write 2 or more",
     ),
     "a letter that goes out once": (
         LOOP.replace(", repeat: true", ""),
@@ -144,11 +144,11 @@ REFUSED = {
     ),
     "no wait": (
         LOOP.replace("  - {id: read, wait_until: {clicked: news}, at_most: 2 days, then: end}\n", ""),
-        "7:23: no wait on the way news > again: leads would come round at once; put a wait or a wait_until on each way between the two",
+        "7:23: no wait on the way news > again: leads would come round at once; put a wait, or a wait_until for an event, on each way between the two",
     ),
     "a way past the wait": (
         LOOP.replace("  - {id: read", "  - {id: fork, branch: [{if: {industry: saas}, then: again}]}\n  - {id: read"),
-        "9:23: no wait on the way news > fork > again: leads would come round at once; put a wait or a wait_until on each way between the two",
+        "9:23: no wait on the way news > fork > again: leads would come round at once; put a wait, or a wait_until for an event, on each way between the two",
     ),
     "a step that only the loop would lead to": (
         LOOP.replace("  - {id: aside", "  - {id: aside, wait: 1 day, next: bye}\n  - {id: lost").replace("then: bye", "then: aside"),
