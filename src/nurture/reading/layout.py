@@ -220,6 +220,10 @@ class _Graph:
         ends = [self.every[other].x for other in (*self.above[chain[0]], *self.below[chain[-1]])]
         inside = [self.every[key].x for key in chain]
         wish = sum(ends) / len(ends) if ends else sum(inside) / len(inside)
+        if self.every[chain[0]].back and high != float(
+            "inf"
+        ):  # a line back hangs on nothing: close to what it goes around
+            wish = high
         if low <= high + 0.01:
             for key in chain:
                 self.every[key].x = min(max(wish, low), high)
