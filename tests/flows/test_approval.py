@@ -63,7 +63,11 @@ def asking(server: str, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.Mon
             yield house
         finally:
             worker.terminate()
-            worker.wait(30)
+            try:
+                worker.wait(30)
+            except subprocess.TimeoutExpired:  # it would see a run through that nobody waits for any more
+                worker.kill()
+                worker.wait()
             house.close()
 
 

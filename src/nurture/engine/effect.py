@@ -70,8 +70,9 @@ class Effect:
         """The segment, its version and who enters; `word`: is live, or would be."""
         if not self.changed:
             return f"{self.slug}: unchanged (version {self.number})"
+        queue = f", {self.matching - self.entering:,} queue" if self.matching > self.entering else ""
         entering = (
-            f"{self.entering:,} enter at the next tick (existing: true)"
+            f"{self.entering:,} enter at the next tick{queue} (existing: true)"
             if self.existing
             else f"0 enrol now; {self.matching:,} matched before (existing: false)"
         )

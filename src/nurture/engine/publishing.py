@@ -185,7 +185,7 @@ def _mark_existing(link: Connection, live: Live, segment: Segment, effect: Effec
     new: Select[Any] = select(col(Lead.id)).where(match, rested(), ~holds_already(rule))
     effect.matching = run(select(func.count()).select_from(new.subquery())).scalar_one()
     if effect.existing:
-        effect.entering = effect.matching
+        effect.entering = min(effect.matching, segment.spec.enrol.limit or effect.matching)
         run(work_for(new))
     else:
         run(hold(rule, new))

@@ -42,6 +42,12 @@ def place(name: str, key: SQLColumnExpression[Any]) -> ColumnElement[int]:
     return (a * cast(key, BigInteger) + b) % literal(PRIME, BigInteger) % literal(PLACES, BigInteger)
 
 
+def place_of(name: str, key: int) -> int:
+    """The same for one key."""
+    a, b = factors(name)
+    return (a * key + b) % PRIME % PLACES
+
+
 def drawn_arm(name: str, key: SQLColumnExpression[Any], shares: Mapping[str, int]) -> ColumnElement[str]:
     """The arm of the lead with this key; `shares`: of each arm, in places."""
     where = place(name, key)

@@ -11,12 +11,14 @@ from sqlalchemy import Connection, bindparam, update
 from sqlmodel import col
 
 from nurture import clock
+from nurture.clock import Chance
 from nurture.errors import NurtureError, Refused
 from nurture.folding import canonical_email
 from nurture.intake import write
+from nurture.language.arms import HOLDOUT, PRIME, place_of
 from nurture.language.source import Misread, Source
 from nurture.program.check_edits import lay_over
-from nurture.program.checks import Check, Event
+from nurture.program.checks import Check, Cohort, Event
 from nurture.program.load import House
 from nurture.records import Lead
 from nurture.rehearse.deeds import DEEDS, Scene, zoned
@@ -49,19 +51,34 @@ class Actor:
                 places.append(index)
             except (NurtureError, ValueError) as problem:
                 complaints.append((("leads", index), str(problem), "mend this lead"))
-        for place, outcome in zip(places, self._put(people, now), strict=True):
+        alone = [not isinstance(self.check.leads[place], Cohort) for place in places]
+        for place, outcome in zip(places, self._put(people, now, alone), strict=True):
             if outcome.problem is not None:
                 complaints.append((("leads", place), outcome.problem, "mend this lead"))
         if complaints:
             raise Misread(complaints)
 
-    def _put(self, people: list[write.Person], now: datetime) -> list[write.Outcome]:
-        """Import `people`; their draws come from the check, so that it plays alike each time."""
+    def _put(self, people: list[write.Person], now: datetime, alone: list[bool]) -> list[write.Outcome]:
+        """Import `people`; their draws come from the check, so that it plays alike each time.
+
+        Who is `alone`, not of a cohort, is never held out: no check fails by a chance that it does not speak of.
+        """
+        share = self.stage.machine.live().house.program.holdout or 0
+
+        def key(chance: Chance, free: bool) -> int:
+            found = chance.randrange(PRIME)
+            while free and place_of(HOLDOUT, found) < share:
+                found = chance.randrange(PRIME)
+            return found
 
         def put(link: Connection) -> list[write.Outcome]:
             outcomes = write.put_people(link, people, now=now, origin="check")
             chance = clock.seeded(f"{self.check.check}/{len(self.leads)}")
-            drawn = [{"the_lead": one.lead_id, "draw": chance.randrange(2**31 - 1)} for one in outcomes if one.lead_id]
+            drawn = [
+                {"the_lead": one.lead_id, "draw": key(chance, free)}
+                for one, free in zip(outcomes, alone, strict=True)
+                if one.lead_id
+            ]
             if drawn:
                 link.execute(update(Lead.__table__).where(col(Lead.id) == bindparam("the_lead")), drawn)  # type: ignore[attr-defined]
             return outcomes
@@ -95,7 +112,7 @@ class Actor:
         if event.publish is not None:
             self._publish(index, event)
         elif event.arrives is not None:
-            (outcome,) = self._put([_person(event.arrives, machine.live().house)], now)
+            (outcome,) = self._put([_person(event.arrives, machine.live().house)], now, [True])
             if outcome.problem is not None:
                 raise Refused(outcome.problem)
         else:

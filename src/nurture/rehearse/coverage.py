@@ -31,7 +31,7 @@ class Coverage:
         walked = select(col(Enrolment.sequence), col(Enrolment.path)).distinct()
         with stage.machine.db.read() as link:
             for slug, path in link.execute(walked):
-                steps = path.strip("/").split("/")
+                steps = [step for step in path.strip("/").split("/") if not step.startswith("<")]  # a goto's own mark
                 self.entered |= {(slug, step) for step in steps}
                 self.taken |= {(slug, one, other) for one, other in pairwise(steps)}
 
