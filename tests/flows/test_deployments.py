@@ -126,7 +126,9 @@ def test_a_run_of_a_deployment_serves_its_segment(deployed: Installation) -> Non
 
     assert (ended.name, ended.state.name) == (f"evaluators {house.now:%Y-%m-%d %H:%M}", "Completed")
     done = runs(lambda run: run.name.startswith("evaluators ") and bool(run.end_time))
-    assert any(run.state and "sent 4" in str(run.state.message) for run in done)  # or the run of the schedule in the same minute
+    assert any(
+        run.state and "sent 4" in str(run.state.message) for run in done
+    )  # or the run of the schedule in the same minute
 
 
 def test_a_schedule_makes_runs(deployed: Installation) -> None:
