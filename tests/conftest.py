@@ -30,7 +30,7 @@ MIGRATED = "migrated"
 
 # Properties look at the same examples on every run; HYPOTHESIS_PROFILE=search looks further.
 _UNHURRIED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=_UNHURRIED)
+settings.register_profile("steady", derandomize=True, deadline=None, max_examples=40, suppress_health_check=_UNHURRIED)
 settings.register_profile("search", deadline=None, max_examples=1000, suppress_health_check=_UNHURRIED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 

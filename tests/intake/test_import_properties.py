@@ -22,7 +22,7 @@ DOMAIN = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(local=LOCAL, domain=DOMAIN, space=st.sampled_from(["", " "]))
 def test_the_quick_reading_of_addresses_is_the_slow_one(local: str, domain: str, space: str) -> None:
     text = f"{local}@{domain}{space}".strip()

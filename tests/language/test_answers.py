@@ -116,7 +116,7 @@ def conditions() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @given(condition=conditions(), slug=st.sampled_from(SLUGS))
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_answers_to_this_very_letter(house: tuple[World, Answers], condition: dict[str, Any], slug: str) -> None:
     """The compiled condition picks the enrolments that a person reading the YAML would pick."""
     world, answers = house

@@ -349,7 +349,7 @@ def about_one(name: str, values: list[Any]) -> st.SearchStrategy[dict[str, Any]]
 
 
 @given(condition=conditions())
-@settings(max_examples=250)
+@settings(max_examples=100)
 @example(condition={"fit": {"known": True}})
 @example(condition={"not": {"fit": {"known": False}}})
 @example(condition={"did": "page_viewed", "where": {"vip": True}})

@@ -52,7 +52,7 @@ _LEAD = SQLModel.metadata.tables["lead"]
 PHONE = st.text(st.sampled_from("+0123456789 -()./\N{NO-BREAK SPACE}x٤\t"), max_size=24)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(PHONE, min_size=1, max_size=20))
 def test_sql_agrees(memory: Database, phones: list[str]) -> None:
     """Whether there is a number, and which."""

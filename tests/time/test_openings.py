@@ -130,7 +130,7 @@ def windows() -> st.SearchStrategy[Window]:
 
 
 @given(window=windows(), start=st.sampled_from(STARTS), seed=st.integers(0, 10**6))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_the_first_open_instant(database: Database, window: Window, start: datetime, seed: int) -> None:
     """Of each place, at moments of a fortnight with changes of the clock: the instant that a person would find."""
     chance = random.Random(seed)
