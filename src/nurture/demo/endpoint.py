@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Self
 
 
-class Endpoint:
+class Endpoint(ABC):
     """Answers each POST by `take`, one at a time; use it in a `with`. `url`: where it listens."""
 
     def __init__(self) -> None:
@@ -39,9 +40,9 @@ class Endpoint:
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
+    @abstractmethod
     def take(self, headers: Message, body: bytes) -> tuple[int, bytes]:
         """One call: the status and the body of the answer."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         self._thread.start()

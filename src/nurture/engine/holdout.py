@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, false
 from sqlmodel import col
 
 from nurture.engine.live import Live
+from nurture.engine.planning import windowed
 from nurture.language.arms import HOLDOUT, place
 from nurture.records import Lead
 from nurture.steps import Audience, Sending
@@ -19,7 +20,7 @@ def withheld(step: Sending) -> bool:
     """Whether held-out leads go without what this step sends: marketing messages, and being put into audiences."""
     if isinstance(step, Audience):
         return step.audience.verb == "add"
-    return step.is_message and step.purpose() == "marketing"
+    return windowed(step)
 
 
 def held_out(live: Live) -> ColumnElement[bool]:

@@ -20,7 +20,7 @@ from nurture.engine.effect import Effect, StepEffect
 from nurture.engine.ending import OPEN, end, ending
 from nurture.engine.live import Library, Live
 from nurture.engine.movement import PASSING, arrival
-from nurture.engine.planning import exhausted
+from nurture.engine.planning import OF_PASSAGE, exhausted
 from nurture.engine.running import Run
 from nurture.language.problems import Problem
 from nurture.language.source import Source
@@ -39,11 +39,6 @@ EDITED = "edited"
 _NOT_LATE = ("paused", "canary", "growth", "most_per_day")
 
 _LIVE = col(Enrolment.ended_at).is_(None)
-_HERE = and_(
-    col(Touch.enrolment_id) == col(Enrolment.id),
-    col(Touch.step) == col(Enrolment.step),
-    col(Touch.occurrence) == col(Enrolment.occurrence),
-)
 #: Touches that this run has taken into its hands.
 _TAKEN = col(Touch.lease_owner) == CLAIM
 
@@ -169,7 +164,7 @@ def _take_touches(old: Segment, new: Segment, steps: list[str]) -> Any:
     """
     mine = (
         select(col(Touch.id))
-        .join_from(Enrolment, Touch, _HERE)
+        .join_from(Enrolment, Touch, OF_PASSAGE)
         .where(col(Enrolment.version_id) == old.id, _LIVE, col(Enrolment.step).in_(steps))
     )
     said = and_(col(Touch.kind).in_(KEYED), col(Touch.state) == "retry_wait")  # may have arrived: the same key goes on
@@ -183,7 +178,7 @@ def _on(old: Segment, step_id: str, sends: bool) -> ColumnElement[bool]:
     if not sends:
         return here
     others = or_(col(Touch.lease_owner).is_(None), col(Touch.lease_owner) != CLAIM)
-    under_way = and_(_HERE, col(Touch.ended_at).is_(None), col(Touch.resent_at).is_(None), others)
+    under_way = and_(OF_PASSAGE, col(Touch.ended_at).is_(None), col(Touch.resent_at).is_(None), others)
     return and_(here, ~select(1).where(under_way).correlate(Enrolment).exists())
 
 
@@ -243,7 +238,7 @@ def _planned_from(due: Any) -> ColumnElement[int]:
         else_=least(micros(col(Touch.allowed_at)), NOW),
     )
     mine = func.coalesce(col(Touch.lease_owner), "") == CLAIM  # by the enrolment: no statistics know how many are taken
-    taken = select(again).where(_HERE, mine).correlate(Enrolment).scalar_subquery()
+    taken = select(again).where(OF_PASSAGE, mine).correlate(Enrolment).scalar_subquery()
     return func.coalesce(taken, case((exhausted(), NOW), else_=micros(due)))
 
 
@@ -270,7 +265,7 @@ def _left_at(step: Step) -> ColumnElement[int]:
         return least(micros(col(Enrolment.due_at)), NOW)
     if not isinstance(step, Sending):
         return NOW
-    ended = select(func.max(micros(col(Touch.ended_at)))).where(_HERE).correlate(Enrolment).scalar_subquery()
+    ended = select(func.max(micros(col(Touch.ended_at)))).where(OF_PASSAGE).correlate(Enrolment).scalar_subquery()
     return func.coalesce(ended, NOW)
 
 

@@ -18,6 +18,13 @@ from nurture.steps import Here, Sending, Step
 from nurture.windows import OUT_OF_SIGHT, know_openings, next_open
 from nurture.zones import know_zones, lead_country, lead_zone
 
+#: The touch of the step on which an enrolment stands, in this passage of it.
+OF_PASSAGE = and_(
+    col(Touch.enrolment_id) == col(Enrolment.id),
+    col(Touch.step) == col(Enrolment.step),
+    col(Touch.occurrence) == col(Enrolment.occurrence),
+)
+
 
 def windowed(step: Sending) -> bool:
     """Whether the send window applies: to marketing messages. Operational ones are awaited."""
@@ -26,13 +33,8 @@ def windowed(step: Sending) -> bool:
 
 def exhausted() -> ColumnElement[bool]:
     """Whether an enrolment idles on an offer step: nothing in the library is left for its lead."""
-    touched = select(1).where(
-        col(Touch.enrolment_id) == col(Enrolment.id),
-        col(Touch.step) == col(Enrolment.step),
-        col(Touch.occurrence) == col(Enrolment.occurrence),
-    )
     idle = and_(col(Enrolment.ended_at).is_(None), col(Enrolment.due_at).is_(None))
-    return and_(idle, ~touched.correlate(Enrolment).exists())
+    return and_(idle, ~select(1).where(OF_PASSAGE).correlate(Enrolment).exists())
 
 
 def here_on(live: Live, segment: Segment, step: Step) -> Here:
@@ -77,16 +79,7 @@ def _planning(live: Live, segment: Segment, step: Sending) -> tuple[Any, Any]:
     if windowed(step):
         window = segment.window(live.house)
         allowed, tried = (_opens(at, next_open(window, at, zone, country)) for at in (here.due, present))
-    existing = (
-        select(1)
-        .where(
-            col(Touch.enrolment_id) == col(Enrolment.id),
-            col(Touch.step) == step.id,
-            col(Touch.occurrence) == col(Enrolment.occurrence),
-        )
-        .correlate(Enrolment)
-        .exists()
-    )
+    existing = select(1).where(OF_PASSAGE).correlate(Enrolment).exists()
     cohort = (
         select(
             col(Enrolment.lead_id), col(Enrolment.id).label("enrolment_id"), col(Enrolment.occurrence),

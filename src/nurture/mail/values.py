@@ -18,7 +18,6 @@ _OF_ANYTHING = frozenset({
     "boolean", "defined", "eq", "equalto", "false", "float", "in", "integer", "iterable", "mapping", "ne", "none",
     "number", "sameas", "sequence", "string", "true", "undefined",
 })  # fmt: skip
-_SIZES = frozenset({"gt", "gteq", "lt", "lteq"})
 _ARITHMETIC = (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow)
 #: In the place of a field: what `{{ "x" if lead.company }}` is for other leads.
 _NO_ELSE = "?"

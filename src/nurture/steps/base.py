@@ -112,8 +112,6 @@ class Step(Written):
 
     #: The word that spells the kind in YAML.
     kind_word: ClassVar[str]
-    #: True for steps whose leads leave when a touch has ended.
-    sends: ClassVar[bool] = False
     #: True for steps that an event may wake.
     listens: ClassVar[bool] = False
     #: True for steps that reach milestones, which sales' gate then decides.

@@ -18,7 +18,6 @@ Refusal = tuple[ColumnElement[bool], str]
 class Sending(Step):
     """A step with a touch. A lead leaves it when the touch is sent, failed, suppressed, expired or uncertain."""
 
-    sends: ClassVar[bool] = True
     #: email (also for offers), sms, audience or webhook: which way out it takes.
     channel: ClassVar[str] = "email"
     #: Whether the lead reads it: then window, caps, priority, lateness and the same-content rule hold.
