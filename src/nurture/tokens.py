@@ -17,7 +17,9 @@ from typing import Literal
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-Purpose = Literal["click", "unsubscribe", "offer", "handoff", "bounce"]
+Purpose = Literal[
+    "click", "unsubscribe", "offer", "handoff", "bounce", "open", "preferences", "confirm", "question", "key"
+]
 
 #: Characters of a token that goes into a mail address: base32 of the same 26 bytes.
 ADDRESS_TOKEN = 42

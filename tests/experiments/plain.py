@@ -17,9 +17,10 @@ def place(name: str, key: int) -> int:
 
 def arm(name: str, key: int, shares: Mapping[str, float]) -> str:
     """Its arm; `shares` in per cent."""
-    drawn = place(name, key) / 100
+    drawn = place(name, key)
     for one, share in sorted(shares.items()):
-        if drawn < share:
+        places = round(share * 100)
+        if drawn < places:
             return one
-        drawn -= share
-    return max(shares)
+        drawn -= places
+    raise AssertionError(f"the shares leave place {drawn} over")

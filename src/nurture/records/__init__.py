@@ -16,15 +16,20 @@ from nurture.records.people import Consent, Event, Lead, LeadList, LeadTag, Supp
 from nurture.records.programs import ProgramVersion, SequenceVersion
 from nurture.records.trials import Experiment, Task, WebhookBody
 from nurture.records.trust import Audit, Hold, Inbound, Volume
+from nurture.records.visitors import ApiKey, LeadAlias, LeadMerge, Visit, Visitor
+from nurture.records.wishes import Confirmation, Erasure, Objection, Preference, RefusedTopic
 
 __all__ = [
+    "ApiKey",
     "AudienceMember",
     "Audit",
+    "Confirmation",
     "Consent",
     "Control",
     "Enrolment",
     "EnrolmentDay",
     "EnrolmentQueue",
+    "Erasure",
     "Event",
     "Experiment",
     "Handoff",
@@ -32,15 +37,20 @@ __all__ = [
     "Holding",
     "Inbound",
     "Lead",
+    "LeadAlias",
     "LeadList",
+    "LeadMerge",
     "LeadTag",
     "Lease",
     "Meta",
     "Milestone",
+    "Objection",
     "Opening",
     "Outbox",
+    "Preference",
     "ProgramVersion",
     "Refusal",
+    "RefusedTopic",
     "RoutingTurn",
     "ScoreEntry",
     "ScoreSum",
@@ -49,6 +59,8 @@ __all__ = [
     "Suppression",
     "Task",
     "Touch",
+    "Visit",
+    "Visitor",
     "Volume",
     "WebhookBody",
     "Work",

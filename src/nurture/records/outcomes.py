@@ -145,7 +145,7 @@ class Outbox(SQLModel, table=True):
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
-    #: handoff_notice or task_notice.
+    #: handoff_notice, task_notice or confirmation.
     kind: str
     row_id: int = Field(sa_type=BigKey)
     created_at: datetime = Field(sa_type=Instant)

@@ -51,6 +51,8 @@ class Lead(SQLModel, table=True):
     fit_points: float = 0
     created_at: datetime = Field(sa_type=Instant)
     changed_at: datetime = Field(sa_type=Instant)
+    #: When its person was erased: what is left is a shell that keeps the counts right.
+    forgotten_at: datetime | None = Field(default=None, sa_type=Instant)
 
 
 class LeadTag(SQLModel, table=True):
@@ -130,6 +132,14 @@ class Consent(SQLModel, table=True):
     given_at: datetime = Field(sa_type=Instant)
     expires_at: datetime | None = Field(default=None, sa_type=Instant)
     withdrawn_at: datetime | None = Field(default=None, sa_type=Instant)
+    #: How it was withdrawn: one click, preference centre, import, …
+    withdrawn_by: str | None = None
+    #: When the mailbox itself said yes again (double opt-in).
+    confirmed_at: datetime | None = Field(default=None, sa_type=Instant)
+    #: What proves it: the address, the form or page, keyed digests of network address and User-Agent.
+    evidence: dict[str, Any] = Field(
+        default_factory=dict, sa_type=Document, sa_column_kwargs={"server_default": text("'{}'")}
+    )
 
 
 class Suppression(SQLModel, table=True):
