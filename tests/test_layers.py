@@ -22,7 +22,7 @@ FLOORS = {
     3: "steps",
     4: "program mail channels",
     5: "engine",
-    6: "intake inbound reading rehearse opening doctor",
+    6: "intake inbound reading rehearse opening doctor rights",
     7: "cli web demo",
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
