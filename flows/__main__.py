@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ ENV = Path(__file__).with_name("server.env")
 def main() -> int:
     """Exit code 0 done, 1 a run did not complete or nothing was done, 2 wrong use."""
     asked = arguments().parse_args()
+    end_with_parent()
     if getattr(asked, "port", None):
         os.environ |= at_port(asked.port)
     for name, value in shipped().items():
@@ -35,6 +37,16 @@ def main() -> int:
             raise
         say(way, sys.stderr)
         return 1
+
+
+def end_with_parent() -> None:
+    """Whom `nurture serve` started ends when it does, even by `kill -9` (Linux's prctl(2), PR_SET_PDEATHSIG)."""
+    parent = os.environ.pop("NURTURE_PARENT", None)
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != int(parent):
+        sys.exit(1)  # it was gone before it could be watched
 
 
 def shipped() -> dict[str, str]:

@@ -33,8 +33,8 @@ from nurture.records.types import instant, micros
 log = logging.getLogger("nurture.db")
 T = TypeVar("T")
 
-#: Rows that one bulk transaction writes at most, so that a door never waits long.
-BULK_ROWS = 20_000
+#: Rows that one bulk transaction moves at most: on SQLite a door waits for the one under way, a tenth of a second.
+BULK_ROWS = 5_000
 _TRIES = 5
 #: Seconds for which a bulk writer waits for a moment without doors before it asks them to wait.
 _COURTESY = 0.5
@@ -44,8 +44,9 @@ _STATEMENTS = 5_000
 _UNWRITABLE = ("unable to open", "readonly", "read-only", "disk is full", "I/O error")
 #: PostgreSQL: a commit that is reported is on the disk, whatever a role's default says.
 _SESSION = "-c idle_in_transaction_session_timeout=60000 -c synchronous_commit=on"
-#: serialization_failure and deadlock_detected (PostgreSQL manual, appendix A).
-_AGAIN = {"40001", "40P01"}
+#: serialization_failure and deadlock_detected (PostgreSQL manual, appendix A); foreign_key_violation: the lead that was
+#: meant has been merged into another since it was looked up.
+_AGAIN = {"40001", "40P01", "23503"}
 
 
 class Database:
@@ -194,6 +195,15 @@ class Database:
             "install the newer nurture, or point NURTURE_DATABASE_URL elsewhere"
         )
 
+    def flush(self) -> None:
+        """SQLite: bring the write-ahead log into the file and empty it, as far as no reader needs it."""
+        if self.is_sqlite and not self._memory:
+            link = self.engine.raw_connection()
+            try:
+                link.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                link.close()
+
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -229,6 +239,7 @@ def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
         "busy_timeout=10000",
         "cache_size=-65536",
         "case_sensitive_like=ON",
+        "secure_delete=ON",  # what is forgotten is not left in free pages
     ):
         dbapi.execute(f"PRAGMA {pragma}")
 

@@ -28,6 +28,16 @@ POINTS = (
     "notice_sent",  # it was accepted; the outbox does not know
     "notice_noted",  # the outbox knows
 )
+#: Those that what a web door takes passes first: a form, or one lead's facts at /events and /leads.
+DOOR = (
+    "form_stored",  # it is written and settled, hand-off and notice with it; nothing is committed
+    "form_committed",  # it is committed; nobody was answered
+)
+#: Those that somebody who is forgotten passes.
+RIGHTS = (
+    "forgetting",  # it is written down beside the database that this person is to be forgotten
+    "forgotten",  # the database has forgotten; files have not
+)
 #: kill: SIGKILL. stop: SIGSTOP, until somebody says SIGCONT. raise: an error nobody expects.
 ACTIONS = ("kill", "stop", "raise")
 
@@ -42,8 +52,8 @@ def _armed() -> tuple[str, str, int] | None:
         return None
     name, _, rest = asked.partition(":")
     action, _, turn = rest.partition(":")
-    if name not in POINTS or action not in ACTIONS or not (turn or "1").isdigit():
-        raise SystemExit(f"NURTURE_FAILPOINT: write POINT:ACTION:TURN; POINT is one of {', '.join(POINTS)}")
+    if name not in DOOR + POINTS + RIGHTS or action not in ACTIONS or not (turn or "1").isdigit():
+        raise SystemExit(f"NURTURE_FAILPOINT: write POINT:ACTION:TURN; POINT is one of {', '.join(DOOR + POINTS)}")
     sys.stderr.write(f"NURTURE_FAILPOINT is set: this process fails at '{name}'\n")
     return name, action, int(turn or 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -21,9 +21,10 @@ from nurture.db import Database
 from nurture.engine.instance import Instance
 from nurture.engine.live import Library
 from nurture.engine.machine import Machine
-from nurture.errors import NotPublished
+from nurture.errors import DatabaseFault, NotPublished
 from nurture.mail.dkim import load_signer
 from nurture.program.models import ProgramFile
+from nurture.rights.chores import Chores
 from nurture.settings import Settings, load_settings
 
 
@@ -40,22 +41,27 @@ def open_machine(settings: Settings | None = None, clock: Clock | None = None) -
     clock = clock or SystemClock()
     signer = load_signer(settings.dkim_selector, settings.dkim_key_file, settings.dkim_domain)
     db = open_database(settings)
-    keys = tokens.keys(settings.secret())
-    return Machine(
+    keys, library = tokens.keys(settings.secret()), Library()
+    machine = Machine(
         db=db,
         clock=clock,
         keys=keys,
         email=mail_channel(settings),
-        audience=audience_channel(db, keys, clock, settings.inner_hosts()),
-        sms=sms_channel(settings),
-        webhook=webhook_channel(db, keys, clock, settings.inner_hosts()),
+        audience=audience_channel(db, keys, clock, settings.inner_hosts(), library),
+        sms=sms_channel(settings, keys),
+        webhook=webhook_channel(db, keys, clock, settings.inner_hosts(), library),
+        library=library,
         public_url=settings.public_url,
         click_rest=timedelta(seconds=settings.click_rest_seconds),
         journal_folder=settings.home / "journal",
         instance=Instance.open(db, settings.home, real_time=isinstance(clock, SystemClock)),
         signer=signer,
         bounce_address=settings.bounce_address,
+        hooks=settings.hooks(),
     )
+    machine.chores = chores = Chores(machine, settings.home)
+    chores.catch_up()
+    return machine
 
 
 def mail_channel(settings: Settings) -> Channel:
@@ -80,33 +86,42 @@ def own_name(public_url: str) -> str:
     return "localhost"
 
 
-def sms_channel(settings: Settings) -> Channel:
+def sms_channel(settings: Settings, keys: tokens.Keys) -> Channel:
     """The account that sends text messages, or a folder of .txt files when none is set. Raises SettingsError."""
     if settings.sms_url is None:
         return TextFolder(settings.home / "sms")
-    return TwilioChannel(read_account(settings.sms_url.get_secret_value()), settings.inner_hosts())
+    told = f"{settings.public_url.rstrip('/')}/hooks/twilio?t="
+    callback = (lambda touch: told + keys.seal_for_address("bounce", touch)) if settings.hook_twilio else None
+    return TwilioChannel(read_account(settings.sms_url.get_secret_value()), settings.inner_hosts(), callback=callback)
 
 
-def audience_channel(db: Database, keys: tokens.Keys, clock: Clock, private: Sequence[str] = ()) -> Channel:
-    """The endpoints of the published program; none before the first publish."""
-    program = _published(db)
-    endpoints = {name: audience.url for name, audience in program.audiences.items()} if program else {}
-    return AudienceChannel(endpoints, keys.signing, clock, private=private)
+def audience_channel(
+    db: Database, keys: tokens.Keys, clock: Clock, private: Sequence[str] = (), library: Library | None = None
+) -> Channel:  # fmt: skip
+    """The endpoints of the program as it is published, also by others and later; none before the first publish."""
+    known = _Published(db, library or Library(), lambda program: {n: one.url for n, one in program.audiences.items()})
+    return AudienceChannel(known(), keys.signing, clock, private=private, anew=known)
 
 
-def webhook_channel(db: Database, keys: tokens.Keys, clock: Clock, private: Sequence[str] = ()) -> Channel:
+def webhook_channel(
+    db: Database, keys: tokens.Keys, clock: Clock, private: Sequence[str] = (), library: Library | None = None
+) -> Channel:  # fmt: skip
     """The same for webhooks."""
-    program = _published(db)
-    endpoints = {name: webhook.url for name, webhook in program.webhooks.items()} if program else {}
-    return WebhookChannel(endpoints, lambda name: keys.signing(signed_as(name)), clock, private=private)
+    known = _Published(db, library or Library(), lambda program: {n: one.url for n, one in program.webhooks.items()})
+    return WebhookChannel(known(), lambda name: keys.signing(signed_as(name)), clock, private=private, anew=known)
 
 
-def _published(db: Database) -> ProgramFile | None:
-    with db.read() as link:
-        try:
-            return Library().live(link).house.program
-        except NotPublished:
-            return None
+class _Published:
+    """Endpoints of the published program; while the database does not answer, those that were known last."""
+
+    def __init__(self, db: Database, library: Library, read: Callable[[ProgramFile], dict[str, str]]) -> None:
+        self._db, self._library, self._read = db, library, read
+        self._last: dict[str, str] = {}
+
+    def __call__(self) -> dict[str, str]:
+        with suppress(NotPublished, DatabaseFault), self._db.read() as link:
+            self._last = self._read(self._library.live(link).house.program)
+        return self._last
 
 
 @contextmanager

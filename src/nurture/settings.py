@@ -9,6 +9,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
@@ -23,6 +24,28 @@ _LOCAL_PART = 64
 _ATOM = r"[A-Za-z0-9!#$%&'*/=?^_`{|}~+-]+"
 _HOST = re.compile(r"(?:[a-z0-9_.-]+|[0-9a-f:.]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _PLAIN_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+")
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where something listens; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Where this machine itself reaches it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{Listen(host, self.port)}"
+
+    @property
+    def private(self) -> bool:
+        """Whether this machine alone can reach it."""
+        return _on_this_machine(self.host)
 
 
 @dataclass(frozen=True)
@@ -83,6 +106,33 @@ class Settings(BaseSettings):
     resolver: str | None = None
     #: Addresses (or networks) of our own reverse proxies, with commas between; they say who a visitor is.
     trusted_proxies: str = ""
+    #: `ADDRESS:PORT` at which `nurture serve` has the public app, the private app and Prefect's server listen.
+    public_listen: str = "127.0.0.1:8321"
+    private_listen: str = "127.0.0.1:8322"
+    prefect_listen: str = "127.0.0.1:4200"
+    #: Where the private app is reached, if not at the address at which it listens.
+    private_url: str | None = None
+    #: What the private app asks for, 32 characters at least; unset: nothing, and it listens on loopback alone.
+    private_token: SecretStr | None = None
+    #: `USER:PASSWORD` that Prefect's server asks for; unset: nothing, and it listens on loopback alone.
+    prefect_auth: SecretStr | None = None
+    #: What each sending service proves its delivery reports with (docs/hooks.md); unset: it has no door.
+    hook_brevo: SecretStr | None = None
+    hook_mailersend: SecretStr | None = None
+    hook_mailgun: SecretStr | None = None
+    hook_mailjet: SecretStr | None = None
+    hook_mandrill: SecretStr | None = None
+    hook_postal: SecretStr | None = None
+    hook_postmark: SecretStr | None = None
+    hook_resend: SecretStr | None = None
+    hook_scaleway: SecretStr | None = None
+    hook_sendgrid: SecretStr | None = None
+    hook_ses: SecretStr | None = None
+    hook_sparkpost: SecretStr | None = None
+    hook_twilio: SecretStr | None = None
+    hook_unisender: SecretStr | None = None
+    #: A folder whose files are settings too: `nurture_smtp_url` holds what NURTURE_SMTP_URL would say.
+    secrets: Path | None = None
 
     def proxies(self) -> list[str]:
         """The trusted proxies. Raises SettingsError for what is no address."""
@@ -95,6 +145,41 @@ class Settings(BaseSettings):
                     f"NURTURE_TRUSTED_PROXIES: '{part}' is not an IP address or network; "
                     "write those of your reverse proxy, such as 127.0.0.1 or 10.0.0.0/24"
                 ) from None
+        return found
+
+    def listen(self, app: Literal["public", "private", "prefect"]) -> Listen:
+        """Where an app listens. Raises SettingsError for what is no address, and for a door that would stand open."""
+        name, given = f"NURTURE_{app.upper()}_LISTEN", str(getattr(self, f"{app}_listen"))
+        host, _, port = given.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise SettingsError(f"{name}: '{given}' is not ADDRESS:PORT; write such as 127.0.0.1:8321")
+        listen = Listen(host.strip("[]"), int(port))
+        key = {"private": self.private_token, "prefect": self.prefect_auth}.get(app)
+        if app != "public" and not listen.private and key is None:
+            key_name = "NURTURE_PRIVATE_TOKEN" if app == "private" else "NURTURE_PREFECT_AUTH"
+            raise SettingsError(
+                f"{name}: {given} can be reached from elsewhere, and nobody would be asked who they are; "
+                f"listen at 127.0.0.1:{port}, or set {key_name}"
+            )
+        return listen
+
+    def token(self) -> str | None:
+        """What the private app asks for. Raises SettingsError for one that can be guessed."""
+        if self.private_token is None:
+            return None
+        token = self.private_token.get_secret_value()
+        if len(token) < 32 or not token.isascii() or not token.isprintable() or " " in token:
+            raise SettingsError(
+                "NURTURE_PRIVATE_TOKEN: give at least 32 letters and digits, such as `openssl rand -hex 32` prints"
+            )
+        return token
+
+    def hooks(self) -> dict[str, str]:
+        """Service to what it proves itself with. Raises SettingsError for what can be guessed."""
+        given = {name[5:]: getattr(self, name) for name in type(self).model_fields if name.startswith("hook_")}
+        found = {name: secret.get_secret_value().strip() for name, secret in given.items() if secret is not None}
+        if short := [name for name, secret in found.items() if len(secret) < 16]:
+            raise SettingsError(f"NURTURE_HOOK_{short[0].upper()} can be guessed; give at least 16 characters")
         return found
 
     def inner_hosts(self) -> list[str]:
@@ -198,8 +283,11 @@ def _keep_first(file: Path, secret: str) -> None:
 
 def load_settings() -> Settings:
     """The settings of this process; raises SettingsError naming the variable."""
+    folder = os.environ.get("NURTURE_SECRETS")
+    if folder and not Path(folder).is_dir():
+        raise SettingsError(f"NURTURE_SECRETS: {folder} is not a folder; name the one in which the secrets are files")
     try:
-        settings = Settings()
+        settings = Settings(_secrets_dir=folder or None)
     except ValidationError as problem:
         first = problem.errors()[0]
         name = "NURTURE_" + str(first["loc"][0]).upper()

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 Purpose = Literal[
-    "click", "unsubscribe", "offer", "handoff", "bounce", "open", "preferences", "confirm", "question", "key"
+    "click", "unsubscribe", "offer", "handoff", "bounce", "open", "preferences", "confirm", "question", "form", "key"
 ]
 
 #: Characters of a token that goes into a mail address: base32 of the same 26 bytes.
@@ -86,6 +86,12 @@ class Keys:
     def signing(self, name: str) -> bytes:
         """A 32-byte key of its own for signing what goes to `name` (an audience endpoint)."""
         return hmac.new(self.secrets[0].encode(), f"signing {name}".encode(), hashlib.sha256).digest()
+
+    def digests(self, name: str, text: str) -> list[str]:
+        """HMAC-SHA256 of `text`, hexadecimal, under a key of its own for `name`; by older secrets after the newest."""
+        salt = f"signing {name}".encode()
+        own = [hmac.new(secret.encode(), salt, hashlib.sha256).digest() for secret in self.secrets]
+        return [hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest() for key in own]
 
     def _cipher(self, secret: str) -> AESSIV:
         return AESSIV(hashlib.sha512(b"nurture link tokens " + secret.encode()).digest())

@@ -148,8 +148,14 @@ def openings_of(window: Window, zone: str, country: str, first: date, last: date
 
     Without the quiet hours: a day may have several.
     """
+    return list(each_opening(window, zone, country, first, last))
+
+
+def each_opening(
+    window: Window, zone: str, country: str, first: date, last: date
+) -> Iterator[tuple[datetime, datetime]]:
+    """The same, one at a time: who needs the next days alone asks for no others."""
     tz = ZoneInfo(zone)
-    found = []
     day = first
     while day <= last:
         if is_open_day(window, day, country):
@@ -161,9 +167,8 @@ def openings_of(window: Window, zone: str, country: str, first: date, last: date
                 closes = _instant_of(ends_on, window.hours.end, tz)
             if closes > opens:
                 quiet = _quiet_spans(window.quiet, tz, day) if window.quiet else ()
-                found += _without((opens, closes), quiet)
+                yield from _without((opens, closes), quiet)
         day += timedelta(days=1)
-    return found
 
 
 def know_openings(

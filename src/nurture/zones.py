@@ -68,9 +68,15 @@ def spans_of(zone: str) -> tuple[tuple[int, int, int, int, int], ...]:
     return tuple(rows)
 
 
+@cache
+def _release() -> str:
+    """Of the tz database that this process reads."""
+    return version("tzdata")
+
+
 def know_zones(link: Connection, zones: Iterable[str]) -> None:
     """Make sure that `zone_span` holds these zones, as today's tz database has them."""
-    stamp = version("tzdata")
+    stamp = _release()
     wanted = {zone for zone in zones if valid_zone(zone)}
     known = link.execute(select(col(Meta.value)).where(col(Meta.key) == "tzdata")).scalar()
     if known != stamp:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import socket
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -229,31 +226,3 @@ def test_flows_are_elsewhere(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert desk.nurture("run").code == 1
     assert calls == [[sys.executable, "-m", "flows", "tick", "evaluators"]]
-
-
-def test_serve_answers(desk: Desk, tmp_path: Path) -> None:
-    """The public app, until somebody says stop."""
-    desk.open_for_business()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = (tmp_path / "log").open("wb")
-    words = [sys.executable, "-c", "from nurture.cli import main; main()", "serve", "--port", str(port)]
-    with log, subprocess.Popen(words, stdout=log, stderr=log) as served:
-        try:
-            assert _answers(port)
-        finally:
-            served.send_signal(signal.SIGINT)
-
-    assert f"http://127.0.0.1:{port}" in (tmp_path / "log").read_text()
-
-
-def _answers(port: int) -> bool:
-    for _ in range(200):
-        try:
-            with socket.create_connection(("127.0.0.1", port), 1) as link:
-                link.sendall(b"GET /nothing-here HTTP/1.0\r\n\r\n")
-                return link.recv(12).startswith(b"HTTP/1.")
-        except OSError:
-            time.sleep(0.1)
-    return False

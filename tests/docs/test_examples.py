@@ -39,7 +39,8 @@ _LETTER = """\
 """
 #: Pages without an example of their own: reference, and the operator's.
 WITHOUT = {
-    "architecture", "commands", "doctor", "faults", "importing", "inbound", "mail", "operators", "stopping", "trust",
+    "architecture", "commands", "doctor", "faults", "hooks", "importing", "inbound", "mail", "operators", "serving",
+    "stopping", "trust",
 }  # fmt: skip
 
 

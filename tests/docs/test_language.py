@@ -24,10 +24,17 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Utm": ("house", "program.yaml", "| `utm"),
     "Caps": ("house", "program.yaml", "| `caps"),
     "Salesperson": ("house", "program.yaml", "| `sales"),
-    "Form": ("house", "program.yaml", "| `forms"),
+    "Form": ("forms", "A form"),
+    "Thanks": ("forms", "What comes next"),
+    "Next": ("forms", "What comes next"),
+    "Question": ("forms", "One question"),
+    "Consents": ("house", "program.yaml", "| `consents"),
     "WebhookEndpoint": ("house", "program.yaml", "| `webhooks"),
     "AudienceEndpoint": ("house", "program.yaml", "| `audiences"),
     "Texts": ("house", "program.yaml", "| `sms"),
+    "Website": ("house", "program.yaml", "| `website"),
+    "Tracking": ("house", "program.yaml", "| `tracking"),
+    "Retention": ("house", "program.yaml", "| `retention"),
     "Guard": ("house", "program.yaml"),
     "Canary": ("house", "program.yaml", "  canary:"),
     "Growth": ("house", "program.yaml", "  growth:"),
@@ -67,6 +74,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Span": ("checks", "What may be expected"),
     "ChangeOf": ("checks", "What may be expected", "| `audience"),
     "Bounds": ("conditions", ""),
+    "Prefers": ("preferences", "In checks"),
     "TagChange": ("checks", "What happens", "| `tags"),
     "Rejected": ("checks", "What happens", "| `handoff"),
 }
@@ -150,5 +158,6 @@ def test_every_page_for_marketers_is_named_on_the_first() -> None:
     """And every link of the table leads to a page."""
     named = set(re.findall(r"\]\((\w+)\.md\)", (ROOT / "docs" / "language.md").read_text("utf-8")))
     pages = {page.stem for page in (ROOT / "docs").glob("*.md")}
-    others = {"architecture", "commands", "doctor", "faults", "importing", "inbound", "language", "operators"}
+    others = {"architecture", "commands", "doctor", "faults", "hooks", "importing", "inbound", "language", "operators"}
+    others |= {"moving-in", "serving"}
     assert pages - others <= named <= pages

@@ -205,6 +205,8 @@ def _warm_up() -> None:
     """Do once all that children will do, so that whatever is made at first use is there; then there is one thread."""
     import psycopg  # noqa: F401
 
+    import nurture.web.metrics
+    import nurture.web.server  # noqa: F401 - what `nurture serve` opens
     from nurture.cli import main
     from nurture.db import migrate
     from tests.faults.ground import SECRET, prepare

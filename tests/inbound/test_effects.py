@@ -391,11 +391,11 @@ def test_a_returned_notice_to_sales_is_an_alarm(make: Make) -> None:
 
 
 def test_an_unsubscribe_and_a_bounce_of_it_agree(make: Make) -> None:
-    """Whichever comes first, the lead stays unsubscribed, and the first reason stands."""
+    """The lead stays unsubscribed; its address is known to bounce from then on, which no new yes takes back."""
     world = written(make)
     touch = world.touch("ana", "hello").id
     world.do(lambda link: doors.unsubscribe(link, world.machine.library.live(link), touch, world.now, source="page"))
 
     assert take(world.machine, dsn(message_id(world))).outcome == "suppressed"
 
-    assert {reason for *_, reason in barred(world)} == {"unsubscribed"}
+    assert {reason for *_, reason in barred(world)} == {"unsubscribed", "bounced"}

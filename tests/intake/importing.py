@@ -14,6 +14,7 @@ from sqlmodel import SQLModel
 from nurture.db import Database
 from nurture.intake import ImportReport, Mapping, import_events, import_leads, read_mapping
 from nurture.intake.columns import Kind
+from nurture.program.consents import Consents
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MAPPINGS = Path(__file__).parent / "mappings"
@@ -32,6 +33,7 @@ class Program:
     zone: str = "Europe/Bucharest"
     country: str | None = None
     language: str = "en"
+    consents: Consents = field(default_factory=Consents)
 
 
 class Imports:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from nurture.errors import FileFault
-from tests.intake.importing import NOW, Imports
+from nurture.program.consents import Consents
+from tests.intake.importing import NOW, Imports, Program
 
 
 def test_a_file_that_does_not_say_is_refused(reading: Imports) -> None:
@@ -74,3 +77,39 @@ def test_a_second_basis_is_added(imports: Imports) -> None:
 def test_an_unknown_basis_is_refused(reading: Imports) -> None:
     with pytest.raises(FileFault, match="--consent 'gdpr' is not known"):
         reading.leads("Email\nana@acme.example\n", consent="gdpr")
+
+
+def test_a_row_may_say_when_where_to_what_and_how_long(imports: Imports) -> None:
+    head = "Email,Consent,Consent At,Consent Source,Consent Text,Consent Expires\n"
+    first = head + "ana@acme.example,yes,2025-06-01T10:00:00Z,Trade fair,Terms of May,2027-06-01T10:00:00Z\n"
+    imports.leads(first, consent=None, name="crm.csv")
+    said = ("basis", "source", "wording", "given_at", "expires_at")
+    row = (
+        "consent", "Trade fair", "Terms of May", datetime(2025, 6, 1, 10, tzinfo=UTC), datetime(2027, 6, 1, 10, tzinfo=UTC),
+    )  # fmt: skip
+    assert imports.rows("consent", *said) == [row]
+    assert imports.leads(first, consent=None, name="crm.csv").unchanged == 1
+
+    later = first.replace("2025-06-01", "2026-02-01").replace("2027-06-01", "2028-02-01")
+    assert imports.leads(later, consent=None, name="crm.csv").changed == 1
+    assert imports.leads(first, consent=None, name="crm.csv").unchanged == 1  # an older day than the one we know
+    assert imports.count("consent") == 2
+
+
+#: consent_at, what `expires` of program.yaml says, when it runs out, whether the lead may be written to.
+LASTING = {
+    "from the day it was given": ("2025-12-01T00:00:00Z", "6 months", datetime(2026, 6, 1, tzinfo=UTC), True),
+    "over already": ("2025-06-01T00:00:00Z", "6 months", datetime(2025, 12, 1, tzinfo=UTC), False),
+    "from today, if no day is said": ("", "6 months", datetime(2026, 9, 2, 9, 0, tzinfo=UTC), True),
+}
+
+
+@pytest.mark.parametrize("case", LASTING)
+def test_a_basis_lasts_as_long_as_the_program_says(imports: Imports, case: str) -> None:
+    at, lasts, ends, mailed = LASTING[case]
+    known = Program(consents=Consents.model_validate({"expires": {"soft_opt_in": lasts}}))
+    content = f"Email,Consent,Tracking Consent,Consent Date\nana@acme.example,soft opt in,yes,{at}\n"
+    report = imports.leads(content, consent=None, known=known)
+    assert imports.rows("consent", "purpose", "expires_at") == [("mail", ends), ("tracking", None)]
+    assert ("1 lead has no basis for mail" in report.text()) is not mailed
+    assert imports.leads(content, consent=None, known=known).unchanged == 1

@@ -117,7 +117,10 @@ def test_an_id_of_one_lead_and_the_address_of_another_are_refused(imports: Impor
 
     report = imports.leads("id,Email,Company\n7,bo@acme.example,X\n9,cy@acme.example,Y\n", source="crm")
 
-    said = "belongs to another lead than the e-mail address; correct one, or leave the id empty"
+    said = (
+        "belongs to another lead than the e-mail address; if they are one person, 'nurture merge EMAIL crm:ID'; "
+        "else correct one, or leave the id empty"
+    )
     assert report.created == 1
     assert [str(refusal) for refusal in report.refused] == [f"line 2, id: {said}"]
 
@@ -226,21 +229,21 @@ def test_a_stage_is_for_newcomers_and_leaves_its_trace(imports: Imports) -> None
 
 def test_leads_that_somebody_else_creates_meanwhile_are_completed(imports: Imports, monkeypatch: Any) -> None:
     """A form may bring the same person between our look and our insert: one lead, both facts."""
-    from nurture.intake import people
+    from nurture.intake import newborn, people
 
-    original = people._Plan._insert
+    original = newborn.insert
     done: list[bool] = []
 
-    def interrupted(plan: Any) -> None:
+    def interrupted(link: Any, *rest: Any) -> set[int]:
         if not done:
             done.append(True)
             lead = SQLModel.metadata.tables["lead"]
             other = {"draw": 1, "email": "ana@acme.example", "phone": "123", "fields": {}, "folded": {}}
             born = {"stage": "lead", "status": "new", "fit_points": 0, "created_at": NOW, "changed_at": NOW}
-            plan.link.execute(lead.insert(), [other | born])
-        original(plan)
+            link.execute(lead.insert(), [other | born])
+        return original(link, *rest)
 
-    monkeypatch.setattr(people._Plan, "_insert", interrupted)
+    monkeypatch.setattr(people, "insert", interrupted)
 
     report = imports.leads("Email,Company\nana@acme.example,Acme\nbo@acme.example,Acme\n")
 

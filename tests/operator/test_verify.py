@@ -358,6 +358,24 @@ BREAKS: dict[str, Broken] = {
     "a hand-off that nobody heard of": Broken(
         "every hand-off has its notice", "nobody told mihai@acme.example", ("DELETE FROM outbox",)
     ),
+    "an address of one that was another's": Broken(
+        "a name means one lead", "its present name is also a former one: email",
+        (
+            "INSERT INTO lead_alias (kind, source, value, lead_id, since, cause) "
+            f"SELECT 'email', '', email, {LEAD}, 1, 'changed' FROM lead WHERE id <> {LEAD} AND email IS NOT NULL LIMIT 1",
+        ),
+    ),
+    "a lead that went into another": Broken(
+        "a lead that was merged is gone", "was merged into another, and is still there",
+        (
+            "INSERT INTO lead_merge (lead_id, gone_id, at, by, cause, detail) "
+            f"SELECT {LEAD}, min(id), 1, 'ana', 'one person', '{{}}' FROM lead WHERE id <> {LEAD}",
+        ),
+    ),
+    "a shell that says who it was": Broken(
+        "nothing is left of who was forgotten", "was forgotten, and its row says who it was",
+        (f"UPDATE lead SET forgotten_at = 1 WHERE id = {LEAD}",),
+    ),
     "a notice that is lost": Broken(
         "every hand-off has its notice", "was not sent, and is not tried again",
         ("UPDATE outbox SET next_at = NULL, done_at = NULL WHERE id = (SELECT min(id) FROM outbox)",),

@@ -103,8 +103,8 @@ def html_of(payload: bytes) -> str:
 
 
 def links_in(html: str) -> list[str]:
-    """Where the links of a page or letter lead, in order, without our own host."""
-    found = re.findall(r'href="([^"]*)"', html)
+    """Where the links of a page or letter that a person sees lead, in order, without our own host."""
+    found = re.findall(r'href="([^"]*)"(?! hidden)', html)
     return [link.replace("&amp;", "&").removeprefix("http://links.test") for link in found]
 
 
@@ -134,7 +134,7 @@ def everything(machine: Machine) -> dict[str, list[Any]]:
 class Visitor:
     """Knocks at the doors of a machine's public app."""
 
-    def __init__(self, machine: Machine, host: str = "192.0.2.1", **limits: int) -> None:
+    def __init__(self, machine: Machine, host: str = "192.0.2.1", **limits: Any) -> None:
         self.app = public_app(machine, **limits)
         self._host = host
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nurture.cli import running
+from nurture.cli import serving
 from nurture.errors import SettingsError
 from nurture.opening import own_name
 from nurture.settings import Settings
@@ -61,7 +61,7 @@ def test_a_relay_is_told_the_public_name(url: str, name: str) -> None:
 
 def test_notices_go_on_after_any_fault(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A fault of ours is written down once, with how it came about, and the next turn is tried."""
-    monkeypatch.setattr(running, "_DRAIN_SECONDS", 0.001)
+    monkeypatch.setattr(serving, "_DRAIN_SECONDS", 0.001)
     over = threading.Event()
 
     class Broken:
@@ -77,7 +77,7 @@ def test_notices_go_on_after_any_fault(monkeypatch: pytest.MonkeyPatch, caplog: 
 
     broken: Any = Broken()
     with caplog.at_level(logging.ERROR):
-        running._send_notices(broken, over)
+        serving.send_notices(broken, over)
 
     assert broken.turns == 4
     (record,) = [record for record in caplog.records if record.name == "nurture.cli"]

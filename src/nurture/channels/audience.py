@@ -14,9 +14,15 @@ from nurture.channels.calls import SignedCalls
 from nurture.channels.places import unfit
 
 
-def membership(audience: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> bytes:
-    """The payload that wants these canonical addresses in and out; the same bytes for the same wish."""
-    wish = {"audience": audience, "add": sorted(map(hashed, add)), "remove": sorted(map(hashed, remove))}
+def membership(
+    audience: str, *, add: Iterable[str] = (), remove: Iterable[str] = (), remove_hashes: Iterable[str] = ()
+) -> bytes:
+    """The payload that wants these canonical addresses in and out; the same bytes for the same wish.
+
+    `remove_hashes`: addresses of which only what the platform has is known.
+    """
+    out = sorted([*map(hashed, remove), *remove_hashes])
+    wish = {"audience": audience, "add": sorted(map(hashed, add)), "remove": out}
     return json.dumps(wish, separators=(",", ":"), sort_keys=True).encode()
 
 

@@ -25,7 +25,8 @@ _LATER = frozenset({408, 409, 425, 429})
 class SignedCalls:
     """`endpoints`: name to URL, a parcel's `to` is a name. `sign`: name to the key that signs what goes there.
 
-    `private`: hosts inside our own network that may be called. Raises SettingsError for an endpoint that is not https.
+    `private`: hosts inside our own network that may be called. `anew`: asked before each batch for the endpoints as
+    they are then. Raises SettingsError for an endpoint that is not https.
     """
 
     name = "calls"
@@ -36,12 +37,13 @@ class SignedCalls:
     def __init__(
         self, endpoints: Mapping[str, str], sign: Callable[[str], bytes], clock: Clock, *,
         private: Collection[str] = (), timeout: float = 20, resolve: Resolve = addresses,
+        anew: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:  # fmt: skip
         for name, url in endpoints.items():
             if (reason := unfit(url)) is not None:
                 raise SettingsError(f"{self.noun} '{name}': {reason}; write https://HOST/…")
         self._endpoints = dict(endpoints)
-        self._sign, self._clock = sign, clock
+        self._sign, self._clock, self._anew = sign, clock, anew
         self._http = Outbound(endpoints.values(), private, timeout=timeout, resolve=resolve)
         self.down: str | None = None
         #: Endpoints that want no more calls, and what they answered; kept as long as this process lives.
@@ -50,8 +52,10 @@ class SignedCalls:
     def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Stop) -> list[Receipt]:
         """One call for each parcel; an endpoint that cannot be reached, or is silent, is not asked again in this batch.
 
-        What goes to a name that is not known here waits: it was published after this process had opened.
+        What goes to a name that is not known here waits: it was published after this batch was begun.
         """
+        if self._anew is not None:
+            self._follow(self._anew())
         away: dict[str, str] = {}  # name to why its endpoint cannot be reached
         receipts = []
         self.down = None
@@ -74,6 +78,14 @@ class SignedCalls:
     def close(self) -> None:
         """Hang up."""
         self._http.close()
+
+    def _follow(self, endpoints: Mapping[str, str]) -> None:
+        """From now on these; one that has another address is asked again, whatever the old one answered."""
+        fit = {name: url for name, url in endpoints.items() if unfit(url) is None}
+        if fit != self._endpoints:
+            self.gone = {name: why for name, why in self.gone.items() if fit.get(name) == self._endpoints.get(name)}
+            self._http.allow(fit.values())
+            self._endpoints = fit
 
     def judge(self, parcel: Parcel, answer: Answer) -> Receipt:
         """What an answer means."""

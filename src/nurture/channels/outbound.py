@@ -70,17 +70,25 @@ class Outbound:
         trust: ssl.SSLContext | None = None,
     ) -> None:  # fmt: skip
         self._private, self._resolve, self._trust = {host.casefold() for host in private}, resolve, trust
-        self._allowed = set(map(_place, urls))
+        self.allow(urls)
         self._lines: dict[tuple[str, str, int], httpx.HTTPTransport] = {}
         self._timeout = timeout
 
-    def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
-        """The answer to one POST. Raises httpx.HTTPError; if it is one of NOTHING_LEFT, nothing left.
+    def allow(self, urls: Iterable[str]) -> None:
+        """From now on these alone. Raises SettingsError for what is no address."""
+        self._allowed = set(map(_place, urls))
 
-        A name with several addresses has a like part of the time to connect to each.
-        """
-        request = httpx.Request("POST", url, content=content, headers=dict(headers))
-        place = _place(url)
+    def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """The answer to one POST. Raises httpx.HTTPError; if it is one of NOTHING_LEFT, nothing left."""
+        return self._call(httpx.Request("POST", url, content=content, headers=dict(headers)))
+
+    def get(self, url: str) -> Answer:
+        """The answer to one GET. Raises httpx.HTTPError."""
+        return self._call(httpx.Request("GET", url))
+
+    def _call(self, request: httpx.Request) -> Answer:
+        """A name with several addresses has a like part of the time to connect to each."""
+        place = _place(str(request.url))
         if place not in self._allowed:
             raise Refused(f"{place[1]} is none of the endpoints that the program names")
         failed: httpx.TransportError = Refused(f"{place[1]} has no address")
@@ -141,6 +149,19 @@ class Outbound:
             # httpx lets nobody choose how its transport connects; httpcore, on which it stands, does.
             line._pool = httpcore.ConnectionPool(context, keepalive_expiry=5, network_backend=Punctual())
         return self._lines[place]
+
+
+def fetched(url: str) -> bytes | None:
+    """What stands at this address and no other; None where it cannot be had."""
+    outbound = Outbound([url], timeout=10)
+    try:
+        answer = outbound.get(url)
+    except httpx.HTTPError as problem:
+        log.warning("%s cannot be fetched: %s", _place(url)[1], type(problem).__name__)
+        return None
+    finally:
+        outbound.close()
+    return answer.body if answer.status == 200 else None
 
 
 def _place(url: str) -> tuple[str, str, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -63,13 +63,20 @@ def read_account(url: str) -> Account:
 
 
 class TwilioChannel:
-    """Sends through one account. `private`: hosts inside our own network that may be called."""
+    """Sends through one account. `private`: hosts inside our own network that may be called.
+
+    `callback`: a touch to the address at which what becomes of its message is told, if it is.
+    """
 
     name = "sms"
     batch_size = 50
 
-    def __init__(self, account: Account, private: Collection[str] = (), *, timeout: float = 20) -> None:
+    def __init__(
+        self, account: Account, private: Collection[str] = (), *, timeout: float = 20,
+        callback: Callable[[int], str] | None = None,
+    ) -> None:  # fmt: skip
         self.account = account
+        self._callback = callback
         self.down: str | None = None
         self._http = Outbound([account.url], private, timeout=timeout)
         login = base64.b64encode(f"{account.sid}:{account.token}".encode()).decode()
@@ -112,6 +119,8 @@ class TwilioChannel:
     def _asked(self, parcel: Parcel) -> Receipt:
         by = "MessagingServiceSid" if self.account.sender.startswith("MG") else "From"
         form = {"To": parcel.to, by: self.account.sender, "Body": parcel.payload.decode()}
+        if self._callback is not None:
+            form["StatusCallback"] = self._callback(parcel.touch_id)
         try:
             answer = self._http.post(self.account.url, urlencode(form).encode(), self._headers)
         except NOTHING_LEFT as problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -22,6 +22,9 @@ Encoding = Annotated[str | None, Parameter(help="For files that are neither UTF-
 Source = Annotated[str | None, Parameter(help="Where the file comes from; ids of leads count within it.")]
 Consent = Annotated[str | None, Parameter(help="On which basis all of them may be written to, or none.")]
 OntoList = Annotated[str | None, Parameter(name="--list", help="The static list that all of them are put on.")]
+Changed = Annotated[
+    bool, Parameter(negative="", help="An id that is known with another address tells of a change of address.")
+]
 RefusedTo = Annotated[Path | None, Parameter(help="Where refused rows go; else NAME.refused.csv beside FILE.")]
 
 
@@ -34,28 +37,32 @@ def import_leads(
     consent: Consent = None,
     source: Source = None,
     onto: OntoList = None,
+    changed_addresses: Changed = False,
     refused_to: RefusedTo = None,
     json: Json = False,
 ) -> int:
     """Create and complete leads from a file; the same file again changes nothing."""
     from nurture import intake
+    from nurture.rights.remembered import Remembered
 
     given = settings()
     with machine(given=given) as opened, bar(f"Leads of {file.name}") as progress:
         report = intake.import_leads(
             opened.db,
             file,
-            known=_program(opened, given),
+            known=program_of(opened, given),
             now=opened.now(),
-            mapping=_mapping(mapping),
+            mapping=mapping_of(mapping),
             encoding=encoding,
             consent=consent,
             source=source,
             onto=onto,
+            changed_addresses=changed_addresses,
             refused_to=refused_to,
             progress=progress,
+            remembered=Remembered(opened.keys),
         )
-    return _tell(report, json)
+    return tell_report(report, json, given)
 
 
 def import_events(
@@ -70,29 +77,33 @@ def import_events(
 ) -> int:
     """Record events of known leads from a file; the same file again changes nothing."""
     from nurture import intake
+    from nurture.rights.remembered import Remembered
 
-    with machine() as opened, bar(f"Events of {file.name}") as progress:
+    given = settings()
+    with machine(given=given) as opened, bar(f"Events of {file.name}") as progress:
         report = intake.import_events(
             opened.db,
             file,
             now=opened.now(),
             click_rest=opened.click_rest,
-            mapping=_mapping(mapping),
+            mapping=mapping_of(mapping),
             encoding=encoding,
             source=source,
             refused_to=refused_to,
             progress=progress,
+            remembered=Remembered(opened.keys),
         )
-    return _tell(report, json)
+    return tell_report(report, json, given)
 
 
-def _mapping(path: Path | None) -> Any:
+def mapping_of(path: Path | None) -> Any:
+    """The mapping file, read; None where none was named."""
     from nurture.intake import read_mapping
 
     return None if path is None else read_mapping(path)
 
 
-def _program(opened: Machine, given: Settings) -> ProgramFile:
+def program_of(opened: Machine, given: Settings) -> ProgramFile:
     """The published program, or before the first publish the folder's: it says which fields a lead has."""
     from nurture.program.load import load, read_folder
 
@@ -104,7 +115,13 @@ def _program(opened: Machine, given: Settings) -> ProgramFile:
         return house.program
 
 
-def _tell(report: ImportReport, json: bool) -> int:
+def tell_report(report: ImportReport, json: bool, given: Settings) -> int:
+    """Print what an import did; its exit code."""
+    from nurture.clock import SystemClock
+    from nurture.rights.copies import note_refused
+
+    if report.refused_file is not None:  # it holds people's data, so it is to be found again
+        note_refused(given.home, report.refused_file, SystemClock().now())
     if json:
         tell_json(report.as_dict())
     else:
@@ -146,4 +163,32 @@ def unsubscribe(who: Annotated[str, Parameter(name="WHO", help="An e-mail, sourc
 
         news = opened.db.transact(leave, door=True)
     say(f"{who} is not written to any more." if news else f"{who} was not written to any more already.")
+    return 0
+
+
+def object_to(
+    who: Annotated[str, Parameter(name="WHO", help="An e-mail, source:id, or a lead's number.")],
+    /,
+    *,
+    kind: Annotated[Literal["profiling", "sharing"], Parameter(help="To profiling and all marketing, or to ads.")] = (
+        "profiling"
+    ),
+    take_back: Annotated[bool, Parameter(negative="", help="The lead itself takes the objection back.")] = False,
+) -> int:
+    """Note that a lead objects: no marketing, no score, no audience; or to sharing: no audience."""
+    from nurture.engine import consents
+    from nurture.engine.story import find_lead
+
+    act = consents.take_back if take_back else consents.object_to
+    with machine() as opened:
+        now = opened.now()
+
+        def work(link: Any) -> bool:
+            return act(link, opened.library.live(link), find_lead(link, who), kind, now, "command line")
+
+        news = opened.db.transact(work, door=True)
+    if take_back:
+        say(f"{who} objects to {kind} no more." if news else f"{who} did not object to {kind}; nothing was changed.")
+        return 0 if news else 1
+    say(f"{who} objects to {kind}." if news else f"{who} objected to {kind} already.")
     return 0

@@ -1,21 +1,15 @@
-"""The operator's commands: tables, ticks, Prefect, the public web."""
+"""The operator's commands: tables, ticks, Prefect, the demo."""
 
 from __future__ import annotations
 
-import logging
-import os
-import subprocess
-import sys
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from nurture.cli import prefecting
 from nurture.cli.operator import say_if_cloned
 from nurture.cli.speech import (
     Json,
-    complain,
     instant,
     machine,
     say,
@@ -24,14 +18,12 @@ from nurture.cli.speech import (
     settings,
     tell_json,
 )
-from nurture.errors import FileFault, NotPublished, NurtureError
+from nurture.errors import NotPublished
 
 if TYPE_CHECKING:
     from nurture.engine.machine import Machine
 
 Segments = Annotated[str, Parameter(name="SEGMENT", help="Which; else all that are live.")]
-_DRAIN_SECONDS = 3.0
-log = logging.getLogger("nurture.cli")
 
 
 def migrate() -> int:
@@ -97,67 +89,12 @@ def run(*segments: Segments) -> int:
         say_if_cloned(opened)
         say_where_texts_go(opened, settings())
     say_where_mail_goes(settings())
-    return _flows("tick", *slugs)
+    return prefecting.flows(settings(), "tick", *slugs)
 
 
 def deploy() -> int:
     """Make or mend a Prefect deployment for each live segment."""
-    return _flows("deploy")
-
-
-def _flows(*words: str) -> int:
-    """`python -m flows` of the repository that this program was cloned with; its output is passed through."""
-    places = (Path.cwd(), Path(__file__).parents[3])
-    room = next((place for place in places if (place / "flows" / "__main__.py").is_file()), None)
-    if room is None:
-        raise FileFault("there is no flows/ here; run this in the folder of the repository")
-    path = os.pathsep.join(filter(None, (str(room), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run([sys.executable, "-m", "flows", *words], env=os.environ | {"PYTHONPATH": path})
-    return done.returncode
-
-
-def serve(
-    *,
-    host: Annotated[str, Parameter(help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, Parameter(help="The port to listen at.")] = 8321,
-) -> int:
-    """Serve the links in messages, forms and answers, and send sales its notices."""
-    from nurture.web.server import serve_public
-
-    given = settings()
-    proxies = given.proxies()
-    with machine(given=given) as opened:
-        opened.live()
-        say_where_mail_goes(given)
-        say_if_cloned(opened)
-        say(f"Serving links, forms and answers on http://{host}:{port}; stop with Ctrl-C.")
-        say(f"Links in messages lead to {given.public_url} (NURTURE_PUBLIC_URL).")
-        over = threading.Event()
-        notices = threading.Thread(target=_send_notices, args=(opened, over), name="notices", daemon=True)
-        notices.start()
-        try:
-            serve_public(opened, host, port, proxies)
-        finally:
-            over.set()
-            notices.join(30)
-    return 0
-
-
-def _send_notices(opened: Machine, over: threading.Event) -> None:
-    """Drain the outbox every few seconds; a fault is said once, and tried again, whatever it is."""
-    said = ""
-    while not over.wait(_DRAIN_SECONDS):
-        try:
-            opened.drain(opened.now())
-            said = ""
-        except NurtureError as problem:
-            if str(problem) != said:
-                said = str(problem)
-                complain(f"notices: {said}")
-        except Exception as problem:
-            if repr(problem) != said:
-                said = repr(problem)
-                log.exception("notices could not be sent; trying again")
+    return prefecting.flows(settings(), "deploy")
 
 
 def demo() -> int:

@@ -13,6 +13,7 @@ from typing import TextIO
 from nurture import clock as clocks
 from nurture.clock import SystemClock, VirtualClock
 from nurture.demo import books, sample
+from nurture.demo.afterwards import keep_open
 from nurture.demo.agenda import Agenda
 from nurture.demo.audience import Audience
 from nurture.demo.browser import Browser, NotServed
@@ -85,7 +86,10 @@ def run(
     screen, size = Screen(out), size or Size()
     today = SystemClock().now().replace(hour=0, minute=0, second=0, microsecond=0)
     try:
-        outcome = perform(screen, size, folder or Path(".nurture/demo"), start or today - timedelta(days=size.days))
+        outcome = perform(
+            screen, size, folder or Path(".nurture/demo"), start or today - timedelta(days=size.days),
+            stay=screen.console.file.isatty(),
+        )  # fmt: skip
     except (NurtureError, NotServed) as problem:
         screen.say(f"\n[bold red]The demo stopped:[/] {problem}")
         return 1
@@ -95,8 +99,11 @@ def run(
     return 0 if outcome.balances else 1
 
 
-def perform(screen: Screen, size: Size, folder: Path, start: datetime) -> Outcome:
-    """All of it; raises NurtureError or NotServed where something does not work at all."""
+def perform(screen: Screen, size: Size, folder: Path, start: datetime, *, stay: bool = False) -> Outcome:
+    """All of it; raises NurtureError or NotServed where something does not work at all.
+
+    `stay`: at the end its pages are left open until Ctrl-C.
+    """
     root = _repository()
     clock = VirtualClock(start)
     end = start + timedelta(days=size.days)
@@ -111,7 +118,10 @@ def perform(screen: Screen, size: Size, folder: Path, start: datetime) -> Outcom
         story.expect_the_fair(start + _FAIR)
         story.carry(start, end, _mornings(start, size) if runs else [], runs)
         checked = runs.checked(machine.db) if runs else []
-        return story.tell(start, checked)
+        outcome = story.tell(start, checked)
+        if stay:
+            keep_open(screen, house, machine, story.play, runs.api if runs else None)
+        return outcome
 
 
 @contextmanager

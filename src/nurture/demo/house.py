@@ -6,7 +6,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -30,6 +30,7 @@ from nurture.opening import open_machine
 from nurture.program.load import House, Loaded, load, read_folder
 from nurture.records import Outbox, Touch
 from nurture.settings import Settings
+from nurture.web.metrics import Metrics
 from nurture.web.server import PublicServer
 
 #: The port on which `nurture serve` listens too, so that links in kept letters can be opened later.
@@ -49,6 +50,7 @@ class DemoHouse:
     ads: AdPlatform
     texts: TextPlatform
     crm: Crm
+    metrics: Metrics = field(init=False)
 
     @property
     def house(self) -> House:
@@ -72,13 +74,14 @@ class DemoHouse:
             machine = open_machine(self.settings, self.clock)
             stack.callback(machine.close)
             self.crm.key = machine.keys.signing(signed_as("crm"))
-            server = _served(machine)
+            self.metrics = Metrics.of(machine)
+            server = _served(machine, self.metrics)
             machine.public_url = self.settings.public_url = server.url
             stack.enter_context(server)
             yield machine
 
 
-def _served(machine: Machine) -> PublicServer:
+def _served(machine: Machine, metrics: Metrics) -> PublicServer:
     """All of the audience comes from one address, so the limit per visitor is set aside."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -87,7 +90,7 @@ def _served(machine: Machine) -> PublicServer:
             port = PORT
         except OSError:
             port = 0
-    return PublicServer(machine, port, forms_per_minute=1_000_000)
+    return PublicServer(machine, port, times=metrics.times, forms_per_minute=1_000_000)
 
 
 @contextmanager

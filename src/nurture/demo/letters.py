@@ -94,7 +94,7 @@ class _Links(HTMLParser):
         self._open: tuple[str, list[str]] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "a" and (url := dict(attrs).get("href")):
+        if tag == "a" and (url := dict(attrs).get("href")) and "hidden" not in dict(attrs):
             self._open = (url, [])
 
     def handle_data(self, data: str) -> None:

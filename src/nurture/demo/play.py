@@ -60,12 +60,12 @@ class Play:
                 break
             self.clock.at = max(self.clock.at, due)
             last = self.clock.at
-            self._round(last) if is_round else self._tick(last)
+            self._round(last) if is_round else self.tick(last)
             self._read_mail()
             self.seen(last)
         self.clock.at = until
         self.website.export(until)
-        self._tick(until)
+        self.tick(until)
         self.seen(until)
 
     def _next_tick(self, earliest: datetime) -> tuple[datetime | None, bool]:
@@ -82,7 +82,7 @@ class Play:
         self.rounds.pop(0)
         self.prefect(now)
 
-    def _tick(self, now: datetime) -> None:
+    def tick(self, now: datetime) -> None:
         """Settle for all; then each segment in which somebody stands due."""
         self.machine.settle(now)
         waiting = [segment for segment in self.segments if self.machine.waiting(segment, now)]

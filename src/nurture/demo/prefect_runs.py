@@ -94,7 +94,7 @@ class PrefectRuns:
             process = subprocess.Popen(
                 command,
                 cwd=self._root,
-                env=self.environment(),
+                env=self.environment() | {"NURTURE_PARENT": str(os.getpid())},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

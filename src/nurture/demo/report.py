@@ -122,9 +122,12 @@ def _next(screen: Screen, house: DemoHouse, example: str | None) -> None:
         ("", f"{nurture} report holdout"),
         ("hand-offs that wait for an answer", f"{nurture} handoffs"),
         ("and what else sales was asked to do", f"{nurture} tasks"),
-        ("the mails, which any mail program opens; with this running, their links work", f"{nurture} serve"),
+        (
+            "the mails, which any mail program opens; with this running, their links work",
+            f"{nurture} serve --no-prefect",
+        ),
         ("", f"ls {folder}/mail"),
-        ("the flow runs in Prefect's pages, at http://127.0.0.1:4200", _prefect_again(folder)),
+        ("the flow runs in Prefect's pages, at http://127.0.0.1:4200", f"{nurture} serve --only prefect"),
         ("rows that could not be imported, with the reasons", f"cat {folder}/leads.refused.csv"),
     ]
     lines.append(("afterwards, back to your own", "unset NURTURE_HOME"))
@@ -133,9 +136,3 @@ def _next(screen: Screen, house: DemoHouse, example: str | None) -> None:
         if why:
             screen.say(f"  [dim]# {why}[/]")
         screen.console.print(f"  {command}", markup=False, soft_wrap=True)
-
-
-def _prefect_again(folder: Path) -> str:
-    beside = os.path.relpath(sys.executable)
-    python = beside if len(beside) < len(sys.executable) else sys.executable
-    return f"PREFECT_HOME={folder}/prefect {python} -m flows server"

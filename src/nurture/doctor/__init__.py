@@ -23,6 +23,7 @@ def examine(settings: Settings, environment: Mapping[str, str]) -> list[Check]:
         program = published(db) if checks[0].verdict == "ok" else None
         sound = all(check.verdict == "ok" for check in checks)
         checks += house.belongings(db, settings, sound)
+        checks += house.notices(db, sound and program is not None)
         checks += [house.secret(settings), house.folder(settings), house.public(settings)]
         checks += relay.examine(db if sound else None, settings)
         checks += names.examine(settings, program)

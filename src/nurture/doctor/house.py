@@ -1,4 +1,4 @@
-"""What stands on this machine: the database and its clock, the secret, the home folder, the public address."""
+"""What stands on this machine: database, clock, notices to sales, the secret, the home folder, the public address."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import stat
 from urllib.parse import urlsplit
 
 import httpx
+from sqlalchemy import func, select
+from sqlmodel import col
 
 from nurture.db import Database
 from nurture.doctor.base import Check, ok, unchecked, wrong
 from nurture.engine.instance import Instance
+from nurture.engine.notices import PLAINLY, SALES
 from nurture.engine.whereabouts import CLOCKS_APART, clocks_apart, spoken
 from nurture.errors import DatabaseFault, SettingsError
+from nurture.records import Outbox, ProgramVersion
 from nurture.settings import Settings
 
 #: Bytes that should be free: a day's journal and database growth of a small installation.
@@ -48,6 +52,28 @@ def belongings(db: Database, settings: Settings, sound: bool) -> list[Check]:
     except (SettingsError, DatabaseFault) as fault:
         return [wrong("instance", str(fault))]
     return [ok("instance", "the database is this installation's own") if told is None else wrong("instance", told)]
+
+
+def notices(db: Database, sound: bool) -> list[Check]:
+    """Whether sales got its notices as the program writes them, since it was last published, and none waits."""
+    if not sound:
+        return [unchecked("notices", "the database does not answer as it should")]
+    said, waits = col(Outbox.last_error), col(Outbox.next_at).is_not(None)
+    published = select(func.max(col(ProgramVersion.published_at))).scalar_subquery()
+    since = (col(Outbox.kind).in_(SALES), col(Outbox.created_at) >= published)
+    with db.read() as link:
+        late = link.execute(select(func.count(), func.max(said)).where(waits, said.is_not(None))).one()
+        plain = link.execute(select(func.count(), func.max(said)).where(*since, said.startswith(PLAINLY))).one()
+        told = link.execute(select(func.count()).where(*since, col(Outbox.done_at).is_not(None))).scalar_one()
+    if late[0]:
+        return [wrong("notices", f"{late[0]} wait to be tried again ({late[1]}); mend what is said there")]
+    if plain[0]:
+        why = str(plain[1]).removeprefix(PLAINLY)
+        how = f"{plain[0]} of {told} went out in the built-in form"
+        return [wrong("notices", f"{how} ({why}); mend that line and run 'nurture publish'")]
+    if not told:
+        return [unchecked("notices", "sales was sent none since the program was published")]
+    return [ok("notices", f"{told} sent to sales as the program writes them")]
 
 
 def secret(settings: Settings) -> Check:

@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, null, or_, select, update
 from sqlmodel import col
 
-from nurture.channels.audience import membership
+from nurture.channels.audience import hashed, membership
 from nurture.channels.base import Channel, Journal, Parcel
 from nurture.db import Database
-from nurture.records import AudienceMember, Lead
+from nurture.records import AudienceMember, Lead, Touch
 
 _BATCH = 500
 #: Who should be out and is not known to be: an add whose answer was lost counts as in.
@@ -20,12 +20,34 @@ _OUT = and_(
     col(AudienceMember.wanted).is_(False), or_(col(AudienceMember.told).is_(None), col(AudienceMember.told).is_(True))
 )
 _AUDIENCES = select(col(AudienceMember.audience)).where(_OUT).distinct().order_by(col(AudienceMember.audience))
+#: Of a forgotten lead the platform's own name for it is kept until the platform has taken it out.
 _MEMBERS = (
-    select(col(AudienceMember.lead_id), col(Lead.email))
+    select(col(AudienceMember.lead_id), col(Lead.email), col(AudienceMember.hashes))
     .join(Lead, col(Lead.id) == col(AudienceMember.lead_id))
-    .where(_OUT, col(AudienceMember.audience) == bindparam("the_audience"), col(Lead.email).is_not(None))
+    .where(
+        _OUT,
+        col(AudienceMember.audience) == bindparam("the_audience"),
+        or_(col(Lead.email).is_not(None), col(AudienceMember.hashes).is_not(None)),
+    )
     .order_by(col(AudienceMember.lead_id))
     .limit(_BATCH)
+)
+#: An add that is on its way may yet arrive, and is to be taken back.
+_ON_ITS_WAY = select(1).where(
+    col(Touch.lead_id) == col(AudienceMember.lead_id),
+    col(Touch.kind) == "audience",
+    col(Touch.state).in_(("claimed", "sending")),
+)
+_DONE_WITH = (
+    update(AudienceMember)
+    .where(
+        col(AudienceMember.hashes).is_not(None),
+        col(AudienceMember.wanted).is_(False),
+        col(AudienceMember.told).is_(False),
+        ~_ON_ITS_WAY.correlate(AudienceMember).exists(),
+    )
+    .values(hashes=null())
+    .execution_options(synchronize_session=False)
 )
 
 
@@ -39,10 +61,13 @@ def take_out(db: Database, channel: Channel, journal: Journal, now: datetime, st
         audiences = link.execute(_AUDIENCES).scalars().all()
     for audience in audiences:
         with db.read() as link:
-            members = [(lead, email) for lead, email in link.execute(_MEMBERS, {"the_audience": audience}) if email]
+            found = link.execute(_MEMBERS, {"the_audience": audience}).all()
+        members = [
+            (lead, sorted({*([hashed(email)] if email else []), *(hashes or ())})) for lead, email, hashes in found
+        ]
         if not members or stopped():
             continue
-        payload = membership(audience, remove=[email for _, email in members])
+        payload = membership(audience, remove_hashes=[one for _, hashes in members for one in hashes])
         key = "remove-" + hashlib.sha256(payload).hexdigest()[:32]
         receipt = channel.deliver([Parcel(0, key, "", audience, payload)], journal, lambda *_: stopped())[0]
         if receipt.verdict != "accepted":
@@ -58,3 +83,4 @@ def _note(link: Connection, audience: str, leads: list[int], now: datetime) -> N
     link.execute(
         update(AudienceMember).where(mine, col(AudienceMember.wanted).is_(False)).values(told=False, changed_at=now)
     )
+    link.execute(_DONE_WITH)

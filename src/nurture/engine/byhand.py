@@ -8,7 +8,7 @@ from sqlmodel import col
 from nurture.engine.audit import note
 from nurture.engine.doors import lock_lead
 from nurture.engine.ending import end, ending
-from nurture.engine.enrolling import barring, entry
+from nurture.engine.enrolling import Waiting, barring, count_existing, entry, let_in_existing
 from nurture.engine.running import Run
 from nurture.errors import Refused
 from nurture.program.load import Segment
@@ -34,6 +34,17 @@ def enrol(run: Run, segment: Segment, lead: int, by: str) -> str | None:
         run(entry(run.live, segment, col(Lead.id) == lead, literal(by)))
         note(run.link, "enrolled", f"lead:{lead}", by, run.now, {"sequence": segment.slug})
     return reason
+
+
+def enrol_existing(run: Run, segment: Segment, by: str) -> Waiting:
+    """Let in whoever matched before the sequence was live and was never inside: the next tick decides on each.
+
+    The rule, `again`, the suppression list and the day's limit hold for them as for all.
+    """
+    found = count_existing(run, segment)
+    let_in_existing(run, segment)
+    note(run.link, "enrolled_existing", f"segment:{segment.slug}", by, run.now, {"leads": found.all})
+    return found
 
 
 def unenrol(run: Run, slug: str, lead: int, by: str) -> None:

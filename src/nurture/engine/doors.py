@@ -6,21 +6,19 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlmodel import col
 
 from nurture import clock
 from nurture.dialects import upsert
-from nurture.engine import doubt, handoffs, settle
+from nurture.engine import classing, doubt, handoffs, settle, suppressing
 from nurture.engine.ending import end, ending
 from nurture.engine.live import Live
 from nurture.engine.running import Run
 from nurture.errors import NotFound, Refused
+from nurture.mail.render import TRAP_PLACE
 from nurture.records import Consent, Enrolment, Event, Handoff, Lead, Suppression, Task, Touch
 from nurture.worklist import put_work
-
-#: A second distinct link this soon after another, or a hit this soon after delivery, is a scanner's.
-BURST = timedelta(seconds=10)
 
 
 def lock_lead(link: Connection, lead: int, due_at: datetime) -> None:
@@ -53,11 +51,13 @@ def add_event(
     actor: str = "person",
     classed_by: str | None = None,
     rest: timedelta = timedelta(),
+    at: datetime | None = None,
 ) -> bool:
-    """Record an event once; False when its source and key are known. It counts after `rest`."""
+    """Record an event once; False when its source and key are known. It counts after `rest`; `at`: when it happened."""
     row = {
-        "lead_id": lead, "name": name, "occurred_at": now, "recorded_at": now, "ripe_at": now + rest, "actor": actor,
-        "classed_by": classed_by, "data": dict(data or {}), "touch_id": touch, "source": source, "key": key,
+        "lead_id": lead, "name": name, "occurred_at": at or now, "recorded_at": now, "ripe_at": now + rest,
+        "actor": actor, "classed_by": classed_by, "data": dict(data or {}), "touch_id": touch, "source": source,
+        "key": key,
     }  # fmt: skip
     insert = upsert(link)(Event).values(**row).on_conflict_do_nothing().returning(col(Event.id))
     added = link.execute(insert).first() is not None
@@ -67,37 +67,62 @@ def add_event(
 
 
 def click(
-    link: Connection, touch: int, place: int, now: datetime, *, machine: str | None, rest: timedelta,
-    name: str = "email_clicked", data: Mapping[str, Any] | None = None,
+    link: Connection, touch: int, place: int | str, now: datetime, *, machine: str | None, rest: timedelta,
+    name: str = "email_clicked", data: Mapping[str, Any] | None = None, at: datetime | None = None,
 ) -> None:  # fmt: skip
     """A link of a message was followed; it rests before it counts, and a scanner's burst unmasks the earlier ones.
 
-    `machine`: why the visitor is known to be one, or None.
+    `place`: which link. `machine`: why the visitor is known to be one, or None. The link that no person sees unmasks
+    what was done in this message ten minutes before and after.
     """
-    row = link.execute(
-        select(col(Touch.lead_id), col(Touch.sending_at), col(Touch.tracked)).where(col(Touch.id) == touch)
-    ).one_or_none()
+    columns = (col(Touch.lead_id), col(Touch.sending_at), col(Touch.tracked))
+    row = link.execute(select(*columns).where(col(Touch.id) == touch)).one_or_none()
     if row is None or not row.tracked:
         return
+    at = at or now
     lock_lead(link, row.lead_id, now + rest)
-    verdict = machine
-    if verdict is None and row.sending_at is not None and now - row.sending_at < BURST:
-        verdict = "sooner after delivery than a person reads"
+    if place == TRAP_PLACE:
+        machine = classing.TRAPPED
+        if classing.unmask(link, touch, at - classing.TRAP, at, machine):
+            put_work(link, [row.lead_id], now)
+    verdict = machine or classing.too_soon(at, row.sending_at) or classing.trapped(link, touch, at)
     recent = select(col(Event.id), col(Event.data)).where(
         col(Event.touch_id) == touch, col(Event.name).in_(("email_clicked", "offer_viewed")),
-        col(Event.occurred_at) > now - BURST,
+        col(Event.occurred_at) > at - classing.BURST, col(Event.occurred_at) < at + classing.BURST,
     )  # fmt: skip
     others = [event for event, seen in link.execute(recent) if seen.get("place") != place]
     if others:
         verdict = verdict or "several links within seconds"
-        reclass = {"actor": "machine", "classed_by": verdict}
-        link.execute(update(Event).where(col(Event.id).in_(others)).values(**reclass))
+        classing.machines(link, others, verdict)
     add_event(
         link, row.lead_id, name, now, source="click", key=f"{touch}:{place}:{clock.unguessable()}",
         data={"place": place, **(data or {})}, touch=touch, actor="machine" if verdict else "person",
-        classed_by=verdict, rest=rest,
+        classed_by=verdict, rest=rest, at=at,
     )  # fmt: skip
     doubt.evidence(link, touch, "a link in it was followed", now)
+
+
+def opened(
+    link: Connection, touch: int, now: datetime, *, machine: str | None, rest: timedelta, at: datetime | None = None
+) -> None:
+    """The image of a tracked message was fetched; once an hour for persons and once for machines is kept."""
+    columns = (col(Touch.lead_id), col(Touch.sending_at), col(Touch.tracked))
+    row = link.execute(select(*columns).where(col(Touch.id) == touch)).one_or_none()
+    if row is None or not row.tracked:
+        return
+    at = at or now
+    verdict = machine or classing.too_soon(at, row.sending_at) or classing.trapped(link, touch, at)
+    actor = "machine" if verdict else "person"
+    key = f"{touch}:{actor}:{int(at.timestamp()) // 3600}"
+    known = select(col(Event.id)).where(col(Event.source) == "open", col(Event.key) == key)
+    if link.execute(known).first() is not None:
+        return
+    lock_lead(link, row.lead_id, now + rest)
+    add_event(
+        link, row.lead_id, "email_opened", now, source="open", key=key, touch=touch, actor=actor, classed_by=verdict,
+        rest=rest, at=at,
+    )  # fmt: skip
+    doubt.evidence(link, touch, "it was opened", now)
 
 
 def reply(link: Connection, live: Live, touch: int, now: datetime, *, automatic: bool, key: str | None = None) -> None:
@@ -113,28 +138,32 @@ def reply(link: Connection, live: Live, touch: int, now: datetime, *, automatic:
 
 
 def bounced(
-    link: Connection, live: Live, touch: int, now: datetime, *, key: str, data: Mapping[str, Any], suppress: bool
-) -> None:
+    link: Connection, live: Live, touch: int, now: datetime, *, key: str, data: Mapping[str, Any], suppress: bool,
+    source: str = "mailbox", at: datetime | None = None,
+) -> None:  # fmt: skip
     """A message came back undelivered. `suppress`: nothing more goes to the address that it was sent to.
 
     The lead is not unsubscribed and keeps its consents: with another address it is free again.
     """
-    row = link.execute(select(col(Touch.lead_id), col(Touch.address)).where(col(Touch.id) == touch)).one()
+    columns = (col(Touch.lead_id), col(Touch.address), col(Touch.kind))
+    row = link.execute(select(*columns).where(col(Touch.id) == touch)).one()
     lock_lead(link, row.lead_id, now)
+    kind, name = ("phone", "sms_bounced") if row.kind == "sms" else ("address", "email_bounced")
     if suppress and row.address:
-        gone = {"kind": "address", "value": row.address, "reason": "bounced", "source": "mailbox", "at": now}
-        link.execute(upsert(link)(Suppression).values(**gone).on_conflict_do_nothing())
-    add_event(
-        link, row.lead_id, "email_bounced", now, source="mailbox", key=key, data=data, touch=touch, actor="system"
-    )
+        gone = {"kind": kind, "value": row.address, "reason": "bounced", "source": source, "at": now}
+        suppressing.suppress(link, [gone])
+    add_event(link, row.lead_id, name, now, source=source, key=key, data=data, touch=touch, actor="system", at=at)
     settle_one(link, live, row.lead_id, now)
 
 
-def complained(link: Connection, live: Live, touch: int, now: datetime, *, key: str) -> None:
+def complained(
+    link: Connection, live: Live, touch: int, now: datetime, *, key: str, source: str = "mailbox",
+    at: datetime | None = None,
+) -> None:  # fmt: skip
     """The recipient reported a message as spam: no further one, as if unsubscribed."""
     lead = link.execute(select(col(Touch.lead_id)).where(col(Touch.id) == touch)).scalar_one()
     lock_lead(link, lead, now)
-    add_event(link, lead, "email_complained", now, source="mailbox", key=key, touch=touch)
+    add_event(link, lead, "email_complained", now, source=source, key=key, touch=touch, at=at)
     unsubscribe(link, live, touch, now, source="complaint", reason="complained")
 
 
@@ -150,7 +179,7 @@ def unsubscribe(
     if row.address:  # the address that was written to, which the lead may have changed since
         kind = "phone" if row.kind == "sms" else "address"
         gone = {"kind": kind, "value": row.address, "reason": reason, "source": source, "at": now}
-        link.execute(upsert(link)(Suppression).values(**gone).on_conflict_do_nothing())
+        suppressing.suppress(link, [gone])
     return unsubscribe_lead(link, live, row.lead_id, now, source=source, touch=touch, reason=reason)
 
 
@@ -166,16 +195,24 @@ def unsubscribe_lead(
         rows.append({"kind": "address", "value": email, "reason": reason, "source": source, "at": now})
     known = select(col(Suppression.id)).where(col(Suppression.kind) == "lead", col(Suppression.value) == str(lead))
     news = link.execute(known).first() is None
-    link.execute(upsert(link)(Suppression).on_conflict_do_nothing(), rows)
+    suppressing.suppress(link, rows)
     link.execute(
         update(Consent)
         .where(col(Consent.lead_id) == lead, col(Consent.withdrawn_at).is_(None))
-        .values(withdrawn_at=now)
+        .values(withdrawn_at=now, withdrawn_by=source)
     )
     end(Run(link, live, now), ending(col(Enrolment.lead_id) == lead, "unsubscribed"))
-    add_event(link, lead, "unsubscribed", now, source="unsubscribe", key=f"lead:{lead}", touch=touch)
+    again = _returns(link, lead)
+    key = f"lead:{lead}:{again}" if again else f"lead:{lead}"
+    add_event(link, lead, "unsubscribed", now, source="unsubscribe", key=key, touch=touch)
     settle_one(link, live, lead, now)
     return news
+
+
+def _returns(link: Connection, lead: int) -> int:
+    """How often the lead has come back by confirming a new yes: after each it may say goodbye once more."""
+    back = (col(Event.lead_id) == lead) & (col(Event.name) == "consent_confirmed")
+    return int(link.execute(select(func.count()).select_from(Event).where(back)).scalar_one())
 
 
 def answer_handoff(

@@ -15,7 +15,10 @@ from nurture.records.types import NOW_AT
 #: States of a touch from which it can still be called off.
 OPEN = ("planned", "held", "retry_wait")
 #: Outcomes after which nothing more goes out, even what a person would have sent again.
-CALLED_OFF = ("objective", "left", "unsubscribed", "suppressed", "disqualified", "discarded", "unenrolled")
+CALLED_OFF = (
+    "objective", "left", "unsubscribed", "suppressed", "disqualified", "discarded", "unenrolled", "objected", "merged",
+    "forgotten",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, case, cast, delete, func, literal, null, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -14,6 +28,7 @@ from nurture.dialects import apart, new_rows, newer_rows
 from nurture.engine import queueing
 from nurture.engine.lifecycle import hold, release
 from nurture.engine.live import Live
+from nurture.engine.objecting import shut_out
 from nurture.engine.queueing import Queue
 from nurture.engine.running import CLAIMED, Run
 from nurture.language.compiler import compile_condition
@@ -106,6 +121,44 @@ def end_of_limit(run: Run, slug: str) -> None:
     run(delete(EnrolmentQueue).where(col(EnrolmentQueue.sequence) == slug))
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """Leads that match a sequence's rule, matched before it was live, and were never in it."""
+
+    #: How many may come in, and why how many of the others may not, by the word of the refusal.
+    welcome: int
+    refused: dict[str, int]
+    limit: int | None
+
+    @property
+    def all(self) -> int:
+        return self.welcome + sum(self.refused.values())
+
+
+def existing(live: Live, segment: Segment) -> Select[Any]:
+    """The leads that were marked as existing: the rule holds, and is remembered to hold, and they were never inside."""
+    mine = (col(Enrolment.lead_id) == col(Lead.id)) & (apart(col(Enrolment.sequence)) == segment.slug)
+    inside = select(1).where(mine).correlate(Lead).exists()
+    known = holds_already(holding_rule(segment.slug))
+    return select(col(Lead.id)).where(known, ~inside, ~queueing.queued(segment.slug), belongs(live, segment))
+
+
+def count_existing(run: Run, segment: Segment) -> Waiting:
+    """How many `let_in_existing` would let in, and why not the others."""
+    reason = refusal(run.live, segment)
+    which = existing(run.live, segment)
+    counts = run(which.with_only_columns(reason.label("why"), func.count()).group_by(reason)).all()
+    refused = {why: count for why, count in counts if why is not None}
+    return Waiting(sum(count for why, count in counts if why is None), refused, segment.spec.enrol.limit)
+
+
+def let_in_existing(run: Run, segment: Segment) -> None:
+    """Forget that the rule held for them: they come to match anew, and enter as others do when they are looked at."""
+    which = existing(run.live, segment)
+    run(work_for(which))
+    run(release(holding_rule(segment.slug), which))
+
+
 def _plan(run: Run, segment: Segment) -> _Entering:
     return run.plan(("enrol", segment.id), lambda: _entering(run.live, segment))
 
@@ -164,7 +217,7 @@ def refusal(live: Live, segment: Segment) -> ColumnElement[str | None]:
 def barring(live: Live, segment: Segment) -> list[Clause]:
     """What keeps out even a lead that a person enrols, with the word for it: the suppression list comes first."""
     spec = segment.spec
-    clauses: list[Clause] = [(suppressed(), literal("suppressed"))]
+    clauses: list[Clause] = [(suppressed(), literal("suppressed")), (shut_out(), literal("objected"))]
     if spec.objective:
         since = func.coalesce(_last_end(segment.slug), NOW - span_micros(OBJECTIVE_COUNTS))
         reached = (

@@ -131,7 +131,7 @@ def _opening(undecided: ColumnElement[bool]) -> Any:
     return (
         select(
             col(Milestone.id), col(Milestone.lead_id), col(Milestone.name), col(Lead.owner), col(Lead.country),
-            col(Lead.language), col(Lead.stage), col(Lead.fit), score(), cycle, sequence,
+            col(Lead.language), col(Lead.stage), col(Lead.fit), func.coalesce(score(), 0), cycle, sequence,
         )
         .join_from(Milestone, Lead, col(Lead.id) == col(Milestone.lead_id))
         .where(col(Milestone.id).in_(first))

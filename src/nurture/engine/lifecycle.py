@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, false, func, literal, not_, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, delete, false, func, literal, not_, or_, select, update
 from sqlmodel import col
 
 from nurture.dialects import new_rows
@@ -13,6 +13,7 @@ from nurture.engine.running import CLAIMED, Run
 from nurture.engine.scoring import FRESH
 from nurture.language import conditions as c
 from nurture.language.compiler import Scope, compile_condition, event_matches
+from nurture.language.objections import objects
 from nurture.language.scores import score
 from nurture.program.load import House
 from nurture.program.models import Mql
@@ -70,7 +71,8 @@ def become_mql(run: Run, *, everybody: bool = False) -> int:
     rule = run.live.house.lifecycle.mql
     if rule is None:
         return 0
-    plan = run.plan(("mql", everybody), lambda: _mql(run.live.house, true() if everybody else _AMONG))
+    among = col(Lead.forgotten_at).is_(None) if everybody else _AMONG
+    plan = run.plan(("mql", everybody), lambda: _mql(run.live.house, among))
     run(plan.rearm)
     moved = move_stage(run, plan.moves)
     run(plan.hold)
@@ -84,7 +86,8 @@ def _mql(house: House, among: ColumnElement[bool]) -> _Mql:
     level = rearm_level(rule)
     low = score() < level if level is not None else not_(holds)
     rearmed = select(col(Lead.id)).where(among, or_(low, col(Lead.stage) == "recycled"), not_(holds))
-    fresh = and_(among, holds, ~_held("mql"), col(Lead.stage).in_(("subscriber", "lead", "recycled")))
+    newly = and_(~_held("mql"), col(Lead.stage).in_(("subscriber", "lead", "recycled")))
+    fresh = and_(among, holds, newly, ~objects("profiling"))
     return _Mql(
         delete(Holding).where(col(Holding.rule) == "mql", col(Holding.lead_id).in_(rearmed)),
         stage_moves(fresh, "mql", cause="the MQL definition holds", author="rule", version=house.id),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from nurture.engine.heart import Heart
 from nurture.engine.instance import Instance
 from nurture.engine.leases import Leases
 from nurture.engine.live import Library, Live
-from nurture.engine.notices import Desk
+from nurture.engine.notices import Claimed, Desk
 from nurture.engine.parcels import Maker
 from nurture.engine.recovery import nothing_held, take_back
 from nurture.engine.reports import StepReport, StepView, TickReport, merged_steps
@@ -41,7 +41,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Machine:
-    """The engine with its database, clock and ways out. `journal_folder`: None keeps no journal (rehearsals)."""
+    """The engine with its database, clock and ways out. `journal_folder`: None keeps no journal (rehearsals).
+
+    `signer`: puts a DKIM signature on each message, if we sign. `chores`: what a home asks of every tick besides.
+    """
 
     db: Database
     clock: Clock
@@ -55,10 +58,12 @@ class Machine:
     journal_folder: Path | None = None
     #: Whose database it is; None: a rehearsal's, which may do what it likes.
     instance: Instance | None = None
-    #: Puts a DKIM signature on each message, if we sign.
     signer: Signer | None = None
     #: Where bounces go, with a token for each message.
     bounce_address: str | None = None
+    #: What each service that reports by web hook proves itself with; none: it has no door.
+    hooks: Mapping[str, str] = field(default_factory=dict, repr=False)
+    chores: Callable[[datetime], None] = lambda _: None
     library: Library = field(default_factory=Library)
     journal: Journal = field(default_factory=NoJournal)
     worker: str = field(default_factory=worker_name)
@@ -98,8 +103,7 @@ class Machine:
 
     def steps(self, segment: str) -> list[StepView]:
         """The steps in graph order; those that only older versions have come before what followed them there."""
-        live = self.live()
-        live.segment(segment)
+        (live := self.live()).segment(segment)
         with self.db.read() as link:
             return merged_steps(live.versions(link, segment))
 
@@ -123,9 +127,8 @@ class Machine:
 
     def waiting(self, segment: str, now: datetime) -> dict[str, int]:
         """The steps of `segment` on which somebody stands due, or a touch whose time has come; how many."""
-        now = self._present(now)
         with self.db.read() as link:
-            return due.waiting(link, segment, now)
+            return due.waiting(link, segment, self._present(now))
 
     @contextmanager
     def lease(self, segment: str, holder: str) -> Iterator[None]:
@@ -142,6 +145,7 @@ class Machine:
 
     def recover(self, now: datetime) -> Counter[str]:
         """Take back what dead workers held; send again what its sequence says so of; how many of each."""
+        self.chores(now)
         found = take_back(self.db, self.journals, now)
         with self.db.read() as link:
             patient = [one for one in self.library.live(link).versions(link) if one.spec.on_uncertain != "hold"]
@@ -202,9 +206,8 @@ class Machine:
         self, live: Live, version: Segment, step: Sending, now: datetime, run_id: str, progress: Progress | None,
         total: int,
     ) -> Delivered:  # fmt: skip
-        with self.db.read() as link:
-            self._asked = (clocks.monotonic(), control.wide(link))
-        said = control.state_of(self._asked[1], version.slug)
+        self._asked = (-1.0, {})
+        said = self._said(version.slug)
         if said == control.STOPPED:
             return Delivered()
         if said == control.PAUSED:
@@ -213,7 +216,7 @@ class Machine:
         if not self._may_send():
             return Delivered(deferred=Counter({"clone": self.waiting(version.slug, now).get(step.id, 0)}))
         if self._maker is None or self._maker.live.house.id != live.house.id:
-            self._maker = Maker(live, self.keys, self.public_url, self.signer, self.bounce_address)
+            self._maker = Maker(live, self.keys, self.public_url, self.signer, self.bounce_address, list(self.hooks))
         asked = self.clock.now()
         allowed = guard.allowance(self.db, live, version, step, asked)
         courier = Courier(
@@ -237,21 +240,18 @@ class Machine:
 
     def _stopped(self, slug: str) -> bool:
         """Whether nothing may begin in this segment; asked before each body."""
-        copied = self.instance is not None and self.instance.cloned is not None
-        return copied or self._said(slug) is not None
+        return (self.instance is not None and self.instance.cloned is not None) or self._said(slug) is not None
 
     def _said(self, slug: str | None = None) -> str | None:
         """`paused` or `stopped`, as an operator said of a segment or of the house at most 50 ms ago."""
-        present = clocks.monotonic()
-        if present - self._asked[0] > 0.05:
+        if (present := clocks.monotonic()) - self._asked[0] > 0.05:
             with self.db.read() as link:
                 self._asked = (present, control.wide(link))
         return control.state_of(self._asked[1], slug)
 
     def tick(self, segment: str, now: datetime, run_id: str | None = None) -> TickReport:
         """One tick: settle, each step in graph order, settle again, notices out. Raises SegmentBusy, NotPublished."""
-        run = run_id or f"tick:{clocks.unguessable()[:12]}"
-        with self.lease(segment, run):
+        with self.lease(segment, run := run_id or f"tick:{clocks.unguessable()[:12]}"):
             self.recover(now)
             report = TickReport(segment, now, self.settle(now))
             waiting = self.waiting(segment, now)
@@ -263,22 +263,28 @@ class Machine:
         report.notices = self.drain(now)
         return report
 
-    def drain(self, now: datetime) -> int:
-        """Send the notices that wait for salespeople, and tell the platforms who left an audience; notices sent."""
+    def drain(self, now: datetime, claimed: Claimed | None = None) -> int:
+        """Send the notices that wait for salespeople, and tell the platforms who left an audience; notices sent.
+
+        `claimed`: what a door has taken already goes first.
+        """
         if not self._may_send():
             return 0
         self._asked = (-1.0, {})
-
-        def stopped() -> bool:
-            return self._said() == control.STOPPED
-
-        desk = Desk(
-            self.db, self.library, self.email, self.journal, self.clock, self.keys, self.public_url, self.worker,
-            self.journals, self.heart, stopped, self.signer,
-        )  # fmt: skip
-        sent = desk.drain()
-        audiences.take_out(self.db, self.audience, self.journal, now, stopped)
+        desk = self._desk()
+        sent = (desk.send(claimed) if claimed is not None else 0) + desk.drain()
+        audiences.take_out(self.db, self.audience, self.journal, now, desk.stopped)
         return sent
+
+    def claim_notices(self, link: Connection, since: datetime) -> Claimed:
+        """The notices that this transaction of a door has written at `since`, taken for the `drain` that follows it."""
+        return self._desk().claim_new(link, since)
+
+    def _desk(self) -> Desk:
+        return Desk(
+            self.db, self.library, self.email, self.journal, self.clock, self.keys, self.public_url, self.worker,
+            self.journals, self.heart, lambda: self._said() == control.STOPPED, self.signer,
+        )  # fmt: skip
 
     def next_due(self) -> datetime | None:
         """The next instant at which anything is due: work, a step, a touch, what policy sends again."""

@@ -7,17 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, literal, select, update
 from sqlmodel import col
 
 from nurture import clock
 from nurture.channels.base import Channel, Journal, Parcel
 from nurture.clock import Clock
 from nurture.db import Database
-from nurture.engine import tasks
+from nurture.engine import confirming, consents, tasks
 from nurture.engine.heart import Heart
 from nurture.engine.live import Library, Live
 from nurture.engine.parcels import brand_of
@@ -25,22 +26,41 @@ from nurture.engine.recording import BACKOFF
 from nurture.engine.story import Story, letter, tell
 from nurture.engine.workers import Journals, claim_of
 from nurture.failpoints import reach
+from nurture.mail import plain_notice
 from nurture.mail.addresses import ascii_domain, one_address
 from nurture.mail.compose import compose
 from nurture.mail.dkim import Signer
 from nurture.mail.faults import MessageFault
-from nurture.mail.render import Renderer
+from nurture.mail.render import NOTICE, Renderer
+from nurture.mail.templates import Templates
 from nurture.program.load import House
 from nurture.program.models import REJECTIONS, Salesperson
 from nurture.records import Handoff, Outbox
+from nurture.records.types import EPOCH
 from nurture.tokens import Keys
 
 log = logging.getLogger("nurture.notices")
+#: Notices to sales have a built-in form, sent where the program's own cannot be made; how `last_error` then begins.
+SALES = ("handoff_notice", tasks.NOTICE)
+PLAINLY = "sent in its built-in form: "
 #: A claimed notice is another's after this long, unless its holder puts that off.
 _LEASE = timedelta(minutes=2)
+#: What a door has claimed is, if it does not come to send it.
+_DOOR_LEASE = timedelta(seconds=10)
 #: Answers as they stand in a link's token: 0 accepts, 1 is the page, then the reasons.
 ACCEPT, PAGE = 0, 1
 ANSWERS = {2 + index: reason for index, reason in enumerate(REJECTIONS)}
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """Rows of the outbox that one worker has taken, as (id, kind, row, attempt): nobody else sends them meanwhile."""
+
+    owner: str
+    rows: list[tuple[int, str, int, int]]
+    #: `clock.monotonic()` before they were taken, and for how long they were.
+    asked: float
+    lease: timedelta
 
 
 @dataclass
@@ -65,21 +85,41 @@ class Desk:
         """Send every notice that is due; how many left. What a dead worker had claimed is due at once."""
         sent = 0
         self._take_over()
-        while not self.stopped():
-            owner, now, asked = claim_of(self.worker), self.clock.now(), clock.monotonic()
-            rows = self.db.transact(lambda link, owner=owner, now=now: self._claim(link, owner, now, limit), door=True)  # type: ignore[misc]
-            if not rows:
+        while not self.stopped() and self._anything_due():
+            now = self.clock.now()
+            claimed = self.db.transact(lambda link, now=now: self._claim(link, now, _LEASE, limit), door=True)  # type: ignore[misc]
+            if not claimed.rows:
                 break
-            reach("notice_claimed")
-            with self.heart.keep(partial(self._renew, owner), _LEASE.total_seconds(), asked) as beat:
-                for row in rows:
-                    if beat.sure() and not self.stopped():
-                        sent += self._send(*row)
+            sent += self.send(claimed)
         return sent
+
+    def claim_new(self, link: Connection, since: datetime) -> Claimed:
+        """What this transaction itself has put into the outbox, at `since`: a door that has waited for the database to
+        write it need not wait a second time to take it. If the door then fails, anybody has it in ten seconds.
+        """
+        return self._claim(link, since, _DOOR_LEASE, 100, col(Outbox.created_at) >= since)
+
+    def send(self, claimed: Claimed) -> int:
+        """Send what is claimed; how many left."""
+        sent = 0
+        if claimed.rows:
+            reach("notice_claimed")
+        renew = partial(self._renew, claimed.owner)
+        with self.heart.keep(renew, claimed.lease.total_seconds(), claimed.asked) as beat:
+            for row in claimed.rows:
+                if beat.sure() and not self.stopped():
+                    sent += self._send(*row)
+        return sent
+
+    def _anything_due(self) -> bool:
+        """Asked before writing: most rounds find nothing, and need not wait for a tick that writes much."""
+        due = select(literal(1)).where(col(Outbox.next_at) <= self.clock.now()).limit(1)
+        with self.db.read() as link:
+            return link.execute(due).first() is not None
 
     def _take_over(self) -> None:
         """Notices that a dead worker had claimed are due now."""
-        claimed = (col(Outbox.done_at).is_(None)) & col(Outbox.lease_owner).is_not(None)
+        claimed = _open_row() & col(Outbox.lease_owner).is_not(None)
         with self.db.read() as link:
             owners = link.execute(select(col(Outbox.lease_owner)).where(claimed).distinct()).scalars().all()
         dead, now = self.journals.dead_among(owner for owner in owners if owner), self.clock.now()
@@ -90,29 +130,33 @@ class Desk:
     def _renew(self, owner: str) -> bool:
         """Put off when others may have what is claimed; False when nothing is left of it."""
         until = self.clock.now() + _LEASE
-        mine = (col(Outbox.lease_owner) == owner) & col(Outbox.done_at).is_(None)
-        put_off = update(Outbox).where(mine).values(next_at=until)
+        put_off = update(Outbox).where(_open_row(), col(Outbox.lease_owner) == owner).values(next_at=until)
         return self.db.transact(lambda link: link.execute(put_off).rowcount, door=True) > 0
 
-    def _claim(self, link: Connection, owner: str, now: datetime, limit: int) -> list[tuple[int, str, int, int]]:
-        due = (
-            select(col(Outbox.id))
-            .where(col(Outbox.next_at) <= now)
-            .order_by(col(Outbox.next_at))
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        link.execute(update(Outbox).where(col(Outbox.id).in_(due)).values(lease_owner=owner, next_at=now + _LEASE))
-        mine = select(col(Outbox.id), col(Outbox.kind), col(Outbox.row_id), col(Outbox.attempt)).where(
-            col(Outbox.lease_owner) == owner, col(Outbox.done_at).is_(None)
-        )
-        return [(int(outbox or 0), kind, row, attempt) for outbox, kind, row, attempt in link.execute(mine)]
+    def _claim(self, link: Connection, due_at: datetime, lease: timedelta, limit: int, *where: Any) -> Claimed:
+        owner, until, asked = claim_of(self.worker), self.clock.now() + lease, clock.monotonic()
+        due = select(col(Outbox.id)).where(col(Outbox.next_at) <= due_at, *where).order_by(col(Outbox.next_at))
+        due = due.limit(limit).with_for_update(skip_locked=True)
+        claim = update(Outbox).where(col(Outbox.id).in_(due)).values(lease_owner=owner, next_at=until)
+        columns = (col(Outbox.id), col(Outbox.kind), col(Outbox.row_id), col(Outbox.attempt))
+        taken = link.execute(claim.returning(*columns))
+        rows = [(int(outbox or 0), kind, row, attempt) for outbox, kind, row, attempt in taken]
+        return Claimed(owner, sorted(rows), asked, lease)
 
     def _send(self, outbox: int, kind: str, row: int, attempt: int) -> int:
-        now = self.clock.now()
+        now, why = self.clock.now(), None
         try:
-            with self.db.read() as link:
-                parcel = self._parcel(link, outbox, kind, row, now)
+            try:
+                parcel = self._parcel(outbox, kind, row, now)
+            except MessageFault as fault:
+                if kind not in SALES:
+                    raise
+                why = f"{PLAINLY}{fault}"[:200]
+                log.error("notice goes out in its built-in form kind=%s row=%d problem=%s", kind, row, fault)
+                parcel = self._parcel(outbox, kind, row, now, plain=True)
+            if parcel is None:
+                self._note(outbox, {"done_at": now, "next_at": None, "last_error": "not wanted any more"})
+                return 0
         except MessageFault as fault:
             later = now + timedelta(hours=1)
             self._note(
@@ -125,7 +169,7 @@ class Desk:
         if receipt.verdict == "accepted":
             reach("notice_sent")
             self._note(
-                outbox, {"done_at": self.clock.now(), "next_at": None, "message_id": parcel.key, "last_error": None}
+                outbox, {"done_at": self.clock.now(), "next_at": None, "message_id": parcel.key, "last_error": why}
             )
             reach("notice_noted")
             return 1
@@ -142,18 +186,25 @@ class Desk:
             lambda link: link.execute(update(Outbox).where(col(Outbox.id) == outbox).values(**values)), door=True
         )
 
-    def _parcel(self, link: Connection, outbox: int, kind: str, number: int, now: datetime) -> Parcel:
-        live = self.library.live(link)
-        if kind == tasks.NOTICE:
-            told = tasks.notice(link, live, number, self.keys, self.public_url, now)
-        else:
-            told = self._handoff(link, live, number, now)
+    def _parcel(self, outbox: int, kind: str, number: int, now: datetime, *, plain: bool = False) -> Parcel | None:
+        """The message of a row; None: it is not wanted any more. `plain`: as it is built in. Raises MessageFault."""
+        with self.db.read() as link:
+            live = self.library.live(link)
+            if kind == tasks.NOTICE:
+                told = tasks.notice(link, live, number, self.keys, self.public_url, now, built_in=plain)
+            elif kind == consents.LETTER:
+                asked = confirming.letter(link, live, number, self.keys, self.public_url, now)
+                if asked is None:
+                    return None
+                told = asked
+            else:
+                told = self._handoff(link, live, number, now, plain)
         program = live.house.program
         sender = one_address(program.sender.address, "From")
         message_id = self.keys.message_id(outbox, ascii_domain(sender), "n")
         payload = compose(
             told.rendered,
-            from_name=program.name,
+            from_name=told.from_name or program.name,
             from_address=sender,
             to=told.to,
             message_id=message_id,
@@ -164,15 +215,24 @@ class Desk:
         )
         return Parcel(-outbox, message_id, sender, one_address(told.to), payload)
 
-    def _handoff(self, link: Connection, live: Live, handoff: int, now: datetime) -> tasks.Notice:
+    def _handoff(self, link: Connection, live: Live, handoff: int, now: datetime, plain: bool) -> tasks.Notice:
         row = link.execute(select(Handoff.__table__).where(col(Handoff.id) == handoff)).one()  # type: ignore[attr-defined]
         story = tell(link, live, row.lead_id, now)
         house = live.house
         person = next((p for p in house.program.sales if p.email == row.owner), house.program.sales[0])
-        renderer = Renderer(house.templates, brand_of(house), self.keys, self.public_url)
         names = notice_names(house, story, row, person, self.keys, self.public_url)
-        rendered = renderer.notice(names, person.language or house.program.language)
+        if plain:
+            names["who"] = full_name(story) or story.lead["email"] or "A lead"
+        templates, file = (Templates(plain_notice.FILES), plain_notice.TEMPLATE) if plain else (house.templates, NOTICE)
+        renderer = Renderer(templates, brand_of(house), self.keys, self.public_url)
+        language = person.language or house.program.language
+        rendered = renderer.notice(names, language, file, fallback="en" if plain else None)
         return tasks.Notice(row.owner, rendered, story.lead["email"])
+
+
+def _open_row() -> Any:
+    """What is not done, as the index on `next_at` finds it: among all that ever was sent there are few."""
+    return col(Outbox.next_at) >= EPOCH
 
 
 def notice_names(
@@ -224,7 +284,12 @@ def notice_names(
 def reason_sentence(milestone: str, story: Story) -> str:
     """Why now, in one sentence."""
     company = f" of {story.lead['company']}" if story.lead.get("company") else ""
-    who = " ".join(filter(None, (story.lead.get("first_name"), story.lead.get("last_name")))) or "This lead"
+    who = full_name(story) or "This lead"
     last = next((h for h in reversed(story.happenings) if h.by_person), None)
     seen = f" Last seen: {last.what}." if last else ""
     return f"{who}{company} reached “{milestone.replace('_', ' ')}”.{seen}"
+
+
+def full_name(story: Story) -> str:
+    """First and last name, as far as they are known."""
+    return " ".join(filter(None, (story.lead.get("first_name"), story.lead.get("last_name"))))

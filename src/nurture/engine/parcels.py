@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,20 +15,22 @@ from sqlmodel import col
 from nurture.channels.audience import membership
 from nurture.channels.base import Parcel
 from nurture.engine.live import Live
-from nurture.engine.permit import has_consent
+from nurture.engine.objecting import has_consent
 from nurture.engine.running import Run
 from nurture.engine.telling import calls, text_message
 from nurture.language.words import BUILT_IN
 from nurture.mail.addresses import ascii_domain, one_address
 from nurture.mail.compose import compose
 from nurture.mail.dkim import Signer
+from nurture.mail.echo import echoes
 from nurture.mail.faults import MessageFault
 from nurture.mail.plain import PlainRenderer
-from nurture.mail.render import Brand, Renderer, RenderJob
+from nurture.mail.render import Brand, Renderer, RenderJob, preferences_url
 from nurture.mail.templates import Templates
 from nurture.mail.verp import bounce_address, unsubscribe_address
 from nurture.program.letters import voice
 from nurture.program.load import House, Segment
+from nurture.program.questions import places
 from nurture.program.utm import tags
 from nurture.records import Lead, Touch
 from nurture.records.types import CLAIM
@@ -96,6 +99,8 @@ class Maker:
     signer: Signer | None = None
     #: NURTURE_BOUNCE_ADDRESS; None: bounces go to the sender.
     bounces: str | None = None
+    #: Services that report by web hook, each given the token that it says again.
+    services: Sequence[str] = ()
     _renderers: dict[tuple[int, int], Renderer] = field(default_factory=dict)
     _texts: dict[tuple[int, int], PlainRenderer] = field(default_factory=dict)
 
@@ -104,7 +109,8 @@ class Maker:
         key = (self.live.house.id, segment.id)
         if key not in self._renderers:
             templates = Templates({**self.live.house.files, **segment.files})
-            self._renderers[key] = Renderer(templates, brand_of(self.live.house), self.keys, self.public_url)
+            house, answers = self.live.house, places(self.live.house.program.questions)
+            self._renderers[key] = Renderer(templates, brand_of(house), self.keys, self.public_url, answers)
         return self._renderers[key]
 
     def texts(self, segment: Segment) -> PlainRenderer:
@@ -139,9 +145,11 @@ class Maker:
 
     def _text(self, made: Made, row: Any, segment: Segment, step: Sms, now: datetime) -> None:
         house, renderer = self.live.house, self.texts(segment)
-        away = f"{self.public_url.rstrip('/')}/u/{self.keys.seal('unsubscribe', row.touch)}"
+        url = self.public_url.rstrip("/")
+        away = f"{url}/u/{self.keys.seal('unsubscribe', row.touch)}"
+        doors = {"unsubscribe_url": away, "preferences_url": preferences_url(url, self.keys, row.touch)}
         local = now.astimezone(ZoneInfo(row.zone or house.program.zone))
-        text = text_message(renderer, house, segment, step, row, lead_data(row, house), away, local)
+        text = text_message(renderer, house, segment, step, row, lead_data(row, house), doors, local)
         if text is not None:
             made.parcels[row.touch], made.variants[row.touch] = text
 
@@ -172,6 +180,7 @@ class Maker:
                 operational=step.purpose() == "operational",
                 tags=tags(program.utm, segment.spec.utm, program.name, segment.slug, step.id),
                 sender=(who.name, who.address),
+                opens=program.tracking.opens == "on",
             )
         )
         domain, house = ascii_domain(who.address), ascii_domain(program.sender.address)
@@ -194,5 +203,6 @@ class Maker:
             unsubscribe_url=f"{renderer.public_url}/u/{self.keys.seal('unsubscribe', row.touch)}",
             unsubscribe_to=by_mail,
             signer=self.signer,
+            echoes=echoes(self.services, self.keys.seal_for_address("bounce", row.touch)) if self.services else (),
         )
         return Parcel(row.touch, message_id, sender, one_address(row.email), payload), rendered.variant

@@ -22,23 +22,23 @@ from nurture.engine.ending import CALLED_OFF
 from nurture.engine.enrolling import objective_reached, suppressed
 from nurture.engine.holdout import held_out, withheld
 from nurture.engine.live import Live
+from nurture.engine.objecting import has_consent, objects
 from nurture.engine.planning import windowed
 from nurture.engine.running import Run
 from nurture.engine.scoring import FRESH
+from nurture.engine.wishes import COUNTED, PAUSED_UNTIL, counted, free_again, refuses, topic_of
 from nurture.language.compiler import compile_condition, event_matches
 from nurture.language.conditions import Did, walk
 from nurture.program.load import Segment
-from nurture.records import Consent, Control, Enrolment, Event, Lead, Touch
-from nurture.records.types import CLAIM, NOW, NOW_AT, from_micros, micros, span_micros
-from nurture.steps import MESSAGES, Audience, Sending
+from nurture.records import Control, Enrolment, Event, Lead, Preference, Touch
+from nurture.records.types import CLAIM, NOW, from_micros, micros, span_micros
+from nurture.steps import Audience, Sending
 from nurture.windows import OUT_OF_SIGHT, know_openings, next_open
 from nurture.zones import day_begins, know_zones, lead_country, lead_zone
 
 WEEK = timedelta(hours=168)
 #: How soon a message looks again whether another sequence still comes first.
 POLL = timedelta(minutes=5)
-#: Touches that count against a cap.
-_COUNTED = ("sending", "sent", "uncertain")
 
 
 @dataclass
@@ -97,6 +97,7 @@ def _query(live: Live, segment: Segment, step: Sending, wanting: dict[str, set[s
         select(col(Touch.id), said, until)
         .join_from(Touch, Lead, col(Lead.id) == col(Touch.lead_id))
         .join(Enrolment, col(Enrolment.id) == col(Touch.enrolment_id))
+        .outerjoin(Preference, col(Preference.lead_id) == col(Touch.lead_id))
         .where(_MINE)
         .order_by(col(Touch.id))
         .with_for_update(of=Touch)  # nobody takes a claim back between the verdict and the writing of it
@@ -127,22 +128,29 @@ def _reasons(
         if marketing and step.consent is not None:
             refusals.append((~has_consent(step.consent), "suppressed:no_consent"))
     refusals += [(holds, f"cancelled:{word}") for holds, word in _over(live, segment)]
+    topic = topic_of(segment, step)
+    if windowed(step) and topic is not None:
+        refusals.append((refuses(topic), "suppressed:topic"))
     if withheld(step):
         refusals.append((held_out(live), "suppressed:holdout"))
     if isinstance(step, Audience) and not step.withdraws():
         refusals.append((col(Lead.stage) == "customer", "suppressed:customer"))
+        refusals.append((objects("profiling", "sharing"), "suppressed:objected"))
     if message:  # what was to go again, and has shown meanwhile that it arrived
         refusals.append((and_(col(Touch.resent_at).is_not(None), came_back()), "suppressed:already_received"))
     if message and not step.repeats():
         refusals.append((_received_before(), "suppressed:already_received"))
     if step.expires:
-        late = micros(col(Touch.allowed_at)) + span_micros(segment.spec.max_late.roughly) < NOW
+        allowed = micros(col(Touch.allowed_at))
+        since = greatest(allowed, PAUSED_UNTIL) if windowed(step) else allowed  # what the lead put off is not late
+        late = since + span_micros(segment.spec.max_late.roughly) < NOW
         refusals.append((late, "expired:late"))
     deferrals: list[tuple[ColumnElement[bool], str, ColumnElement[Any]]] = []
     if windowed(step):
         zone, country = lead_zone(live.house.program.zone), lead_country(live.house.program.country)
         window = segment.window(live.house)
         opens = _opening(window, NOW, zone, country)
+        deferrals.append((PAUSED_UNTIL > NOW, "planned:pause", PAUSED_UNTIL))
         deferrals.append((opens > NOW, "planned:window", opens))
         caps, tomorrow = live.house.program.caps, day_begins(NOW, zone, 1)
         capped = caps.per_day is not None or caps.per_7_days is not None
@@ -150,9 +158,12 @@ def _reasons(
             after = greatest(NOW + span_micros(POLL), rivals.next_try(wanting)) if capped else tomorrow
             deferrals.append((rivals.wanted(wanting), "planned:priority", _opening(window, after, zone, country)))
         full, free = _cap(live)
-        skips = segment.spec.send.over_cap == "skip"
+        again, skips = free_again(), segment.spec.send.over_cap == "skip"
+        first = greatest(again, free)  # both hold: the later; a pace may reach further than openings are known
+        paced = (again > NOW, "planned:pace", func.coalesce(next_open(window, first, zone, country), first))
         later = null() if skips else _opening(window, free, zone, country)
-        deferrals.append((full, "suppressed:cap" if skips else "planned:cap", later))
+        over = (full, "suppressed:cap" if skips else "planned:cap", later)
+        deferrals += [over, paced] if skips else [paced, over]
         if wanting and not capped:
             deferrals.append((rivals.spoke(wanting), "planned:priority", _opening(window, tomorrow, zone, country)))
     said = case(
@@ -179,18 +190,6 @@ def lead_held(*how: ColumnElement[bool]) -> ColumnElement[bool]:
     """Whether somebody paused or stopped this lead; `how`: which of it."""
     scope = literal("lead:") + cast(col(Lead.id), String)
     return select(1).where(col(Control.scope) == scope, *how).correlate(Lead).exists()
-
-
-def has_consent(purpose: str) -> ColumnElement[bool]:
-    """Whether the lead has a valid basis for `mail`, `sms` or `tracking`: given, not withdrawn, not run out."""
-    valid = (
-        (col(Consent.lead_id) == col(Lead.id))
-        & (col(Consent.purpose) == purpose)
-        & (col(Consent.given_at) <= NOW_AT)
-        & col(Consent.withdrawn_at).is_(None)
-        & (col(Consent.expires_at).is_(None) | (col(Consent.expires_at) > NOW_AT))
-    )
-    return select(1).where(valid).correlate(Lead).exists()
 
 
 def _over(live: Live, segment: Segment) -> list[tuple[ColumnElement[bool], str]]:
@@ -221,7 +220,7 @@ def _received_before() -> ColumnElement[bool]:
         col(other.lead_id) == col(Touch.lead_id),
         col(other.content) == col(Touch.content),
         col(other.id) != col(Touch.id),
-        col(other.state).in_(_COUNTED),
+        col(other.state).in_(COUNTED),
     )
     return select(1).select_from(other).where(same).correlate(Touch).exists()
 
@@ -242,7 +241,7 @@ def _cap(live: Live) -> tuple[ColumnElement[bool], ColumnElement[Any]]:
         nth = (
             select(micros(col(other.sending_at)) + span_micros(WEEK))
             .select_from(other)
-            .where(_counted(other))
+            .where(counted(other))
             .order_by(col(other.sending_at).desc())
             .offset(caps.per_7_days - 1)
             .limit(1)
@@ -254,16 +253,7 @@ def _cap(live: Live) -> tuple[ColumnElement[bool], ColumnElement[Any]]:
     return or_(*full), greatest(*free)
 
 
-def _counted(other: Any) -> ColumnElement[bool]:
-    return and_(
-        col(other.lead_id) == col(Touch.lead_id),
-        col(other.purpose) == "marketing",
-        col(other.kind).in_(MESSAGES),
-        col(other.state).in_(_COUNTED),
-    )
-
-
 def _sent_since(since: ColumnElement[Any]) -> ColumnElement[Any]:
     other = aliased(Touch)
-    rows = select(func.count()).select_from(other).where(_counted(other), micros(col(other.sending_at)) >= since)
+    rows = select(func.count()).select_from(other).where(counted(other), micros(col(other.sending_at)) >= since)
     return rows.correlate(Touch, Lead).scalar_subquery()

@@ -11,8 +11,9 @@ from nurture.dialects import greatest, new_rows
 from nurture.engine.experiments import arm_to_plan
 from nurture.engine.live import Live
 from nurture.engine.running import Run
+from nurture.engine.wishes import PAUSED_UNTIL
 from nurture.program.load import Segment
-from nurture.records import Enrolment, Lead, Touch
+from nurture.records import Enrolment, Lead, Preference, Touch
 from nurture.records.types import CLAIM, NOW, NOW_AT, instant, span_micros
 from nurture.steps import Here, Sending, Step
 from nurture.windows import OUT_OF_SIGHT, know_openings, next_open
@@ -76,24 +77,27 @@ def _planning(live: Live, segment: Segment, step: Sending) -> tuple[Any, Any]:
     )
     present = greatest(here.due, NOW)
     allowed, tried = here.due, present  # a tick that comes late does not make the message any younger
+    silent: ColumnElement[int] = literal(0)
     if windowed(step):
-        window = segment.window(live.house)
+        window, silent = segment.window(live.house), PAUSED_UNTIL
         allowed, tried = (_opens(at, next_open(window, at, zone, country)) for at in (here.due, present))
     existing = select(1).where(OF_PASSAGE).correlate(Enrolment).exists()
     cohort = (
         select(
             col(Enrolment.lead_id), col(Enrolment.id).label("enrolment_id"), col(Enrolment.occurrence),
             step.content(here).label("content"), here.due.label("due"), allowed.label("allowed"),
-            tried.label("tried"), arm_to_plan(segment, step).label("arm"),
+            tried.label("tried"), silent.label("silent"), arm_to_plan(segment, step).label("arm"),
         )
+        .outerjoin_from(Enrolment, Preference, col(Preference.lead_id) == col(Enrolment.lead_id))
         .where(here.cohort, ~existing)
         .subquery()
     )  # fmt: skip
-    reason = case((cohort.c.tried > NOW, literal("window")), else_=null())
+    reason = case((cohort.c.silent > NOW, literal("pause")), (cohort.c.tried > NOW, literal("window")), else_=null())
+    allowed, tried = (greatest(at, cohort.c.silent) for at in (cohort.c.allowed, cohort.c.tried))
     rows = select(
         cohort.c.lead_id, cohort.c.enrolment_id, literal(segment.slug), literal(segment.id), literal(step.id),
         cohort.c.occurrence, literal(step.kind_word), literal(step.purpose()), cohort.c.content, literal("planned"),
-        reason, instant(cohort.c.due), instant(cohort.c.allowed), instant(cohort.c.tried), literal(0),
+        reason, instant(cohort.c.due), instant(allowed), instant(tried), literal(0),
         literal(False), NOW_AT, CLAIM, cohort.c.arm,
     ).where(cohort.c.content.is_not(None))  # fmt: skip
     columns = [

@@ -14,7 +14,7 @@ from nurture.db import Database
 from nurture.dialects import RULES, change
 from nurture.engine import lifecycle, scoring, settle
 from nurture.engine.effect import Effect
-from nurture.engine.enrolling import belongs, end_of_limit, holding_rule, holds_already, rested
+from nurture.engine.enrolling import belongs, end_of_limit, holding_rule, holds_already, let_in_existing, rested
 from nurture.engine.lifecycle import hold, release
 from nurture.engine.live import Library, Live
 from nurture.engine.migrating import changed_kinds, migrate, versions_inside
@@ -168,6 +168,8 @@ def _publish_segment(link: Connection, library: Library, loaded: Loaded, slug: s
     if fresh.spec.on_edit == "migrate":
         migrate(run, fresh, olds, effect)
     effect.on_versions = versions_inside(run, slug, fresh.id)
+    if effect.existing and before is not None and not before.spec.enrol.existing:
+        let_in_existing(run, fresh)  # whom the versions before marked as existing
     _mark_existing(link, live, fresh, effect, now)
     if fresh.spec.enrol.limit is None:
         end_of_limit(run, slug)

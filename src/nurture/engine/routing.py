@@ -12,7 +12,7 @@ from nurture.engine.running import Run
 from nurture.program.load import House
 from nurture.program.models import Salesperson
 from nurture.records import RoutingTurn
-from nurture.windows import Window, openings_of
+from nurture.windows import Window, each_opening
 
 
 class Routing:
@@ -67,7 +67,7 @@ def business_deadline(person: Salesperson, house: House, now: datetime, span: ti
     zone, country = person.zone or program.zone, person.country or program.country or ""
     left = span
     first = (now - timedelta(days=2)).date()
-    for opens, closes in openings_of(window, zone, country, first, (now + timedelta(days=400)).date()):
+    for opens, closes in each_opening(window, zone, country, first, (now + timedelta(days=400)).date()):
         begins = max(opens, now)
         if closes <= begins:
             continue

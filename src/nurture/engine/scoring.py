@@ -15,6 +15,7 @@ from sqlmodel import col
 from nurture.dialects import new_rows, newer_rows
 from nurture.engine.running import CLAIMED, Run
 from nurture.language.compiler import compile_condition, event_matches
+from nurture.language.objections import objects
 from nurture.language.scores import faded
 from nurture.language.words import GRADE_OF
 from nurture.program.load import House
@@ -27,7 +28,7 @@ from nurture.zones import know_zones, lead_zone, local_day
 _LOWEST, _HIGHEST = min(GRADE_OF.values()), max(GRADE_OF.values())
 #: Events that count by now and were not taken in yet.
 FRESH = and_(col(Event.settled_at).is_(None), col(Event.ripe_at) <= NOW_AT)
-_EVERYBODY: Select[Any] = select(col(Lead.id))
+_EVERYBODY: Select[Any] = select(col(Lead.id)).where(col(Lead.forgotten_at).is_(None))
 
 
 def score(run: Run) -> None:
@@ -35,8 +36,18 @@ def score(run: Run) -> None:
     names = run.plan(("fresh names",), lambda: _names(CLAIMED, FRESH))
     fresh = set(run(names).scalars())
     if fresh:
+        _disown(run)
         _enter(run, "claimed", CLAIMED, FRESH, fresh)
     _run_all(run, run.plan(("grade",), lambda: _grade(run.live.house, CLAIMED)))
+
+
+def _disown(run: Run) -> None:
+    """Take back what events earned that turned out to be a machine's; who unmasked them has them looked at anew."""
+    machine = select(col(Event.id)).where(col(Event.lead_id).in_(CLAIMED), FRESH, col(Event.actor) == "machine")
+    theirs = and_(col(ScoreEntry.lead_id).in_(CLAIMED), col(ScoreEntry.event_id).in_(machine))
+    if run(run.plan(("disown",), lambda: update(ScoreEntry).where(theirs).values(counted=0.0))).rowcount:
+        _run_all(run, run.plan(("sums", "claimed"), lambda: _sums(CLAIMED)))
+        run(run.plan(("disowned",), lambda: delete(ScoreEntry).where(theirs)))
 
 
 def rescore_everybody(run: Run) -> None:
@@ -49,6 +60,43 @@ def rescore_everybody(run: Run) -> None:
     _enter(run, "everybody", _EVERYBODY, taken, set(run(_names(_EVERYBODY, taken)).scalars()))
     _run_all(run, _grade(house, _EVERYBODY))
     run(work_for(_EVERYBODY))
+
+
+def forget(run: Run, lead: int) -> None:
+    """Remove the score of a lead that objects to profiling; from then on nothing here counts it."""
+    run(delete(ScoreEntry).where(col(ScoreEntry.lead_id) == lead))
+    run(delete(ScoreSum).where(col(ScoreSum.lead_id) == lead))
+    run(update(Lead).where(col(Lead.id) == lead).values(fit=None, fit_points=0.0))
+
+
+def derive(run: Run, lead: int) -> None:
+    """The whole score of one lead from its events and fields, as if it had been kept all along."""
+    house, mine = run.live.house, select(col(Lead.id)).where(col(Lead.id) == lead)
+    know_zones(run.link, run(select(lead_zone(house.program.zone)).where(col(Lead.id) == lead)).scalars())
+    taken = col(Event.settled_at).is_not(None)
+    for rule in house.scoring.engagement:
+        _run_all(run, _entries(house, rule, mine, taken))
+    _run_all(run, [*_sums(mine), *_grade(house, mine)])
+
+
+def rescore_claimed(run: Run) -> None:
+    """Derive the ledger of the claimed leads anew from all their events that count by now, as after changed rules."""
+    run(delete(ScoreEntry).where(col(ScoreEntry.lead_id).in_(CLAIMED)))
+    run(delete(ScoreSum).where(col(ScoreSum.lead_id).in_(CLAIMED)))
+    taken = col(Event.ripe_at) <= NOW_AT
+    _enter(run, "claimed anew", CLAIMED, taken, set(run(_names(CLAIMED, taken)).scalars()))
+
+
+def forget_scores(run: Run, lead: int) -> None:
+    """Take away the ledger of a lead that is one no more; its events are another's."""
+    run(delete(ScoreEntry).where(col(ScoreEntry.lead_id) == lead))
+    run(delete(ScoreSum).where(col(ScoreSum.lead_id) == lead))
+
+
+def without(lines: ColumnElement[bool]) -> list[Any]:
+    """The statements that take lines out of the ledger, and what they are worth by now out of the sums."""
+    leads = select(col(ScoreEntry.lead_id)).where(lines)
+    return [update(ScoreEntry).where(lines).values(counted=0.0), *_sums(leads), delete(ScoreEntry).where(lines)]
 
 
 def _run_all(run: Run, statements: list[Any]) -> None:
@@ -84,7 +132,7 @@ def _entries(house: House, rule: EngagementRule, leads: Select[Any], which: Colu
             literal(house.id),
         )
         .join_from(Event, Lead, col(Lead.id) == col(Event.lead_id))
-        .where(col(Event.lead_id).in_(leads), which, event_matches(rule.when))
+        .where(col(Event.lead_id).in_(leads), which, event_matches(rule.when), ~objects("profiling"))
     )  # fmt: skip
     columns = [
         "lead_id", "rule", "dimension", "event_id", "points", "counted", "summed", "half_life_hours", "at", "day",
@@ -152,7 +200,10 @@ def _sums(leads: Select[Any]) -> list[Any]:
 
 
 def _grade(house: House, leads: Select[Any]) -> list[Any]:
-    """Fit of `leads` from their present fields: thirds summed, then clamped; unknown when no rule holds."""
+    """Fit of `leads` from their present fields: thirds summed, then clamped; unknown when no rule holds.
+
+    Of who objects to profiling it stays unknown.
+    """
     tests = [(rule, compile_condition(rule.when, house.scope)) for rule in house.scoring.fit]
     if not tests:
         return [update(Lead).where(col(Lead.id).in_(leads)).values(fit=None, fit_points=0.0)]
@@ -161,4 +212,4 @@ def _grade(house: House, leads: Select[Any]) -> list[Any]:
     clamped = case((thirds < _LOWEST, _LOWEST), (thirds > _HIGHEST, _HIGHEST), else_=thirds)
     known = or_(literal(False), *(holds for rule, holds in tests if rule.thirds))
     values = {"fit": case((known, clamped), else_=None), "fit_points": points}
-    return [update(Lead).where(col(Lead.id).in_(leads)).values(**values)]
+    return [update(Lead).where(col(Lead.id).in_(leads), ~objects("profiling")).values(**values)]

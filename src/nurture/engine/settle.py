@@ -112,6 +112,9 @@ _MINE = col(Work.claim) == CLAIM
 _UNPLANNED = update(Work).where(_MINE).values(due_at=_NEVER)
 _DROP = delete(Work).where(_MINE, col(Work.due_at) >= _NEVER)
 _GIVE_BACK = update(Work).where(_MINE).values(claim=None)
+#: Of a forgotten lead nothing follows any more, whatever still comes in of it.
+_SHELL = select(1).where(col(Lead.id) == col(Work.lead_id), col(Lead.forgotten_at).is_not(None))
+_NOTHING_FOLLOWS = delete(Work).where(_MINE, _SHELL.correlate(Work).exists())
 
 
 def anybody_due(link: Connection, now: datetime) -> bool:
@@ -133,6 +136,7 @@ def claim_lead(run: Run, lead: int) -> None:
 def settle(run: Run) -> SettleReport:
     """Everything that follows for the claimed leads; ends the claim."""
     live = run.live
+    run(_NOTHING_FOLLOWS)
     report = SettleReport(looked_at=run(_COUNT).scalar_one())
     if not report.looked_at:
         return report

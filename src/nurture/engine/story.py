@@ -12,8 +12,10 @@ from sqlmodel import col
 
 from nurture.engine.live import Live
 from nurture.engine.parcels import LEAD_COLUMNS, lead_data
+from nurture.engine.renaming import EMAIL, ID, named, present
 from nurture.engine.running import Run
 from nurture.errors import NotFound
+from nurture.folding import canonical_email
 from nurture.language.compiler import compile_condition
 from nurture.language.scores import faded, score
 from nurture.language.words import GRADES
@@ -68,7 +70,8 @@ class Story:
     lead: dict[str, Any]
     lead_id: int
     zone: str | None
-    score: int
+    #: None: it is not known, since the lead objects to profiling.
+    score: int | None
     fit: str | None
     lines: list[ScoreLine] = field(default_factory=list)
     happenings: list[Happening] = field(default_factory=list)
@@ -86,8 +89,6 @@ def letter(thirds: int | None) -> str | None:
 
 def find_lead(link: Connection, who: str) -> int:
     """The id of a lead by e-mail, by `source:id`, or by our own id. Raises NotFound."""
-    from nurture.folding import canonical_email
-
     query = select(col(Lead.id))
     if "@" in who:
         try:
@@ -101,10 +102,20 @@ def find_lead(link: Connection, who: str) -> int:
         query = query.where(col(Lead.id) == int(who))
     else:
         raise NotFound(f"'{who}' names no lead; {_WAYS}")
-    found = link.execute(query).scalar()
+    found = link.execute(query).scalar() or _once_called(link, who)
     if found is None:
         raise NotFound(f"no lead is known as '{who}'; import it, or check the spelling ({_WAYS})")
     return int(found)
+
+
+def _once_called(link: Connection, who: str) -> int | None:
+    """The lead that went by this address, `source:id` or number before it changed or was merged."""
+    if "@" in who:
+        return named(link, EMAIL, "", canonical_email(who))
+    if ":" in who:
+        return named(link, ID, *who.split(":", 1))
+    taken = present(link, int(who))
+    return taken if taken != int(who) else None
 
 
 def tell(link: Connection, live: Live, lead: int, now: datetime) -> Story:
@@ -117,11 +128,13 @@ def tell(link: Connection, live: Live, lead: int, now: datetime) -> Story:
         raise NotFound(f"there is no lead {lead}; {_WAYS}")
     story = Story(lead_data(row, live.house), lead, row.zone, row.score, letter(row.fit))
     story.lines = _lines(link, live, lead, now)
+    if story.score is None:
+        story.lines = []
     raw = sum(line.points for line in story.lines)
     if _is_past(link, lead, now):
-        story.score = max(0, min(100, floor(raw + 0.500001)))
+        story.score = None if story.score is None else max(0, min(100, floor(raw + 0.500001)))
         story.lead["stage"] = _stage_then(link, lead, now) or story.lead["stage"]
-    if abs(raw - story.score) > 0.005:
+    if story.score is not None and abs(raw - story.score) > 0.005:
         word = ADJUSTED[0 if 0 <= raw <= 100 else 1]
         story.lines.append(ScoreLine(word, story.score - raw, None, story.score - raw))
     story.happenings = _happenings(link, lead, now)
@@ -244,6 +257,6 @@ def _events(link: Connection, lead: int, now: datetime) -> Any:
 
 
 def _said(name: str, data: dict[str, Any], actor: str) -> str:
-    telling = next((str(data[key]) for key in ("path", "title", "url", "offer", "step") if data.get(key)), "")
+    telling = next((str(data[key]) for key in ("path", "title", "url", "offer", "answer", "step") if data.get(key)), "")
     by = " (by a machine)" if actor == "machine" else ""
     return f"{name.replace('_', ' ')}{': ' + telling if telling else ''}{by}"

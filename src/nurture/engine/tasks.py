@@ -61,6 +61,8 @@ class Notice:
     to: str
     rendered: Rendered
     reply_to: str | None
+    #: Who it comes from by name; None: the program's own name.
+    from_name: str | None = None
 
 
 def ask(run: Run, segment: Segment, step: TaskStep) -> int:
@@ -158,8 +160,10 @@ def _until(span: Duration, person: Salesperson | None, house: House, now: dateti
     return local.replace(tzinfo=zone).astimezone(UTC)
 
 
-def notice(link: Connection, live: Live, task: int, keys: Keys, public_url: str, now: datetime) -> Notice:
-    """The message that tells of a task. Raises TemplateFault."""
+def notice(
+    link: Connection, live: Live, task: int, keys: Keys, public_url: str, now: datetime, *, built_in: bool = False
+) -> Notice:  # fmt: skip
+    """The message that tells of a task; `built_in`: whatever the program's own file says. Raises TemplateFault."""
     house, run = live.house, Run(link, live, now)
     query = select(*Task.__table__.columns).where(col(Task.id) == task)  # type: ignore[attr-defined]
     row = link.execute(query).one()
@@ -167,7 +171,8 @@ def notice(link: Connection, live: Live, task: int, keys: Keys, public_url: str,
     person = next((one for one in house.program.sales if one.email == row.owner), None)
     names = notice_names(row, lead_data(lead, house), person, house)
     renderer = run.plan(
-        ("task notice", public_url), lambda: Renderer(templates(house.files), brand_of(house), keys, public_url)
+        ("task notice", public_url, built_in),
+        lambda: Renderer(templates({} if built_in else house.files), brand_of(house), keys, public_url),
     )
     language = (person.language if person else None) or house.program.language
     return Notice(row.owner, renderer.notice(names, language, TEMPLATE), lead.email)

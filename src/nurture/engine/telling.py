@@ -40,15 +40,18 @@ _TO_BE_SAID = select(1).where(col(Touch.id) == col(WebhookBody.touch_id), col(To
 
 def text_message(
     renderer: PlainRenderer, house: House, segment: Segment, step: Sms, row: Any, lead: Mapping[str, Any],
-    unsubscribe_url: str, now: datetime,
+    doors: Mapping[str, str], now: datetime,
 ) -> tuple[Parcel, str] | None:  # fmt: skip
-    """A lead's text message and its variant; None: there is no number. Raises TemplateFault, also for a long text."""
+    """A lead's text message and its variant; None: there is no number. Raises TemplateFault, also for a long text.
+
+    `doors`: where the lead unsubscribes and chooses, by the names that templates have for it.
+    """
     phone = e164(row.phone)
     if phone is None:
         return None
     who = voice(house.program, segment.spec, row.owner)
     names = {
-        "lead": dict(lead), "sender": {"name": who.name, "address": who.address}, "unsubscribe_url": unsubscribe_url,
+        "lead": dict(lead), "sender": {"name": who.name, "address": who.address}, **doors,
         "today": now.date(),
     }  # fmt: skip
     made = renderer.render(f"{segment.slug}/{step.sms}", row.language or "", house.program.language, names)

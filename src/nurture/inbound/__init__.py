@@ -1,1 +1,1 @@
-"""What comes back by mail: bounces, complaints, automatic and real replies."""
+"""What comes back: bounces, complaints, automatic and real replies by mail, and reports of sending services."""

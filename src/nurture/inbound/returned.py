@@ -118,7 +118,7 @@ def _told(data: bytes, message: Message, parts: Sequence[Message]) -> Returned:
     if "message/feedback-report" in kinds:
         said = _fields(kinds["message/feedback-report"])
         words = _first(said, "Feedback-Type").lower()
-        return Returned("unclear" if words in _NO_COMPLAINT else "complaint", detail=_line(words))
+        return Returned("unclear" if words in _NO_COMPLAINT else "complaint", detail=one_line(words))
     if "message/delivery-status" in kinds:
         return _report(kinds["message/delivery-status"], _words(parts))
     if _says_daemon(message, parts):
@@ -141,19 +141,19 @@ def _report(part: Message, words: str) -> Returned:
     failed = [fields for fields in recipients if fields.get("action", "failed").split()[:1] == ["failed"]]
     if recipients and not failed:  # delayed, delivered, relayed, expanded: nothing is over
         said = recipients[0]
-        return Returned("automatic", status=status_in(said.get("status", ""), ""), detail=_line(said["action"]))
+        return Returned("automatic", status=status_in(said.get("status", ""), ""), detail=one_line(said["action"]))
     said = failed[0] if failed else {}
     reason = said.get("diagnostic-code", "") or words
     status = status_in(said.get("status", ""), reason)
-    return Returned("bounce", severity(status, reason), status, _line(reason))
+    return Returned("bounce", severity(status, reason), status, one_line(reason))
 
 
 def _in_words(message: Message, parts: Sequence[Message]) -> Returned:
     words = _words(parts)
     status = status_in("", words)
     if _DELAYED.search(_joined(message, "Subject")):
-        return Returned("automatic", status=status, detail=_line(words))
-    return Returned("bounce", severity(status, words), status, _line(words))
+        return Returned("automatic", status=status, detail=one_line(words))
+    return Returned("bounce", severity(status, words), status, one_line(words))
 
 
 def _says_daemon(message: Message, parts: Sequence[Message]) -> bool:
@@ -258,7 +258,7 @@ def _first(message: Message, name: str) -> str:
     return str(message.get(name, "")).strip()[:_FIELD]
 
 
-def _line(text: str) -> str | None:
+def one_line(text: str) -> str | None:
     """One printable line of at most 200 characters; whose address it was stands elsewhere."""
     masked = _ADDRESS.sub("…", text[:_TEXT])
     kept = " ".join("".join(c if c.isprintable() else " " for c in masked).split())

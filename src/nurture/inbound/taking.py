@@ -118,7 +118,7 @@ def _effect(link: Connection, live: Live, told: Returned, touch: Any, digest: st
     if told.kind == "bounce":
         if told.severity == "sender":
             return "alarm"
-        suppress = told.severity == "hard" or _given_up(link, touch, now)
+        suppress = told.severity == "hard" or given_up(link, touch, now)
         data = {"severity": told.severity, "status": told.status}
         doors.bounced(link, live, touch.id, now, key=digest, data=data, suppress=suppress)
         return "suppressed" if suppress else "counted"
@@ -133,7 +133,7 @@ def _effect(link: Connection, live: Live, told: Returned, touch: Any, digest: st
     return "recorded"
 
 
-def _given_up(link: Connection, touch: Any, now: datetime) -> bool:
+def given_up(link: Connection, touch: Any, now: datetime) -> bool:
     """Whether the address has failed softly on so many days, this one included."""
     recent = (
         select(col(Inbound.received_at))

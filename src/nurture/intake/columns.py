@@ -13,6 +13,7 @@ from nurture.intake.mapping import ConsentColumn, Mapping
 from nurture.intake.person import BUILT_IN
 from nurture.intake.reader import PROBLEM
 from nurture.intake.shapes import squeeze
+from nurture.program.consents import Consents
 
 Kind = Literal["text", "number", "flag", "date"]
 
@@ -44,6 +45,10 @@ LEAD_NAMES: dict[str, tuple[str, ...]] = {
     "consent": ("marketingconsent", "emailconsent", "mailconsent", "emailoptin", "optin"),
     "tracking_consent": ("consenttracking",),
     "sms_consent": ("smsoptin", "consentsms", "textconsent"),
+    "consent_at": ("consentdate", "consenttime", "consentedat", "optindate", "optintime", "optinat"),
+    "consent_source": ("optinsource",),
+    "consent_text": ("consentversion", "consentwording"),
+    "consent_expires": ("consentexpiry", "consentexpiresat", "consentuntil"),
 }
 EVENT_NAMES: dict[str, tuple[str, ...]] = {
     "email": (*LEAD_NAMES["email"], "recipient", "contactemail", "leademail"),
@@ -76,6 +81,8 @@ class KnownFields(Protocol):
     def country(self) -> str | None: ...
     @property
     def language(self) -> str: ...
+    @property
+    def consents(self) -> Consents: ...
 
 
 @dataclass
@@ -128,6 +135,14 @@ def plan_events(names: Sequence[str], mapping: Mapping) -> Plan:
     plan = _matched(names, {k: v for k, v in said.items() if v}, usual, [], mapping)
     used = {*plan.columns.values(), *(mapping.data or {}).values()}
     plan.unused = _unused(names, used, mapping)
+    return plan
+
+
+def plan_by(names: Sequence[str], mapping: Mapping, usual: dict[str, tuple[str, ...]]) -> Plan:
+    """Where the parts named in `usual` are: as the mapping's `fields`, `id` and `at` say, or as exports call them."""
+    said = mapping.fields | {ours: column for ours in ("id", "at") if (column := getattr(mapping, ours))}
+    plan = _matched(names, said, usual, [], mapping)
+    plan.unused = _unused(names, set(plan.columns.values()), mapping)
     return plan
 
 

@@ -13,25 +13,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
-from sqlmodel import SQLModel
+from sqlalchemy import Connection
 
 from nurture.db import BULK_ROWS, Database
 from nurture.errors import FileFault, Refused
-from nurture.intake import values
+from nurture.intake import exported, values
 from nurture.intake.columns import KnownFields, Plan, check_named, plan_events, shown
+from nurture.intake.forgotten import FORGOTTEN
 from nurture.intake.mapping import Mapping
 from nurture.intake.reader import PROBLEM, Record, Table
 from nurture.intake.report import ImportReport, Notes
 from nurture.intake.shapes import as_text, quoted, snake, squeeze
 from nurture.intake.staging import Progress, Staging
 from nurture.intake.trouble import finish, place_for_refused
+from nurture.intake.whose import leads_of
 from nurture.intake.write import NewEvent, fits, put_events
 from nurture.records.types import from_micros, to_micros
+from nurture.rights.marks import EXPORTED
+from nurture.rights.remembered import Remembered, id_name
 
 log = logging.getLogger("nurture.intake")
 #: Events of one transaction: each may write itself, a work row and a suppression.
-CHUNK = BULK_ROWS // 4
+CHUNK = BULK_ROWS
 #: A source whose clock runs ahead is believed by this much.
 AHEAD = timedelta(minutes=5)
 #: Rest before they count: a scanner's second click unmasks the first.
@@ -39,13 +42,12 @@ CLICKS = ("email_clicked",)
 #: Where events come from when nobody says.
 UNNAMED = "import"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_LEAD = SQLModel.metadata.tables["lead"]
 
 
 def import_events(
     db: Database, path: Path, *, now: datetime, mapping: Mapping | None = None, encoding: str | None = None,
     source: str | None = None, refused_to: Path | None = None, progress: Progress = None,
-    click_rest: timedelta, known: KnownFields | None = None,
+    click_rest: timedelta, known: KnownFields | None = None, remembered: Remembered | None = None,
 ) -> ImportReport:  # fmt: skip
     """Record events of known leads from a CSV or NDJSON file; the same file again changes nothing.
 
@@ -64,12 +66,13 @@ def import_events(
         rows.read_into(staging)
         target.check(report)
         for chunk in staging.in_order(CHUNK):
-            work = partial(_write, rows=chunk, source=source, now=now, click_rest=click_rest)
+            work = partial(_write, rows=chunk, source=source, now=now, click_rest=click_rest, remembered=remembered)
             created, strangers = db.transact(work)
             report.created += created
             report.unchanged += len(chunk) - created - len(strangers)
-            for line, who in strangers:
-                staging.refuse(line, rows.lead_column, rows.strange, who)
+            for line, who, forgotten in strangers:
+                said = ("", FORGOTTEN, "") if forgotten else (rows.lead_column, rows.strange, who)
+                staging.refuse(line, *said, copied=not forgotten)
         report.warnings += rows.passed_over()
         finish(staging, target, report, rows.notes, rows.unused)
     log.info(
@@ -85,33 +88,25 @@ def _write(
     source: str | None,
     now: datetime,
     click_rest: timedelta,
-) -> tuple[int, list[tuple[int, str]]]:
-    """Record the rows whose lead is known: how many were new; of the others the lines, and whom they name."""
-    leads = _leads(link, rows, source)
+    remembered: Remembered | None,
+) -> tuple[int, list[tuple[int, str, bool]]]:
+    """Record the rows whose lead is known: how many were new; of the others the lines, whom they name, and whether
+    that is somebody who was forgotten."""
+    leads = leads_of(link, rows, source)
     events, strangers = [], []
-    for line, (email, lead_id, name, at, key, data) in rows:
-        lead = leads.get(email or (lead_id,))
+    for line, (email, lead_id, name, at, key, data, more) in rows:
+        origin, whose, actor, why = more or (source or UNNAMED, source, "person", None)
+        lead = leads.get(email or (whose, lead_id))
         if lead is None:
             strangers.append((line, email or lead_id))
             continue
         happened = from_micros(at)
         ripe = happened + click_rest if name in CLICKS else now
-        events.append(NewEvent(lead, name, happened, now, ripe, data, source or UNNAMED, key))
-    return len(put_events(link, events)), strangers
-
-
-def _leads(link: Connection, rows: Sequence[tuple[int, Any]], source: str | None) -> dict[Any, int]:
-    """Ids of leads by address, and by (id at the source,)."""
-    emails = {row[0] for _, row in rows if row[0]}
-    ids = {row[1] for _, row in rows if row[1]}
-    found: dict[Any, int] = {}
-    if emails:
-        known = select(_LEAD.c.email, _LEAD.c.id).where(_LEAD.c.email.in_(emails))
-        found |= {email: lead for email, lead in link.execute(known)}
-    if ids:
-        here = select(_LEAD.c.source_id, _LEAD.c.id).where(_LEAD.c.source == source, _LEAD.c.source_id.in_(ids))
-        found |= {(source_id,): lead for source_id, lead in link.execute(here)}
-    return found
+        events.append(NewEvent(lead, name, happened, now, ripe, data, origin, key, actor, None, why))
+    called = [who if "@" in who else id_name(source or "", who) for _, who in strangers]
+    gone = set(remembered.since(link, called)) if remembered else set()
+    told = [(line, who, name in gone) for (line, who), name in zip(strangers, called, strict=True)]
+    return len(put_events(link, events)), told
 
 
 class _EventRows:
@@ -159,7 +154,9 @@ class _EventRows:
         if plan is not None:
             return plan
         plan = plan_events(names, self.mapping)
-        if self.table.header is not None:
+        if EXPORTED in names:
+            plan.columns = {"email": "email"}
+        if self.table.header is not None and EXPORTED not in names:
             self._check(names, plan)
         if "email" not in plan.columns and "lead_id" in plan.columns and self.source is None:
             raise FileFault(
@@ -189,7 +186,9 @@ class _EventRows:
                 )
 
     def _event(self, record: Record, plan: Plan) -> list[Any] | None:
-        """[e-mail, id of the lead, name, microseconds, key, data]; None: a kind that is passed over."""
+        """[e-mail, id of the lead, name, microseconds, key, data, more of an export]; None: a kind passed over."""
+        if EXPORTED in record.cells:
+            return self._exported(record)
         name = self._name(record, plan)
         if name is None:
             return None
@@ -214,7 +213,15 @@ class _EventRows:
             to_micros(at),
             self._key(own, [email, lead_id, name, to_micros(at), data]),
             data,
+            None,
         ]
+
+    def _exported(self, record: Record) -> list[Any] | None:
+        try:
+            return exported.event(record)
+        except (ValueError, KeyError, TypeError):
+            said = "is no event of a known person as 'nurture export events' writes it"
+            raise _Cell("", f"{said}; export it again, or take the row out") from None
 
     def _key(self, own: str | None, meaning: list[Any]) -> str:
         """The source's id of the event; without one (or without a source), what the row means."""

@@ -11,25 +11,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nurture.db import BULK_ROWS, Database
+from nurture.db import Database
 from nurture.errors import FileFault
-from nurture.intake import values
-from nurture.intake.agreements import NO, unreached
+from nurture.intake import exported, values
+from nurture.intake.agreements import NO_BASIS, TERMS, keep_lasting, stated, term, unasked, unreached
 from nurture.intake.columns import KnownFields, Plan, check_named, plan_leads, shown
-from nurture.intake.mapping import ConsentColumn, Mapping
+from nurture.intake.forgotten import FORGOTTEN
+from nurture.intake.mapping import Mapping
 from nurture.intake.people import put_people
 from nurture.intake.person import Outcome, Person
 from nurture.intake.reader import Record, Table
-from nurture.intake.report import ImportReport, Notes, Refusal
-from nurture.intake.shapes import as_text, quoted, squeeze
+from nurture.intake.report import ImportReport, Notes, Refusal, sentence
+from nurture.intake.shapes import as_text, quoted
 from nurture.intake.staging import Progress, Staging
 from nurture.intake.trouble import finish, place_for_refused
+from nurture.rights.marks import EXPORTED
+from nurture.rights.remembered import Remembered
 
 log = logging.getLogger("nurture.intake")
 #: People of one transaction: each may write a lead, its work row, consents, tags and a transition.
-CHUNK = BULK_ROWS // 10
-#: Said instead of a basis: import without one.
-NO_BASIS = "none"
+CHUNK = 2_000
 _TAGS = re.compile(r"[;|]")
 _LENIENT: dict[str, Callable[[str], str]] = {
     "country": values.country,
@@ -41,12 +42,14 @@ _LENIENT: dict[str, Callable[[str], str]] = {
 def import_leads(
     db: Database, path: Path, *, known: KnownFields, now: datetime, mapping: Mapping | None = None,
     encoding: str | None = None, consent: str | None = None, source: str | None = None, onto: str | None = None,
-    refused_to: Path | None = None, progress: Progress = None,
+    refused_to: Path | None = None, progress: Progress = None, remembered: Remembered | None = None,
+    changed_addresses: bool = False,
 ) -> ImportReport:  # fmt: skip
     """Create and complete leads from a CSV or NDJSON file; the same file again changes nothing.
 
     `consent`: the basis on which all may be written to, or `none`. `onto`: the static list that all of the file are
-    put on. `progress` is told bytes done and in all.
+    put on. `progress` is told bytes done and in all. `remembered`: who was forgotten, and stays out.
+    `changed_addresses`: an id that is known with another address tells of a change of address.
     Raises FileFault, with the way out, if the file cannot be imported at all; then nothing was applied.
     """
     mapping = mapping or Mapping()
@@ -60,10 +63,12 @@ def import_leads(
     report = ImportReport("leads", path, table.form)
     target = place_for_refused(path, refused_to)
     with Staging(table, report, progress) as staging:
-        rows = _LeadRows(table, mapping, known, source, consent, onto)
+        rows = LeadRows(table, mapping, known, source, consent, onto)
         rows.read_into(staging)
         target.check(report)
-        without = _write(db, staging, rows, report, now, origin=source or path.name)
+        how = {"now": now, "origin": source or path.name, "remembered": remembered}
+        how["changed_addresses"] = changed_addresses or mapping.changed_addresses
+        without = _write(db, staging, rows, report, how)
         finish(staging, target, report, rows.notes, rows.unused)
     if without:
         who = "1 lead has" if without == 1 else f"{without:,} leads have"
@@ -75,22 +80,27 @@ def import_leads(
     return report
 
 
-def _write(db: Database, staging: Staging, rows: _LeadRows, report: ImportReport, now: datetime, origin: str) -> int:
+def _write(db: Database, staging: Staging, rows: LeadRows, report: ImportReport, how: dict[str, Any]) -> int:
     """Apply the staged rows, a chunk of people at a time; how many have an address and no basis."""
-    without = 0
+    without = moved = 0
     for people in staging.by_person(CHUNK, rows.join):
-        outcomes = db.transact(partial(put_people, people=people, now=now, origin=origin))
-        for outcome in outcomes:
+        for outcome in db.transact(partial(put_people, people=people, **how)):
             _count(outcome, staging, report, rows)
             without += outcome.problem is None and outcome.has_address and not outcome.may_mail
+            moved += outcome.problem is None and outcome.readdressed
+    if moved:
+        who = "1 lead has" if moved == 1 else f"{moved:,} leads have"
+        report.warnings.append(f"{who} another address now than before; the former one still means that lead")
     return without
 
 
-def _count(outcome: Outcome, staging: Staging, report: ImportReport, rows: _LeadRows) -> None:
+def _count(outcome: Outcome, staging: Staging, report: ImportReport, rows: LeadRows) -> None:
     lines = outcome.person.lines
     if outcome.problem is not None:
         for line in lines:
-            staging.refuse(line, rows.id_column, outcome.problem)
+            forgotten = outcome.problem == FORGOTTEN
+            column = "" if forgotten else rows.id_column
+            staging.refuse(line, column, outcome.problem, copied=not forgotten)
         return
     setattr(report, outcome.state, getattr(report, outcome.state) + 1)
     report.repeated += len(lines) - 1
@@ -100,7 +110,7 @@ def _count(outcome: Outcome, staging: Staging, report: ImportReport, rows: _Lead
         rows.notes.add(said, lines[0])
 
 
-class _LeadRows:
+class LeadRows:
     """Reads rows as people; collects what is worth a note."""
 
     def __init__(
@@ -132,25 +142,24 @@ class _LeadRows:
             plan = self._plan(tuple(record.cells))
             person, problems = self._person(record, plan)
             if problems:
-                staging.refuse(record.line, problems[0].column, _sentence(problems), problems[0].value)
+                staging.refuse(record.line, problems[0].column, sentence(problems), problems[0].value)
                 continue
             addresses += person.email is not None
             asked = asked or plan.consent is not None
-            staging.keep(record.line, person.email, person.source_id, _body(person))
+            person.lists += [name for name in self.lists if name not in person.lists]
+            staging.keep(record.line, person.email, _id(person), person.body())
         if addresses and not asked and self.consent is None:
-            raise self._unasked(addresses)
+            raise unasked(self.table.path, addresses)
+
+    def read(self, record: Record) -> tuple[Person, list[Refusal]]:
+        """What one row says, and every cell of it that cannot be read."""
+        return self._person(record, self._plan(tuple(record.cells)))
 
     def join(self, rows: Iterator[tuple[int, Any]]) -> Person:
         """The rows of one person as one; later ones on top."""
-        whole: Person | None = None
-        for line, (email, source_id, columns, fields, tags, mail, tracking, sms) in rows:
-            said = {"mail": mail, "tracking": tracking, "sms": sms}
-            person = Person(email, self.source, source_id, columns, fields, tags, [*self.lists], **said, lines=[line])
-            if whole is None:
-                whole = person
-            else:
-                whole.absorb(person)
-        assert whole is not None
+        whole, *later = (Person.of_body(line, body) for line, body in rows)
+        for person in later:
+            whole.absorb(person)
         return whole
 
     def _check_header(self, header: Sequence[str]) -> None:
@@ -166,23 +175,15 @@ class _LeadRows:
                 "name one in a mapping file (fields: {email: COLUMN}, or id: COLUMN)"
             )
         if "email" in plan.columns and plan.consent is None and self.consent is None:
-            raise self._unasked(None)
-
-    def _unasked(self, addresses: int | None) -> FileFault:
-        whose = "its" if addresses is None else f"{addresses:,}"
-        return FileFault(
-            f"{self.table.path}: {whose} leads have e-mail addresses, "
-            "and nothing says that they may be written to.\n"
-            "  A column says it:    name it 'consent', or in a mapping file  consent: {column: NAME}\n"
-            f"  It holds for all:    --consent {' | '.join(values.BASES)}\n"
-            f"  They may not:        --consent {NO_BASIS}  (scored and handed over, never mailed)\n"
-            "Nothing was imported."
-        )
+            raise unasked(self.table.path, None)
 
     def _plan(self, names: tuple[str, ...]) -> Plan:
         plan = self._plans.get(names)
         if plan is None:
-            plan = plan_leads(self.table.path, names, self.mapping, self.known.fields, self.source)
+            if EXPORTED in names:
+                plan = exported.plan(names, self.known.fields)
+            else:
+                plan = plan_leads(self.table.path, names, self.mapping, self.known.fields, self.source)
             if len(self._plans) < 1000:
                 self._plans[names] = plan
             self.unused |= dict.fromkeys(plan.unused)
@@ -194,6 +195,10 @@ class _LeadRows:
 
     def _person(self, record: Record, plan: Plan) -> tuple[Person, list[Refusal]]:
         """What the row says, and every cell that cannot be read."""
+        if EXPORTED in record.cells:
+            whole, wrong = exported.person(record, self.known.fields)
+            keep_lasting(whole, self.known.consents)
+            return whole, wrong
         person = Person(None, self.source)
         problems: list[Refusal] = []
         for ours, column in plan.columns.items():
@@ -232,6 +237,8 @@ class _LeadRows:
             person.source_id = values.line_of_text(text)
         elif ours == "tags":
             person.tags = [tag for tag in map(values.tag, _TAGS.split(text)) if tag]
+        elif ours in TERMS:
+            person.terms[TERMS[ours]] = term(ours, text, self.dates)
         elif ours == "stage":
             person.columns["stage"] = values.stage(text)
         elif ours == "timezone":
@@ -261,40 +268,19 @@ class _LeadRows:
         for purpose, column in (("mail", plan.consent), ("tracking", plan.tracking), ("sms", plan.sms)):
             if column is not None:
                 try:
-                    setattr(person, purpose, self._said(column, record))
+                    yes = "consent" if purpose == "tracking" else self.basis or "consent"
+                    setattr(person, purpose, stated(column, self._cell(record, column.column), yes))
                 except ValueError as problem:
                     text = self._cell(record, column.column)
                     problems.append(Refusal(record.line, column.column, str(problem), text))
+        keep_lasting(person, self.known.consents)
         return problems
-
-    def _said(self, column: ConsentColumn, record: Record) -> str | None:
-        """The basis that the column states, `no`, or None where it is silent."""
-        text = self._cell(record, column.column)
-        if not text:
-            return None
-        word, yes = text.casefold(), column.basis or self.basis or "consent"
-        if column.yes or column.no:
-            if word in column.yes or word in column.no:
-                return yes if word in column.yes else NO
-            if column.yes and column.no:
-                raise ValueError("is neither in the mapping file's yes nor in its no")
-            return NO if column.yes else yes
-        named = next((basis for basis in values.BASES if squeeze(basis) == squeeze(text)), None)
-        return named or (yes if values.flag(text) else NO)
 
 
 def _clause(problem: ValueError, ours: str) -> str:
     return "is not the e-mail address of a salesperson" if ours == "owner" else str(problem)
 
 
-def _sentence(problems: Sequence[Refusal]) -> str:
-    first, *others = problems
-    told = (f"{other.column}: {quoted(other.value)} {other.problem}" for other in others)
-    return "; ".join([first.problem, *told])
-
-
-def _body(person: Person) -> list[Any]:
-    return [
-        person.email, person.source_id, person.columns, person.fields, person.tags, person.mail, person.tracking,
-        person.sms,
-    ]  # fmt: skip
+def _id(person: Person) -> str | None:
+    """The person's id, and whose: a file of ours has leads of several sources."""
+    return None if person.source_id is None else f"{person.source} {person.source_id}"

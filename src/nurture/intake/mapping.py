@@ -61,6 +61,8 @@ class Mapping:
     at: str | None = None
     #: Our name in the event's data to their column; None: whatever is left.
     data: dict[str, str] | None = None
+    #: Whether an id that is known with another address tells of a change of address.
+    changed_addresses: bool = False
 
     @property
     def columns(self) -> list[str]:
@@ -133,6 +135,7 @@ class _Reading:
             lead=self._lead(raw),
             at=self._text(raw, "at"),
             data=self._pairs(raw, "data") if "data" in raw else None,
+            changed_addresses=self._flag(raw, "changed_addresses"),
         )
 
     def _keys(self, where: str, raw: Any, known: Sequence[str] | dict[str, Any]) -> None:
@@ -149,6 +152,12 @@ class _Reading:
         if value is not None and (not isinstance(value, str) or not value):
             raise self.fault(f"{key}: must be one word or name")
         return value
+
+    def _flag(self, raw: dict[str, Any], key: str) -> bool:
+        value = raw.get(key, "no")
+        if value not in ("yes", "no"):
+            raise self.fault(f"{key}: is yes or no")
+        return bool(value == "yes")
 
     def _list(self, raw: dict[str, Any], key: str) -> tuple[str, ...]:
         value = raw.get(key, [])

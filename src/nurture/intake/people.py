@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlmodel import SQLModel
 
-from nurture import clock
 from nurture.dialects import upsert
+from nurture.engine.renaming import moved_house
 from nurture.intake.agreements import Agreements
+from nurture.intake.aliases import Name, address, former, number
+from nurture.intake.forgotten import NO_PHONE, let_in
+from nurture.intake.newborn import KEYS, insert, whose
 from nurture.intake.person import AT_BIRTH, BUILT_IN, Outcome, Person, folded
+from nurture.rights.remembered import Remembered
 from nurture.worklist import put_work
 from nurture.zones import know_zones
 
@@ -20,34 +24,42 @@ _LEAD = SQLModel.metadata.tables["lead"]
 _TAG = SQLModel.metadata.tables["lead_tag"]
 _LIST = SQLModel.metadata.tables["lead_list"]
 _SUPPRESSION = SQLModel.metadata.tables["suppression"]
-_TRANSITION = SQLModel.metadata.tables["stage_transition"]
 
-#: The stage of somebody who gave us data, unless it was said otherwise; a mere subscriber is said to be one.
-BORN_AS = "lead"
-_KEYS = ("email", "source", "source_id")
-_BORN = [_LEAD.c[name] for name in ("id", "draw", *_KEYS)]
-_READ = [_LEAD.c[name] for name in ("id", *_KEYS, *BUILT_IN, "fields", "folded", "changed_at")]
-_UPDATED = (*_KEYS, *(name for name in BUILT_IN if name not in AT_BIRTH), "fields", "folded", "changed_at")
+_READ = [_LEAD.c[name] for name in ("id", *KEYS, *BUILT_IN, "fields", "folded", "changed_at")]
+_UPDATED = (*KEYS, *(name for name in BUILT_IN if name not in AT_BIRTH), "fields", "folded", "changed_at")
 #: Compared as they are.
 _UNFOLDED = ("zone", "stage", "status", "owner", "source", "source_id")
+_ANOTHER = "belongs to another lead than the e-mail address"
+_ONE = "if they are one person, 'nurture merge EMAIL {}:ID'; else correct one, or leave the id empty"
+_MOVED = "if it is that lead's new one, say --changed-addresses; else correct one, or leave the id empty"
+_FORMER = "an address that its lead had before; the lead keeps the present one"
 
 
-def put_people(link: Connection, people: Sequence[Person], *, now: datetime, origin: str) -> list[Outcome]:
+def put_people(
+    link: Connection, people: Sequence[Person], *, now: datetime, origin: str, remembered: Remembered | None = None,
+    changed_addresses: bool = False,
+) -> list[Outcome]:  # fmt: skip
     """Create or complete the leads of `people`, in order, with a handful of statements for all of them.
 
-    `origin` is the source that consents name. At most BULK_ROWS / 5 people, so that it stays short.
+    `origin` is the source that consents name. At most 4,000 people, so that it stays short.
+    `remembered`: whoever was forgotten stays out; None: the people speak for themselves. `changed_addresses`: an id
+    that is known with another address tells of a change of address.
     """
     know_zones(link, {person.columns["zone"] for person in people if "zone" in person.columns})
     outcomes = [Outcome(person) for person in people]
-    todo = outcomes
+    todo, unphoned = (outcomes, []) if remembered is None else let_in(link, outcomes, remembered)
     while todo:
-        todo = _round(link, todo, now, origin)
+        todo = _round(link, todo, now, origin, changed_addresses)
+    for outcome in unphoned:
+        outcome.notes.append(NO_PHONE)
     return outcomes
 
 
-def _round(link: Connection, outcomes: Sequence[Outcome], now: datetime, origin: str) -> list[Outcome]:
+def _round(
+    link: Connection, outcomes: Sequence[Outcome], now: datetime, origin: str, changed_addresses: bool
+) -> list[Outcome]:
     """One pass; the outcomes whose lead somebody else created meanwhile are returned to be done again."""
-    plan = _Plan(link, outcomes, now)
+    plan = _Plan(link, outcomes, now, changed_addresses)
     plan.read()
     plan.decide()
     touched = plan.touched()
@@ -65,8 +77,9 @@ def _round(link: Connection, outcomes: Sequence[Outcome], now: datetime, origin:
 class _Plan:
     """Some people against the leads that are there: each meets its lead, or becomes a new row."""
 
-    def __init__(self, link: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
-        self.link, self.outcomes, self.now = link, outcomes, now
+    def __init__(self, link: Connection, outcomes: Sequence[Outcome], now: datetime, changed_addresses: bool) -> None:
+        self.link, self.outcomes, self.now, self.changed_addresses = link, outcomes, now, changed_addresses
+        self.former: dict[Name, int] = {}
         self.stored: dict[int, dict[str, Any]] = {}
         self.tags: set[tuple[int, str]] = set()
         self.lists: set[tuple[int, str]] = set()
@@ -80,10 +93,11 @@ class _Plan:
             mine = mine.with_for_update(key_share=True)
             self.stored |= {row["id"]: dict(row) for row in self.link.execute(mine).mappings()}
         else:
-            keys = [{key: getattr(outcome.person, key) for key in _KEYS} for outcome in self.outcomes]
-            for which in _whose(keys):
+            keys = [{key: getattr(outcome.person, key) for key in KEYS} for outcome in self.outcomes]
+            for which in whose(keys):
                 found = self.link.execute(select(*_READ).where(which)).mappings()
                 self.stored |= {row["id"]: dict(row) for row in found}
+            self._read_former()
         ids = list(self.stored)
         self.agreements = Agreements(self.link, ids, self.now)
         if ids and any(outcome.person.source_id for outcome in self.outcomes):
@@ -94,6 +108,21 @@ class _Plan:
         if ids and any(o.person.lists for o in self.outcomes):
             rows = self.link.execute(select(_LIST.c.lead_id, _LIST.c.list).where(_LIST.c.lead_id.in_(ids)))
             self.lists = {(row.lead_id, row.list) for row in rows}
+
+    def _read_former(self) -> None:
+        """The leads that any of the people name by what they were called before."""
+        people = [outcome.person for outcome in self.outcomes]
+        self.former = former(
+            self.link,
+            [
+                *(address(person.email) for person in people if person.email),
+                *(number(person.source, person.source_id) for person in people if person.source_id),
+            ],
+        )
+        missing = sorted(set(self.former.values()) - self.stored.keys())
+        if missing:
+            found = self.link.execute(select(*_READ).where(_LEAD.c.id.in_(missing))).mappings()
+            self.stored |= {row["id"]: dict(row) for row in found}
 
     def _returned(self, addresses: set[str | None]) -> set[str]:
         """Those of `addresses` from which our mail came back."""
@@ -109,8 +138,14 @@ class _Plan:
         self.dirty: set[int] = set()
         self.by_email = {row["email"]: row for row in self.rows.values() if row["email"]}
         self.by_id = {(row["source"], row["source_id"]): row for row in self.rows.values() if row["source_id"]}
+        for (kind, source, value), lead_id in self.former.items():  # a present name comes before a former one
+            if lead_id in self.rows and kind == "email":
+                self.by_email.setdefault(value, self.rows[lead_id])
+            elif lead_id in self.rows:
+                self.by_id.setdefault((source, value), self.rows[lead_id])
+        self.moved: list[tuple[dict[str, Any], str]] = []
         for outcome in self.outcomes:
-            outcome.state, outcome.problem, outcome.notes = "unchanged", None, []
+            outcome.state, outcome.problem, outcome.notes, outcome.readdressed = "unchanged", None, [], False
             row = self._meet(outcome)
             if row is not None:
                 self.pairs.append((outcome, row))
@@ -124,10 +159,10 @@ class _Plan:
         person = outcome.person
         named = self.by_id.get((person.source, person.source_id)) if person.source_id else None
         row = self.by_email.get(person.email) if person.email else named
-        if row is None and named is not None and (named["email"] is None or named["email"] in self.bounced):
-            row = named  # an address from which mail came back is mended under its lead's id
+        if row is None and named is not None and self._follows(named):
+            row = named
         if named is not None and named is not row:
-            outcome.problem = "belongs to another lead than the e-mail address; correct one, or leave the id empty"
+            outcome.problem = f"{_ANOTHER}; {_MOVED if row is None else _ONE.format(person.source)}"
             return None
         if row is None:
             row = {"id": None, "source_id": None, "fields": {}, "folded": {}}
@@ -140,16 +175,35 @@ class _Plan:
             self.by_id[row["source"], row["source_id"]] = row
         return row
 
+    def _follows(self, named: dict[str, Any]) -> bool:
+        """Whether a lead known by its id takes a new address: it has none, mail came back from it, or ids are believed.
+
+        Once in a file: two addresses under one id are two people.
+        """
+        if any(row is named for _, row in self.pairs):
+            return False
+        return named["email"] is None or named["email"] in self.bounced or self.changed_addresses
+
     def _apply(self, outcome: Outcome, row: dict[str, Any]) -> None:
         person, new = outcome.person, outcome.state == "created"
         said: dict[str, Any] = {k: v for k, v in person.columns.items() if new or k not in AT_BIRTH}
         if "timezone" in said and "zone" not in said:
             said["zone"] = None  # what it says now is no zone: the program's clock counts
-        if person.email or new:
+        if person.email and not new and address(person.email) in self.former:
+            if row["email"] != person.email:
+                outcome.notes.append(_FORMER)
+        elif person.email or new:
             said["email"] = person.email
+            if not new and row["email"] not in (None, person.email):
+                self.moved.append((row, row["email"]))
+                outcome.readdressed = True
         if row["source_id"] is None and (person.source_id or new):
             said |= {"source": person.source, "source_id": person.source_id}
-        elif person.source_id and (row["source"], row["source_id"]) != (person.source, person.source_id):
+        elif (
+            person.source_id
+            and (row["source"], row["source_id"]) != (person.source, person.source_id)
+            and number(person.source, person.source_id) not in self.former
+        ):
             outcome.notes.append("the lead is known under another id already and keeps it")
         if not new and any(row.get(k) != person.columns[k] for k in AT_BIRTH if k in person.columns):
             outcome.notes.append("stage and status of a lead that is known already are left as they are")
@@ -186,7 +240,7 @@ class _Plan:
 
     def write(self, origin: str) -> list[Outcome]:
         """Write what was decided; the outcomes whose lead came into being elsewhere meanwhile."""
-        self._insert()
+        self.born = insert(self.link, self.fresh, self.by_email, self.by_id, self.now)
         again = [outcome for outcome, row in self.pairs if row["id"] is None]
         done = [(outcome, row) for outcome, row in self.pairs if row["id"] is not None]
         if self.dirty:
@@ -198,6 +252,8 @@ class _Plan:
                     for lead_id in sorted(self.dirty)
                 ],
             )
+        if self.moved:
+            moved_house(self.link, [(row["id"], old, row["email"]) for row, old in self.moved], self.now)
         tags = {(row["id"], tag) for outcome, row in done for tag in outcome.person.tags} - self.tags
         if tags:
             rows = [{"lead_id": lead_id, "tag": tag} for lead_id, tag in sorted(tags)]
@@ -216,50 +272,6 @@ class _Plan:
                 self.agreements.may_mail(row["id"]),
             )
         return again
-
-    def _insert(self) -> None:
-        if not self.fresh:
-            return
-        newborn = {
-            "stage": BORN_AS,
-            "status": "new",
-            "fit_points": 0,
-            "created_at": self.now,
-            "changed_at": self.now,
-        }
-        blank = dict.fromkeys(BUILT_IN)
-        rows = [{**blank, **newborn, **row, "draw": clock.draw31()} for row in self.fresh]
-        for row in rows:
-            del row["id"]
-        self.link.execute(upsert(self.link)(_LEAD).on_conflict_do_nothing(), rows)
-        # Not RETURNING: that costs more than asking. The draw tells our row from another's.
-        draws = {row["draw"] for row in rows}
-        for which in _whose(self.fresh):
-            found = self.link.execute(select(*_BORN).where(which))
-            for lead_id, draw, email, source, source_id in found:
-                if draw in draws:
-                    row = self.by_email[email] if email else self.by_id[source, source_id]
-                    row["id"] = lead_id
-                    self.born.add(lead_id)
-        moves = [
-            {"lead_id": row["id"], "from_stage": BORN_AS, "to_stage": row["stage"], "at": self.now,
-             "cause": "import", "author": "import"}
-            for row in self.fresh
-            if row["id"] is not None and row.get("stage", BORN_AS) != BORN_AS
-        ]  # fmt: skip
-        if moves:
-            self.link.execute(_TRANSITION.insert(), moves)
-
-
-def _whose(keys: Sequence[dict[str, Any]]) -> Iterator[ColumnElement[bool]]:
-    """The leads of these keys: one condition for all addresses, one for the ids of each source."""
-    emails = [key["email"] for key in keys if key["email"]]
-    if emails:
-        yield _LEAD.c.email.in_(emails)
-    named = [key for key in keys if key["source_id"]]
-    for source in {key["source"] for key in named}:
-        theirs = [key["source_id"] for key in named if key["source"] == source]
-        yield (_LEAD.c.source == source) & _LEAD.c.source_id.in_(theirs)
 
 
 def _differ(old: Any, new: Any) -> bool:

@@ -47,6 +47,8 @@ class Person:
     mail: str | None = None
     tracking: str | None = None
     sms: str | None = None
+    #: Of what it agrees to: `at`, `expires` (microseconds UTC), `source`, `text`; `lasts`: purpose to (months, days).
+    terms: dict[str, Any] = field(default_factory=dict)
     #: Of the file it came from.
     lines: list[int] = field(default_factory=list)
 
@@ -57,6 +59,18 @@ class Person:
         columns = {name: known.pop(name) for name in BUILT_IN if name in known}
         stored, on = [folded(tag) for tag in tags], [folded(name) for name in lists]
         return cls(known.pop("email", None), columns=columns, fields=known, tags=stored, lists=on, **more)
+
+    def body(self) -> list[Any]:
+        """What `of_body` makes the person of again, as a row that is staged keeps it."""
+        said = [self.mail, self.tracking, self.sms, self.terms]
+        return [self.email, self.source, self.source_id, self.columns, self.fields, self.tags, self.lists, *said]
+
+    @classmethod
+    def of_body(cls, line: int, body: list[Any]) -> Person:
+        """The person of a row that stood in line `line`."""
+        person = cls(*body)
+        person.lines.append(line)
+        return person
 
     def absorb(self, later: Person) -> None:
         """Apply a later row of the same person on top."""
@@ -69,6 +83,7 @@ class Person:
         self.lists += [name for name in later.lists if name not in self.lists]
         self.mail, self.tracking = later.mail or self.mail, later.tracking or self.tracking
         self.sms = later.sms or self.sms
+        self.terms |= later.terms
         self.lines += later.lines
 
 
@@ -81,6 +96,8 @@ class Outcome:
     lead_id: int | None = None
     problem: str | None = None
     notes: list[str] = field(default_factory=list)
+    #: The lead has another address now than before.
+    readdressed: bool = False
     has_address: bool = False
     #: There is a basis to write to the lead.
     may_mail: bool = False

@@ -16,6 +16,7 @@ from nurture.errors import FileFault
 from nurture.intake.encodings import decide_encoding, overruled
 from nurture.intake.report import counted
 from nurture.intake.shapes import flat, squeeze
+from nurture.rights.marks import EXPORTED, unmarked
 
 #: Characters of one cell, and of one line.
 MAX_CELL = 1 << 20
@@ -140,6 +141,7 @@ class Table:
         rows = self._rows(lines)
         next(rows, None)
         ours = [index for index, name in enumerate(header) if squeeze(name) != PROBLEM]
+        ours_marked = EXPORTED in header
         for record in rows:
             row = record.row
             if record.problem is not None:
@@ -149,6 +151,8 @@ class Table:
                 row.pop()  # spreadsheets end rows with empty cells
             if not any(row[index].strip() for index in ours if index < len(row)) and len(row) <= len(header):
                 continue
+            if ours_marked:
+                row = [unmarked(one) for one in row]
             if len(row) != len(header):
                 said = f"has {counted(len(row), 'cell')} where the header has {len(header)}"
                 yield Record(record.line, {}, row, record.text, said)

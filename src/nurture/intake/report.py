@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from nurture.intake.shapes import quoted
 
 #: Refusals kept with their line; the rest is counted.
 KEPT = 1000
@@ -132,6 +135,13 @@ class ImportReport:
             ("created", self.created), ("changed", self.changed), ("unchanged", self.unchanged),
             ("repeated", self.repeated), ("passed over", self.passed_over), ("refused", self.refused_count),
         ]  # fmt: skip
+
+
+def sentence(problems: Sequence[Refusal]) -> str:
+    """All that is wrong with one row; the first problem follows its column's name elsewhere."""
+    first, *others = problems
+    told = (f"{other.column}: {quoted(other.value)} {other.problem}" for other in others)
+    return "; ".join([first.problem, *told])
 
 
 class Notes:

@@ -33,6 +33,8 @@ class Staging:
         self._link.execute("BEGIN")
         self._kept: list[tuple[int, str, str | None, bytes]] = []
         self.rows = 0
+        #: Refused rows that go into the file of refused rows.
+        self.copied = 0
 
     def __enter__(self) -> Staging:
         return self
@@ -48,10 +50,13 @@ class Staging:
         if len(self._kept) == _TOGETHER:
             self._flush()
 
-    def refuse(self, line: int, column: str, problem: str, value: str = "") -> None:
-        """A row that is not applied, and why; `value`: what its cell holds."""
+    def refuse(self, line: int, column: str, problem: str, value: str = "", *, copied: bool = True) -> None:
+        """A row that is not applied, and why; `value`: what its cell holds. Not `copied`: it is kept nowhere."""
         refusal = Refusal(line, column, problem, quoted(value) if value else "")
         self.report.refuse(refusal)
+        if not copied:
+            return
+        self.copied += 1
         self._link.execute("INSERT INTO refused VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (line, column, refusal.said))
 
     def _flush(self) -> None:

@@ -50,7 +50,7 @@ def finish(staging: Staging, place: Place, report: ImportReport, notes: Notes, u
     left = list(unused)
     if left:
         report.warnings.append(f"{counted(len(left), 'column')} not used: {shown(left)}")
-    if not report.refused_count:
+    if not staging.copied:
         return
     try:
         staging.write_refused(place.path)

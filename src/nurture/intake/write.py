@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select, update
 from sqlmodel import SQLModel
 
 from nurture.dialects import upsert
+from nurture.engine.suppressing import suppress
 from nurture.errors import Refused
 from nurture.intake.people import put_people
 from nurture.intake.person import Outcome, Person
@@ -39,7 +40,6 @@ GOODBYES = ("unsubscribed", "complained")
 _EVENT = SQLModel.metadata.tables["event"]
 _LEAD = SQLModel.metadata.tables["lead"]
 _CONSENT = SQLModel.metadata.tables["consent"]
-_SUPPRESSION = SQLModel.metadata.tables["suppression"]
 
 
 @dataclass(slots=True)
@@ -70,17 +70,18 @@ class NewEvent:
 def put_lead(
     link: Connection, values: dict[str, Any], *, now: datetime, source: str, source_id: str | None = None,
     tags: Iterable[str] = (), lists: Iterable[str] = (), consent: str | None = None, tracking: str | None = None,
-    sms: str | None = None,
+    sms: str | None = None, changed_addresses: bool = False,
 ) -> tuple[int, str]:  # fmt: skip
     """Create or complete one lead: its id, and `created`, `changed` or `unchanged`.
 
     `values` holds built-in columns and custom fields by name, already typed; `consent`, `tracking` and `sms` a basis
-    or `no`. Raises Refused when e-mail and id belong to two leads. The caller's transaction is a door's.
+    or `no`; `changed_addresses`: an id known with another address tells of a change of address. Raises Refused when
+    e-mail and id belong to two leads. The caller's transaction is a door's.
     """
     person = Person.of(
         values, source=source, source_id=source_id, tags=tags, lists=lists, mail=consent, tracking=tracking, sms=sms
     )
-    outcome = put_people(link, [person], now=now, origin=source)[0]
+    outcome = put_people(link, [person], now=now, origin=source, changed_addresses=changed_addresses)[0]
     if outcome.lead_id is None:
         raise Refused(outcome.problem or "the lead was not written")
     return outcome.lead_id, outcome.state
@@ -155,6 +156,6 @@ def _goodbyes(link: Connection, events: Sequence[NewEvent]) -> None:
         for kind, value in (("lead", str(event.lead_id)), ("address", emails[event.lead_id]))
         if value
     ]
-    link.execute(upsert(link)(_SUPPRESSION).on_conflict_do_nothing(index_elements=["kind", "value"]), rows)
+    suppress(link, rows)
     theirs = _CONSENT.c.lead_id.in_(leads) & _CONSENT.c.withdrawn_at.is_(None)
-    link.execute(update(_CONSENT).where(theirs).values(withdrawn_at=said[0].recorded_at))
+    link.execute(update(_CONSENT).where(theirs).values(withdrawn_at=said[0].recorded_at, withdrawn_by=said[0].source))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Integer, SQLColumnExpression, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Float, Integer, SQLColumnExpression, case, cast, func, literal, null, select
 from sqlmodel import col
 
 from nurture.dialects import greatest, least
+from nurture.language.objections import objects
 from nurture.records import Event, Lead, ScoreEntry, ScoreSum
 from nurture.records.types import NOW, micros
 
@@ -61,7 +62,11 @@ def _learnt_after(at: SQLColumnExpression[int]) -> ColumnElement[float]:
 
 
 def score(at: SQLColumnExpression[int] = NOW) -> ColumnElement[int]:
-    """The single score at an instant: engagement plus fit points, rounded half up, within 0 to 100."""
+    """The single score at an instant: engagement plus fit points, rounded half up, within 0 to 100.
+
+    NULL, unknown, for a lead that objects to profiling.
+    """
     raw = engagement(at) + col(Lead.fit_points)
     rounded = func.floor(raw + ROUNDING)
-    return cast(least(greatest(rounded, literal(0.0)), literal(100.0)), Integer)
+    number = cast(least(greatest(rounded, literal(0.0)), literal(100.0)), Integer)
+    return case((objects("profiling"), null()), else_=number)

@@ -13,7 +13,7 @@ from jinja2 import TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from nurture.language.problems import Problem, suggest
-from nurture.mail import syntax
+from nurture.mail import called, syntax
 from nurture.mail.absent import absences
 from nurture.mail.check_mjml import Marked, strange
 from nurture.mail.faults import TemplateFault
@@ -25,7 +25,7 @@ from nurture.tokens import Keys
 Kind = Literal["marketing", "operational", "offer", "notice"]
 
 _HOUSE = frozenset({"brand", "sender", "address", "language", "dir"})
-NAMES = _HOUSE | {"lead", "unsubscribe_url", "offer", "form_url", "today"}
+NAMES = _HOUSE | {"lead", "unsubscribe_url", "preferences_url", "offer", "form_url", "answer_url", "today"}
 _OF_A_NOTICE = {"handoff", "score", "fit", "reasons", "timeline", "sent", "suggestion", "owner"}
 NOTICE_NAMES = _HOUSE | _OF_A_NOTICE | {"lead"}
 #: What every lead has who gets a letter, and every lead of whom sales is told.
@@ -72,14 +72,15 @@ def problems(
     *,
     kind: Kind = "marketing",
     forms: Collection[str] | None = None,
+    questions: Mapping[str, Collection[str]] | None = None,
     language: str = "en",
     known: Collection[str] = (),
 ) -> list[Problem]:
     """What is wrong with `message` and its language variants; nothing is sent.
 
     `fields`: every field of a lead with its kind (text, number, flag, date, list). `forms`: the keys that
-    `form_url` may name; None: not looked at. `language`: the program's. `known`: fields that each lead who gets it
-    has, besides those that nobody lacks. Jinja2 knows lines only.
+    `form_url` may name, `questions`: those of `answer_url` with their answers; None: not looked at. `language`: the
+    program's. `known`: fields that each lead who gets it has, besides those that nobody lacks. Jinja2 knows lines only.
     """
     found: dict[Problem, None] = {}
     variants = templates.variants(message)
@@ -87,7 +88,7 @@ def problems(
         remedy = suggest(message, templates.files)
         return [Problem(message, 1, 1, "there is no such message", remedy)]
     for variant in variants:
-        wrong = list(_read(templates, variant, fields, kind, forms))
+        wrong = list(_read(templates, variant, fields, kind, forms, questions))
         wrong = wrong or _misplaced(templates, variant, fields, kind, language)
         wrong = wrong or absences(templates, variant, {*known, *_NEVER_ABSENT[kind == "notice"]})
         found |= dict.fromkeys(wrong or _tried(templates, variant, fields, kind, language))
@@ -95,8 +96,9 @@ def problems(
 
 
 def _read(
-    templates: Templates, variant: str, fields: Mapping[str, str], kind: Kind, forms: Collection[str] | None
-) -> Iterator[Problem]:
+    templates: Templates, variant: str, fields: Mapping[str, str], kind: Kind, forms: Collection[str] | None,
+    questions: Mapping[str, Collection[str]] | None,
+) -> Iterator[Problem]:  # fmt: skip
     """What reading the files shows."""
     trees: dict[str, nodes.Template] = {}
     try:
@@ -125,7 +127,8 @@ def _read(
         yield from _wrong_fields(name, tree, "lead", fields)
         if kind == "offer":
             yield from _wrong_fields(name, tree, "offer", OFFER_FIELDS)
-        yield from _wrong_forms(name, tree, forms)
+        yield from called.wrong_forms(name, tree, forms)
+        yield from called.wrong_answers(name, tree, questions)
 
 
 def _undeclared(templates: Templates, name: str) -> set[str]:
@@ -170,15 +173,6 @@ def _wrong_fields(file: str, tree: nodes.Template, of: str, fields: Collection[s
         if isinstance(name, str) and name not in fields:
             owner = "no lead has a field" if of == "lead" else f"an {of} has no"
             yield Problem(file, node.lineno, 1, f"{owner} '{name}'", suggest(name, fields))
-
-
-def _wrong_forms(file: str, tree: nodes.Template, forms: Collection[str] | None) -> Iterator[Problem]:
-    for node in tree.find_all(nodes.Call):
-        if forms is None or not isinstance(node.node, nodes.Name) or node.node.name != "form_url":
-            continue
-        key = node.args[0].value if node.args and isinstance(node.args[0], nodes.Const) else None
-        if key is not None and key not in forms:
-            yield Problem(file, node.lineno, 1, f"there is no form '{key}'", suggest(str(key), forms))
 
 
 class _Source(Renderer):

@@ -21,7 +21,7 @@ from nurture.mail.segments import length
 _SAMPLES: dict[str, Any] = {"number": 1234, "flag": True, "date": date(2026, 3, 2), "list": ["one", "two"]}
 _NAME = "Ștefan-Alexandru Ünal"
 #: As long as those that are made for a lead, of a short public address.
-_AWAY = f"https://go.sample.example/u/{'x' * 35}"
+_AWAY, _CHOICES = (f"https://go.sample.example/{door}/{'x' * 35}" for door in "up")
 _STOP = re.compile(r"\bSTOP\b")
 
 
@@ -79,7 +79,7 @@ def _tried(
     """What rendering shows, for a lead of whom nothing is known and for one of whom everything is."""
     spoken = renderer.templates.language(variant, language)
     for lead in (dict.fromkeys(fields), full_lead(fields)):
-        names = {"lead": lead, "unsubscribe_url": _AWAY, "today": date(2026, 3, 2)}
+        names = {"lead": lead, "unsubscribe_url": _AWAY, "preferences_url": _CHOICES, "today": date(2026, 3, 2)}
         try:
             text = renderer.render(variant, spoken, spoken, names).text
         except TemplateFault as fault:

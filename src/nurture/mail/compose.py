@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -54,12 +54,14 @@ def compose(
     unsubscribe_to: str | None = None,
     automatic: bool = False,
     signer: Signer | None = None,
+    echoes: Sequence[tuple[str, str]] = (),
 ) -> bytes:
     """The message, ending in CRLF; the same arguments give the same bytes. Raises BadHeader.
 
     `date`: aware. `list_id`: a dotted name (RFC 2919), no brackets. `unsubscribe_url`: for one click
     (RFC 8058, which wants https); `unsubscribe_to`: an address for the same by mail (RFC 2369). `automatic`: a notice
-    of the house itself (RFC 3834). `signer`: puts a DKIM signature on top.
+    of the house itself (RFC 3834). `signer`: puts a DKIM signature on top. `echoes`: headers that the relay takes out
+    again; they stand above the signature and are no part of it.
     """
     boundary = "=_" + blake2b(message_id.encode("ascii", "replace"), digest_size=15).hexdigest()
     while boundary in rendered.html or boundary in rendered.text:
@@ -86,7 +88,9 @@ def compose(
     top, body = "\r\n".join(head).encode(), b"".join(_body(rendered, boundary.encode()))
     if signer is not None:
         top = signer.header(top, body, ascii_domain(from_address), date) + b"\r\n" + top
-    _inspect(top)
+    if echoes:
+        top = "".join(f"{name}: {_safe(value, name)}\r\n" for name, value in echoes).encode() + top
+    _inspect(top, frozenset(name.encode() for name, _ in echoes))
     return b"".join((top, b"\r\n\r\n", body))
 
 
@@ -184,7 +188,7 @@ def _matching(value: str, pattern: re.Pattern[str], header: str) -> str:
     return value
 
 
-def _inspect(top: bytes) -> None:
+def _inspect(top: bytes, more: frozenset[bytes] = frozenset()) -> None:
     """Read what was written as a stranger would: known names, each once, no stray line end, no long line."""
     seen = set()
     for line in top.split(b"\r\n"):
@@ -193,6 +197,6 @@ def _inspect(top: bytes) -> None:
         if line[:1] == b" ":
             continue
         name = line.partition(b":")[0]
-        if name not in ALLOWED or name in seen:
+        if name not in ALLOWED | more or name in seen:
             raise BadHeader("message", f"would carry the header {name[:40]!r}")
         seen.add(name)

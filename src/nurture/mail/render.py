@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from html import escape, unescape
 from typing import Any
@@ -26,11 +27,14 @@ LARGEST = 1_048_576
 MOST_TAGS = 20_000
 #: The place sealed into the click token of a form's address; no static link has it.
 FORM_PLACE = 0xFFFF
+#: The place of the link that no person sees.
+TRAP_PLACE = 0xFFFD
 NOTICE = "_shared/notice.j2"
 _SAID: dict[type, str] = {
     RecursionError: "a macro calls itself without end",
     MemoryError: "it needs more memory than there is",
 }
+_BODY_END = re.compile(r"</body\s*>", re.IGNORECASE)
 NO_TAGS: Mapping[str, str] = {}
 
 
@@ -67,6 +71,8 @@ class RenderJob:
     tags: Mapping[str, str] = field(default_factory=dict)
     #: Name and address of who writes; None: the brand's sender.
     sender: tuple[str, str] | None = None
+    #: Whether a tracked message says when it was opened.
+    opens: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,9 +90,14 @@ class Rendered:
 class Renderer:
     """Renders the messages of one version; the links in them begin with `public_url`."""
 
-    def __init__(self, templates: Templates, brand: Brand, keys: Keys, public_url: str) -> None:
+    def __init__(
+        self, templates: Templates, brand: Brand, keys: Keys, public_url: str,
+        answers: Mapping[tuple[str, str], int] | None = None,
+    ) -> None:  # fmt: skip
+        """`answers`: (question, answer) to its place among the program's; None: no letter is sent, any will do."""
         self.templates = templates
         self.keys = keys
+        self._answers = answers
         self.public_url = public_url.rstrip("/")
         self._house = {
             "brand": brand.name,
@@ -103,8 +114,10 @@ class Renderer:
         names = {
             "lead": dict(job.lead),
             "unsubscribe_url": unsubscribe_url,
+            "preferences_url": preferences_url(self.public_url, self.keys, job.touch_id),
             "offer": self._offer(job),
             "form_url": for_templates(lambda key: self._form_url(key, job)),
+            "answer_url": for_templates(lambda question, answer: self._answer_url(question, answer, job)),
             "today": job.today,
         }
         if job.sender is not None:
@@ -113,12 +126,17 @@ class Renderer:
         rendered = self._render(compiled, names, language, near, self._links(compiled, job), job.tags)
         if not job.operational and escape(unsubscribe_url, quote=False) not in rendered.html:
             raise TemplateFault(variant, 1, "there is no unsubscribe link; print {{ unsubscribe_url }}")
-        return rendered
+        return replace(rendered, html=self._watched(rendered.html, job)) if job.tracked else rendered
 
-    def notice(self, names: Mapping[str, Any], language: str, file: str = NOTICE) -> Rendered:
-        """A notice of the house to sales, with `names`; its links are never tracked. Raises TemplateFault."""
-        variant = self.templates.variant(file, language, language)
-        spoken = self.templates.language(variant, language)
+    def notice(
+        self, names: Mapping[str, Any], language: str, file: str = NOTICE, fallback: str | None = None
+    ) -> Rendered:
+        """A notice of the house to sales, with `names`; its links are never tracked. Raises TemplateFault.
+
+        `fallback`: the language of `file` itself; None: whatever `language` says.
+        """
+        variant = self.templates.variant(file, language, fallback or language)
+        spoken = self.templates.language(variant, fallback or language)
         return self._render(self.templates.compiled(variant), names, spoken, locale(spoken), str)
 
     def finished(self, written: str, direction: str) -> str:
@@ -128,6 +146,20 @@ class Renderer:
             raise TooMuch(f"the message has more than {MOST_TAGS} tags")
         return html
 
+    def _watched(self, html: str, job: RenderJob) -> str:
+        """A tracked message with, last in its body, the link that no person sees and the image that tells of opening.
+
+        Neither is in its text part; docs/tracking.md says what for.
+        """
+        trap = f"{self.public_url}/c/{self.keys.seal('click', job.touch_id, TRAP_PLACE)}"
+        marks = f'<a href="{trap}" hidden aria-hidden="true" tabindex="-1" style="display:none;mso-hide:all"></a>'
+        if job.opens:
+            image = f"{self.public_url}/o/{self.keys.seal('open', job.touch_id)}.gif"
+            marks += f'<img src="{image}" alt="" width="1" height="1" style="border:0;display:block">'
+        ends = [end.start() for end in _BODY_END.finditer(html)]
+        place = ends[-1] if ends else len(html)
+        return f"{html[:place]}{marks}{html[place:]}"
+
     def _offer(self, job: RenderJob) -> dict[str, Any] | None:
         if job.offer is None:
             return None
@@ -136,6 +168,13 @@ class Renderer:
     def _form_url(self, key: str, job: RenderJob) -> str:
         address = f"{self.public_url}/f/{key}"
         return f"{address}?t={self.keys.seal('click', job.touch_id, FORM_PLACE)}" if job.tracked else address
+
+    def _answer_url(self, question: str, answer: str, job: RenderJob) -> str:
+        """Where an answer is given; also in an untracked letter, since the reader means to tell us."""
+        place = 0 if self._answers is None else self._answers.get((question, answer))
+        if place is None:
+            raise ValueError(f"program.yaml has no question '{question}' with an answer '{answer}'")
+        return f"{self.public_url}/q/{self.keys.seal('question', job.touch_id, place)}"
 
     def _links(self, compiled: Compiled, job: RenderJob) -> Callable[[str], str]:
         if not job.tracked:
@@ -181,6 +220,11 @@ class Renderer:
             raise placed(problem, compiled.name) from None
         finally:
             MOMENT.reset(before)
+
+
+def preferences_url(public_url: str, keys: Keys, touch: int) -> str:
+    """Where the lead of a message chooses what it gets."""
+    return f"{public_url}/p/{keys.seal('preferences', touch)}"
 
 
 def _nearer(lead: str, message: str) -> Locale:

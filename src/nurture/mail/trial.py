@@ -123,7 +123,8 @@ def _worst(renderer: Renderer | PlainRenderer, name: str, fields: Mapping[str, s
         offer = dict.fromkeys(("key", "title", "summary", "url", "kind", "stage", "language"), _LONG)
         try:
             if isinstance(renderer, PlainRenderer):
-                names = {"lead": lead, "unsubscribe_url": "https://trial.example/u/x", "today": today}
+                doors = {"unsubscribe_url": "https://trial.example/u/x", "preferences_url": "https://trial.example/p/x"}
+                names = {"lead": lead, **doors, "today": today}
                 renderer.render(name, "", language, names)
             else:
                 renderer.render(RenderJob(name, "", language, lead, 1, True, offer, today, operational=True))

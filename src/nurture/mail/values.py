@@ -165,9 +165,9 @@ class Values(ABC):
         match node.node:
             case nodes.Name(name="super") if scope.block is not None:
                 self.block(scope.block[0], scope.block[1] + 1, scope)
-            case nodes.Name(name="form_url"):
+            case nodes.Name(name="form_url" | "answer_url" as name):
                 for argument in node.args:
-                    self.needs(argument, scope, "'form_url' needs it")
+                    self.needs(argument, scope, f"'{name}' needs it")
             case nodes.Name(name=name) if name in self.macros:
                 self._macro(self.macros[name], arguments, named, node.lineno, scope)
             case nodes.Getattr(node=nodes.Name(name="self"), attr=name) if self.has_block(name):

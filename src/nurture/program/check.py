@@ -12,14 +12,18 @@ from nurture.language.words import BUILT_IN
 from nurture.mail import check as mail
 from nurture.mail.templates import Templates
 from nurture.program.check_conditions import OF_THE_HOUSE, RESERVED, Around, Known, Stands, country_fault
+from nurture.program.check_consents import check_confirmation
 from nurture.program.check_events import misspelled
+from nurture.program.check_forms import check_forms
 from nurture.program.check_letters import odd_variants, spoken, unused, wordless
 from nurture.program.check_names import Names
 from nurture.program.check_steps import SequenceCheck, equal_hours, mail_fields
 from nurture.program.check_stories import is_sequence, read_story
+from nurture.program.check_topics import check_topics
 from nurture.program.check_ways import check_endpoints, check_notice, check_ways, texts_of
 from nurture.program.check_windows import check_windows
 from nurture.program.load import HOUSE_FILES, load
+from nurture.program.questions import answers_of
 from nurture.program.sequence import Sequence
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,59}")
@@ -44,6 +48,7 @@ def check(files: Mapping[str, str]) -> list[Problem]:
     _twice(house["offers.yaml"], ("offers",), "key")
     _languages(house)
     check_windows(house["program.yaml"], sequences.values())
+    check_topics(house["program.yaml"], sequences.values())
     checks = _checks(files, loaded.sources, known)
     misspelled({**house, **sequences, **checks})
     for slug, source in sequences.items():
@@ -53,6 +58,7 @@ def check(files: Mapping[str, str]) -> list[Problem]:
         check_ways(slug, source, house["program.yaml"], known)
         problems += _letter_files(files, slug, one, checks)
     problems += [*_notice(files, known), *check_notice(house["program.yaml"], known)]
+    problems += check_confirmation(house["program.yaml"], known)
     problems += odd_variants(_in(files, "_shared"), [])
     everything = [*house.values(), *sequences.values(), *checks.values()]
     problems += [problem for source in everything for problem in source.problems]
@@ -109,6 +115,7 @@ def _known(files: Mapping[str, str], house: Mapping[str, Source], sequences: Map
         audiences=None if (named := _mapping(program, "audiences")) is None else list(named),
         forms=None if (named := _mapping(program, "forms")) is None else list(named),
         language=str(language),
+        questions=None if (named := _mapping(program, "questions")) is None else answers_of(named),
         levels={part: _names(house["scoring.yaml"], part, key) for part, key in _LEVEL_KEYS.items()},
     )
     letters = {
@@ -167,12 +174,7 @@ def _check_program(source: Source, known: Known) -> None:
         elif name in RESERVED:
             what = f"'{name}' is a word of conditions, and no field can be called so"
             source.complain(("fields", name), what, "choose another name", at_key=True)
-    for key, form in (_mapping(source, "forms") or {}).items():
-        asked = form.get("fields") if isinstance(form, dict) else None
-        for index, name in enumerate(asked if isinstance(asked, list) else []):
-            if known.fields is not None and name not in known.fields:
-                place: Path = ("forms", key, "fields", index)
-                source.complain(place, f"no lead has a field '{name}'", suggest(str(name), known.fields))
+    check_forms(source, known)
     _twice(source, ("sales",), "email")
     _country(source, ("country",))
     team = source.at(("sales",))

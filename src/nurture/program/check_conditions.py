@@ -59,6 +59,8 @@ class Known:
     audiences: Sequence[str] | None
     forms: Sequence[str] | None
     language: str
+    #: Question to its answers.
+    questions: Mapping[str, Sequence[str]] | None = None
     #: Segment to the letters that its steps name.
     letters: Mapping[str, Sequence[str]] = field(default_factory=dict)
     #: The levels of awareness and the buying stages, best first.
@@ -121,9 +123,23 @@ class Around:
                 plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
                 remedy = f"did you mean '{plain}'?" if _EVENT.fullmatch(plain) else "write did: page_viewed"
                 self.source.complain((*path, key), f"no event is called '{name}'", remedy)
+        if "question_answered" in (raw.get("did"), raw.get("did_not")) and self.known.questions is not None:
+            self._question((*path, "where"), self.known.questions)
         if raw.get("since") in ("step", "enrolment") and self.stands != "step":
             what = f"'since: {raw['since']}' stands outside of a step"
             self.source.complain((*path, "since"), what, "write within: with a duration")
+
+    def _question(self, path: Path, questions: Mapping[str, Sequence[str]]) -> None:
+        """A question, or an answer, that program.yaml does not have; patterns are left alone."""
+        asked = self.source.at((*path, "question"))
+        answers = [answer for name, those in questions.items() for answer in those if asked in (None, name)]
+        for word, known in (("question", list(questions)), ("answer", answers)):
+            value = self.source.at((*path, word))
+            if isinstance(value, str) and value not in known and not set(value) & set("*?["):
+                remedy = declare(value, known, "questions: in program.yaml")
+                what = f"there is no {word} '{value}'"
+                self.source.complain((*path, word), what, remedy)
+                return
 
     def _answered(self, key: str, value: Any, path: Path) -> None:
         if not isinstance(value, str):

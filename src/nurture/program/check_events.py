@@ -12,9 +12,10 @@ from nurture.program.check_stories import is_check
 OF_THE_HOUSE = frozenset(
     {
         "email_sent", "email_clicked", "email_opened", "email_replied", "email_bounced", "email_complained",
-        "unsubscribed",
+        "email_delivered", "email_rejected", "sms_delivered", "sms_bounced",
+        "unsubscribed", "preferences_changed",
         "offer_viewed", "handoff_accepted", "handoff_rejected", "offer_sent", "sms_sent", "webhook_sent",
-        "audience_changed", "task_done",
+        "audience_changed", "task_done", "question_answered", "consent_confirmed", "objected", "objection_taken_back",
     }
 )  # fmt: skip
 #: Shorter names are too often near each other by chance.

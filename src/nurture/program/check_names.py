@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 from nurture.language.source import Source
 from nurture.language.words import BUILT_IN
+from nurture.program.questions import answers_of
 from nurture.steps import KINDS
 
 #: Id to kind.
@@ -31,6 +32,9 @@ class Names:
     milestones: Collection[str] | None
     reasons: Collection[str] | None
     offers: Collection[str] | None
+    #: `question: answer`.
+    answers: Collection[str] | None
+    topics: Collection[str] | None
 
     @classmethod
     def of(cls, sources: Mapping[str, Source]) -> Names:
@@ -47,6 +51,8 @@ class Names:
             milestones=_names(lifecycle, "milestones"),
             reasons=_names(lifecycle, "gate", "reason"),
             offers=_names(offers, "offers", "key"),
+            answers=_answers(program),
+            topics=_names(program, "topics"),
         )
 
     def edited(self, sources: Mapping[str, Source]) -> Names:
@@ -59,6 +65,14 @@ class Names:
         }
         steps = {slug: {**self.steps.get(slug, {}), **theirs} for slug, theirs in new.steps.items()}
         return replace(self, steps={**self.steps, **steps}, **both)
+
+
+def _answers(program: Source) -> list[str] | None:
+    asked = program.at(("questions",))
+    if asked is not None and not isinstance(asked, dict):
+        return None
+    known = answers_of(asked or {})
+    return [f"{name}: {answer}" for name, answers in known.items() for answer in answers]
 
 
 def _names(source: Source, part: str, key: str = "") -> list[str] | None:

@@ -259,8 +259,9 @@ class SequenceCheck:
             if self.known.fields is not None and self.known.typed:
                 fields = mail_fields(self.known.fields)
                 found = mail.problems(
-                    templates, file, fields, kind=kind, forms=self.known.forms, language=language, known=sure
-                )
+                    templates, file, fields, kind=kind, forms=self.known.forms, questions=self.known.questions,
+                    language=language, known=sure,
+                )  # fmt: skip
                 self.source.problems += found
 
 

@@ -25,18 +25,21 @@ _ANSWERABLE = ("email", "offer", "sms")
 _SENDING = ("email", "offer", "sms", "audience", "webhook")
 _OUTCOMES = (
     "objective", "left", "completed", "unsubscribed", "suppressed", "disqualified", "discarded", "unenrolled",
+    "objected",
 )  # fmt: skip
 _REASONS = {
-    "deferred": ("window", "cap", "priority", "paused", "stopped", "canary", "growth", "most_per_day"),
+    "deferred": ("window", "pause", "pace", "cap", "priority", "paused", "stopped", "canary", "growth", "most_per_day"),
     "suppressed": (
         "suppressed",
         "no_address",
         "no_consent",
+        "topic",
         "already_received",
         "holdout",
         "no_phone",
         "cap",
         "customer",
+        "objected",
     ),
 }
 #: Expectations of a step, and the kinds of steps that they may name; none: any.
@@ -45,7 +48,10 @@ _STEPS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("deferred", "suppressed", "expired", "failed", "uncertain", "cancelled"), _SENDING),
 }  # fmt: skip
 #: Events that name a message the lead has had.
-_ANSWERS = {**dict.fromkeys(("opens", "clicks", "replies", "bounces", "complains"), _ANSWERABLE), "done": ("task",)}
+_ANSWERS = {
+    **dict.fromkeys(("opens", "clicks", "replies", "answers", "bounces", "complains"), _ANSWERABLE),
+    "done": ("task",),
+}
 
 
 def is_check(name: str) -> bool:
@@ -189,9 +195,19 @@ class _Story:
         for word in ("enrol", "unenrol"):
             self._one_of((*at, word), "segment", event.get(word), self.names.steps)
         self._one_of((*at, "stage"), "stage", event.get("stage"), STAGES)
+        data = event.get("data")
+        if "answers" in event and isinstance(data, dict):
+            said = f"{data.get('question')}: {data.get('answer')}"
+            self._one_of((*at, "data"), "answer", said, self.names.answers, "questions: in program.yaml")
         if isinstance(event.get("arrives"), dict):
             self._introduced((*at, "arrives"), event["arrives"])
         self._fields((*at, "set"), event.get("set"))
+        said, topics = self.source.at((*at, "prefers", "topics")), self.names.topics
+        if isinstance(said, dict) and topics is not None:
+            for topic in [topic for topic in said if topic not in topics]:
+                place: Path = (*at, "prefers", "topics", topic)
+                what, where = f"there is no topic '{topic}'", "topics: in program.yaml"
+                self._say(place, what, str(topic), topics, where, key=True)
         file = event.get("publish")
         if isinstance(file, str) and f"{self._folder}/{file}" not in self.files:
             beside = [name.rpartition("/")[2] for name in self.files if name.rpartition("/")[0] == self._folder]

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from nurture.language.source import Written
 from nurture.program.check_expected import ONE_SHAPE, Expected, Moment, Span, Start
+from nurture.program.topics import Prefers
 
 
 class Edit(Written):
@@ -56,7 +57,9 @@ class TagChange(Written):
 
 #: What can happen: to a lead, and to the program or everybody.
 OF_A_LEAD = (
-    "event", "opens", "clicks", "replies", "unsubscribes", "bounces", "complains", "set", "tags", "list", "consent",
+    "event", "opens", "clicks", "replies", "answers", "unsubscribes", "bounces", "complains", "set", "tags", "list",
+    "consent",
+    "prefers",
     "stage", "status", "suppress", "enrol", "unenrol", "handoff", "done",
 )  # fmt: skip
 OF_THE_HOUSE = ("publish", "pause", "resume", "stop", "start", "arrives", "relay")
@@ -74,6 +77,7 @@ class Event(Written):
     opens: str | None = None
     clicks: str | None = None
     replies: str | None = None
+    answers: str | None = None
     by: Literal["person", "machine"] = "person"
     unsubscribes: Literal[True] | None = None
     bounces: str | None = None
@@ -83,6 +87,7 @@ class Event(Written):
     tags: TagChange | None = None
     list: str | None = None
     consent: Literal["withdrawn", "consent", "contract", "legitimate_interest", "soft_opt_in"] | None = None
+    prefers: Prefers | None = None
     stage: str | None = None
     status: str | None = None
     suppress: Literal["address", "domain", "lead"] | None = None
@@ -112,6 +117,8 @@ class Event(Written):
             raise ValueError(f"an event says one thing, this says {found}; use one of {', '.join(kinds)}")
         if said[0] in OF_A_LEAD and self.lead is None:
             raise ValueError("'lead' is missing; say who")
+        if said[0] == "answers" and self.data.keys() != {"question", "answer"}:
+            raise ValueError("an answer names its question; add data: {question: …, answer: …}")
         if self.recorded is not None and said[0] != "event":
             raise ValueError(f"'recorded' with {said[0]}; only an event can be heard of later")
         return self

@@ -69,8 +69,12 @@ class House:
 
     @cached_property
     def library(self) -> list[dict[str, Any]]:
-        """The offers as plain data, best first."""
-        return [piece.model_dump() for piece in self.offers.offers]
+        """The offers as plain data, best first. `events`: of the forms that give the piece."""
+        given: dict[str, list[str]] = {}
+        for form in self.program.forms.values():
+            for key in [form.offer] if isinstance(form.offer, str) else (form.offer or {}).values():
+                given.setdefault(key, []).append(form.event)
+        return [{**piece.model_dump(), "events": given.get(piece.key, [])} for piece in self.offers.offers]
 
     def piece(self, key: str) -> dict[str, Any] | None:
         return next((piece for piece in self.library if piece["key"] == key), None)

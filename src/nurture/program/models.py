@@ -13,9 +13,17 @@ from nurture.language.arms import Share
 from nurture.language.conditions import Did, When
 from nurture.language.schema import ADDRESS, BUSINESS_HOURS, CAP, COUNTRY, DAYS, ZONE
 from nurture.language.source import Written
+from nurture.program.consents import Consents
 from nurture.program.endpoints import AudienceEndpoint, Texts, WebhookEndpoint
+from nurture.program.forms import Choices, Form
 from nurture.program.guard import Guard
+from nurture.program.questions import Questions
+from nurture.program.retention import Retention
+from nurture.program.topics import Topics
+from nurture.program.tracking import Tracking
 from nurture.program.utm import Utm
+from nurture.program.website import Website
+from nurture.program.wording import Wording
 from nurture.windows import Window
 from nurture.zones import valid_zone
 
@@ -93,18 +101,6 @@ class Salesperson(Written):
     language: str | None = None
 
 
-class Form(Written):
-    """A public form, `POST /f/<key>`; what it sends becomes an event of the lead."""
-
-    event: str
-    fields: list[str] = []
-    title: str
-    button: str = "Send"
-    text: str | None = None
-    thanks: str = "Thank you. We will be in touch."
-    language: str | None = None
-
-
 class ProgramFile(Written):
     """program.yaml."""
 
@@ -124,12 +120,24 @@ class ProgramFile(Written):
     #: Of all leads, for as long as they live: they are enrolled and scored, and get no marketing.
     holdout: Share | None = None
     caps: Caps = Caps()
+    #: What messages are about, by key; a lead may refuse some of it in the preference centre.
+    topics: Topics = {}
     sales: list[Salesperson] = Field(min_length=1)
     forms: dict[str, Form] = {}
+    #: What forms call a field, by name.
+    labels: dict[str, Wording] = {}
+    #: What may be answered where a form asks for a field, by its name.
+    choices: dict[str, Choices] = {}
+    questions: Questions = {}
+    #: Who is asked twice, and how long a basis lasts.
+    consents: Consents = Consents()
     audiences: dict[str, AudienceEndpoint] = {}
     webhooks: dict[str, WebhookEndpoint] = {}
     sms: Texts = Texts()
+    website: Website = Website()
+    tracking: Tracking = Tracking()
     guard: Guard = Guard()
+    retention: Retention = Retention()
 
 
 class SendRule(Written):

@@ -49,6 +49,8 @@ class Sequence(Written):
     enrol: Enrol
     leave: When | None = None
     send: SendRule = SendRule()
+    #: What its messages are about, of `topics:` in program.yaml; a message step may say another.
+    topic: str | None = None
     #: Who writes, who reads the answers and what is written behind links; None: as program.yaml says.
     sender: WhoWrites | None = None
     reply_to: WhoReads | None = None

@@ -13,11 +13,12 @@ from sqlmodel import col
 from nurture.engine.doubt import next_resend
 from nurture.engine.machine import Machine
 from nurture.engine.planning import exhausted
+from nurture.engine.positions import ELSEWHERE
 from nurture.engine.story import letter
 from nurture.records import Enrolment, Event, Handoff, Lead, Outbox, StageTransition, Task, Touch, Work
 
 #: Why a planned touch is not sent yet.
-DEFERRED = ("window", "cap", "priority", "paused", "stopped", "canary", "growth")
+DEFERRED = ("window", "pause", "pace", "cap", "priority", "paused", "stopped", "canary", "growth")
 WAITING = ("planned", "held", "claimed", "sending", "retry_wait")
 #: Stages from MQL on, in order.
 LADDER = ("mql", "sal", "sql", "opportunity", "customer")
@@ -173,6 +174,7 @@ def touches(machine: Machine) -> list[Row]:
     query = (
         select(*groups, func.count(), func.count(clicked.c.touch_id))
         .join_from(Touch, clicked, clicked.c.touch_id == col(Touch.id), isouter=True)
+        .where(col(Touch.kind) != ELSEWHERE)
         .group_by(*groups)
     )
     counts: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)

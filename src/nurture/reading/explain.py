@@ -23,9 +23,11 @@ from nurture.language import conditions as c
 from nurture.language.compiler import Scope, compile_condition
 from nurture.program.load import Segment
 from nurture.reading.arms import arms_of
-from nurture.reading.basis import barred, bases
+from nurture.reading.basis import barred, bases, objections
 from nurture.reading.counts import written
 from nurture.reading.holds import lead_holds
+from nurture.reading.identity import names
+from nurture.reading.preferences import preferences
 from nurture.reading.reasons import why
 from nurture.reading.sentences import sentence
 from nurture.records import Enrolment, Holding, Lead
@@ -33,6 +35,7 @@ from nurture.records import Enrolment, Holding, Lead
 #: Why a lead whose trigger came was not enrolled, in plain words.
 REFUSALS = {
     "suppressed": "it is on the suppression list, which is stronger than everything",
+    "objected": "it objects to profiling, which keeps it out of every sequence",
     "once_only": "it has been through this sequence before, and 'again' is never",
     "too_soon_again": "its last passage ended too recently for 'again'",
     "resting": "sales called it premature, and it rests",
@@ -53,6 +56,10 @@ class Explained:
     barred: list[str]
     #: The basis for `mail` and `tracking`, or what became of it.
     bases: dict[str, str]
+    #: Sentences on what it objects to, and on what it was asked to confirm.
+    objections: list[str]
+    #: Sentences on what it chose in the preference centre.
+    preferences: list[str]
     #: Sentences on what is on hold now.
     holds: list[str]
     #: The leave rule in words, by sequence version.
@@ -63,6 +70,8 @@ class Explained:
     arms: tuple[str, ...] = ()
     #: The gate's rules in words, by reason.
     gate: Mapping[str, str] = field(default_factory=dict)
+    #: Whom it took in, and what it was called before.
+    names: tuple[str, ...] = ()
 
     def text(self) -> str:
         """For people: dates in the lead's zone and in UTC."""
@@ -75,8 +84,9 @@ class Explained:
         story = self.story
         return {
             "id": story.lead_id, "at": written(self.at), "zone": self.zone, "clock": self._clock(),
-            "lead": story.lead, "score": story.score, "fit": story.fit, "suppressed": self.barred,
-            "basis": self.bases, "on hold": self.holds,
+            "lead": story.lead, "names": list(self.names), "score": story.score, "fit": story.fit,
+            "suppressed": self.barred,
+            "basis": self.bases, "objections": self.objections, "preferences": self.preferences, "on hold": self.holds,
             "lines": [
                 {
                     "rule": line.rule, "points": round(line.points, 6), "earned": line.earned,
@@ -111,8 +121,10 @@ class Explained:
         facts = [f"stage {lead['stage']}", f"status {lead['status']}", f"fit {story.fit or 'not known yet'}"]
         facts += [f"owner {lead['owner']}"] if lead["owner"] else []
         lines = [f"{head or 'a lead without a name'} (lead {story.lead_id})", "  " + ", ".join(facts)]
+        lines += [f"  {name}" for name in self.names]
         lines.append(f"  Clock: {self._clock()}")
         lines += [f"  {purpose.capitalize()}: {basis}" for purpose, basis in self.bases.items()]
+        lines += [f"  {said}" for said in (*self.objections, *self.preferences)]
         lines += [f"  Never written to: {why}" for why in self.barred] or ["  Not on the suppression list"]
         return [*lines, *(f"  {held}" for held in self.holds)]
 
@@ -130,6 +142,8 @@ class Explained:
         return f"the leave rule held: {rule}" if row.outcome == "left" and rule else ""
 
     def _score(self) -> list[str]:
+        if self.story.score is None:
+            return ["Score unknown: the lead objects to profiling, so none is made"]
         lines = [f"Score {self.story.score} on {self._local(self.at)} ({self.zone})"]
         for line in self.story.lines:
             when = f"  {self._local(line.at)}" if line.at else ""
@@ -185,14 +199,17 @@ def explain(machine: Machine, who: str, at: datetime | None = None) -> Explained
             if slug not in inside
         }
         shut = barred(link, lead, story.lead["email"] or "", story.lead["phone"])
-        basis, leave = bases(link, lead, now), _leave_rules(link, live, story)
+        basis, objected = bases(link, lead, now), objections(link, lead, now)
+        chosen, leave = preferences(link, live.house.program, lead, now), _leave_rules(link, live, story)
         idle = select(col(Enrolment.id)).where(col(Enrolment.lead_id) == lead, exhausted())
         without = frozenset(int(number or 0) for number in link.execute(idle).scalars())
-        arms = tuple(arms_of(link, live, story, now))
+        arms, called = tuple(arms_of(link, live, story, now)), tuple(names(link, lead, now))
     holds = lead_holds(machine, lead, inside)
     zone = story.zone or live.house.program.zone
     gate = {rule.reason: sentence(rule.refuse) for rule in live.house.lifecycle.gate}
-    return Explained(story, now, zone, why_not, shut, basis, holds, leave, without, arms, gate)
+    return Explained(
+        story, now, zone, why_not, shut, basis, objected, chosen, holds, leave, without, arms, gate, called
+    )  # fmt: skip
 
 
 def _leave_rules(link: Connection, live: Live, story: Story) -> dict[int, str]:

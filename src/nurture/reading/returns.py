@@ -1,4 +1,4 @@
-"""What came back by mail, and what was done with it."""
+"""What came back by mail and by hook, and what was done with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def returns(machine: Machine, last: int) -> list[dict[str, Any]]:
-    """The `last` messages that came back, the newest first."""
+    """The `last` messages and reports that came back, the newest first."""
     newest = (
         select(Inbound.__table__)  # type: ignore[attr-defined]
         .order_by(col(Inbound.received_at).desc(), col(Inbound.id).desc())
@@ -23,7 +23,8 @@ def returns(machine: Machine, last: int) -> list[dict[str, Any]]:
     with machine.db.read() as link:
         return [
             {
-                "when": f"{row.received_at:%Y-%m-%dT%H:%M:%S}Z", "kind": row.kind, "severity": row.severity or "",
+                "when": f"{row.received_at:%Y-%m-%dT%H:%M:%S}Z", "source": row.source, "kind": row.kind,
+                "severity": row.severity or "",
                 "status": row.status or "", "outcome": row.outcome, "touch": row.touch_id or "",
                 "lead": row.lead_id or "", "detail": row.detail or "",
             }

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from nurture.records.types import BigKey, Instant
+from nurture.records.types import BigKey, Document, Instant
 
 _LIVE = text("ended_at IS NULL")
 _CLAIMED = text("claim IS NOT NULL")
@@ -173,4 +173,6 @@ class AudienceMember(SQLModel, table=True):
     told: bool | None = None
     #: The enrolment that wants it; it leaves with that enrolment.
     enrolment_id: int | None = Field(default=None, sa_type=BigKey)
+    #: Of a forgotten lead: SHA-256 of its addresses, until the platform has taken them out.
+    hashes: list[str] | None = Field(default=None, sa_type=Document)
     changed_at: datetime = Field(sa_type=Instant)

@@ -51,15 +51,18 @@ class Volume(SQLModel, table=True):
 
 
 class Inbound(SQLModel, table=True):
-    """A message that came back, once, whatever became of it."""
+    """A message that came back or a report of one, once, whatever became of it."""
 
     __table_args__ = (Index("ix_inbound_touch", "touch_id"), Index("ix_inbound_received", "received_at"))
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
     #: SHA-256 of the message as it came: the same bytes are taken in once.
     digest: str = Field(unique=True)
+    #: mail, or `hook:` and the service that reported it.
+    source: str = Field(default="mail", sa_column_kwargs={"server_default": text("'mail'")})
     received_at: datetime = Field(sa_type=Instant)
-    #: bounce, complaint, automatic, reply, unsubscribe or unclear.
+    #: bounce, complaint, automatic, reply, unsubscribe or unclear; of hooks also sent, delivered, deferred, opened,
+    #: clicked or rejected.
     kind: str
     #: What it answers; NULL: nothing of ours, it is parked and concerns no lead.
     touch_id: int | None = Field(default=None, sa_type=BigKey)

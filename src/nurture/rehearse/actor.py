@@ -15,6 +15,7 @@ from nurture.clock import Chance
 from nurture.errors import NurtureError, Refused
 from nurture.folding import canonical_email
 from nurture.intake import write
+from nurture.intake.agreements import keep_lasting
 from nurture.language.arms import HOLDOUT, PRIME, place_of
 from nurture.language.source import Misread, Source
 from nurture.program.check_edits import lay_over
@@ -118,7 +119,8 @@ class Actor:
         else:
             lead = self._lead(event.lead) if event.lead is not None else 0
             happened = self.check.when(event.at)
-            scene = Scene(self.stage, self.slug, machine.live(), now, happened, index, event, lead, self._lead)
+            when = self.check.when
+            scene = Scene(self.stage, self.slug, machine.live(), now, happened, index, event, lead, self._lead, when)
             DEEDS[event.kind](scene)
 
     def _lead(self, who: str) -> int:
@@ -161,7 +163,7 @@ def _person(given: Mapping[str, Any], house: House) -> write.Person:
     if email:
         values["email"] = email
     allowed = consent not in ("none", None)
-    return write.Person.of(
+    person = write.Person.of(
         values,
         source="check",
         source_id=key or None,
@@ -171,6 +173,8 @@ def _person(given: Mapping[str, Any], house: House) -> write.Person:
         tracking="consent" if tracking and allowed else None,
         sms=None if sms in ("none", None) else str(sms),
     )
+    keep_lasting(person, house.program.consents)
+    return person
 
 
 def _words(given: Any) -> list[str]:

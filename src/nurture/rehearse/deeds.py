@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 from sqlmodel import col
 
 from nurture.dialects import upsert
-from nurture.engine import byhand, control, doors
+from nurture.engine import byhand, control, doors, questions
 from nurture.engine.live import Live
 from nurture.engine.machine import Machine
+from nurture.engine.preferences import Wish, choose
 from nurture.engine.running import Run
 from nurture.folding import fold
 from nurture.inbound.taking import take
 from nurture.intake import write
 from nurture.intake.values import zone as zone_of
 from nurture.program.checks import Event, Rejected, TagChange
+from nurture.program.questions import Answer
+from nurture.program.topics import Prefers
 from nurture.records import Handoff, Lead, LeadTag, StageTransition, Suppression, Task, Touch
 from nurture.rehearse import returned
 from nurture.rehearse.relay import Relay
@@ -31,7 +34,10 @@ BY = "check"
 
 @dataclass(frozen=True)
 class Scene:
-    """One event about to happen. `happened`: when, if we hear of it only `now`; `who`: a lead's number by its name."""
+    """One event about to happen. `happened`: when, if we hear of it only `now`; `who`: a lead's number by its name.
+
+    `when`: a moment of the check as an instant.
+    """
 
     stage: Stage
     slug: str
@@ -42,6 +48,7 @@ class Scene:
     event: Event
     lead: int
     who: Callable[[str], int]
+    when: Callable[[datetime | timedelta], datetime]
 
     @property
     def machine(self) -> Machine:
@@ -99,6 +106,12 @@ def _replies(scene: Scene) -> None:
     scene.write(lambda link: doors.reply(link, scene.live, touch, scene.now, automatic=automatic))
 
 
+def _answers(scene: Scene) -> None:
+    data, touch = scene.event.data, scene.touch(scene.event.answers).id
+    said = Answer(str(data["question"]), str(data["answer"]))
+    scene.write(lambda link: questions.given(link, scene.live, touch, said, scene.now))
+
+
 def _unsubscribes(scene: Scene) -> None:
     scene.write(lambda link: doors.unsubscribe_lead(link, scene.live, scene.lead, scene.now, source=BY))
 
@@ -113,11 +126,10 @@ def _complains(scene: Scene) -> None:
 
 
 def _set(scene: Scene) -> None:
-    fields = scene.live.house.fields
-    unknown = [name for name in scene.event.set or {} if name not in fields]
+    values = scene.event.set or {}
+    unknown = [name for name in values if name not in scene.live.house.fields]
     if unknown:
         raise ValueError(f"'{unknown[0]}' is not a field; declare it in program.yaml")
-    values = scene.event.set or {}
     _import(scene, {**values, **zoned(values)})
 
 
@@ -142,6 +154,13 @@ def _import(scene: Scene, values: dict[str, Any], **more: Any) -> None:
 def _consent(scene: Scene) -> None:
     said = "no" if scene.event.consent == "withdrawn" else str(scene.event.consent)
     _import(scene, {}, consent=said)
+
+
+def _prefers(scene: Scene) -> None:
+    said = scene.event.prefers or Prefers(topics={})
+    until = None if said.pause_until is None else scene.when(said.pause_until)
+    wish = Wish(said.topics, said.every, until, said.language)
+    scene.write(lambda link: choose(link, scene.live, scene.lead, wish, scene.now))
 
 
 def _tags(scene: Scene) -> None:
@@ -246,8 +265,7 @@ def _scope(scene: Scene, who: str) -> str:
 
 
 def _pause(scene: Scene) -> None:
-    scope = _scope(scene, str(scene.event.pause))
-    scene.write(lambda link: control.pause(link, scope, BY, scene.now))
+    scene.write(lambda link: control.pause(link, _scope(scene, str(scene.event.pause)), BY, scene.now))
 
 
 def _resume(scene: Scene) -> None:
@@ -257,8 +275,7 @@ def _resume(scene: Scene) -> None:
 
 
 def _stop(scene: Scene) -> None:
-    scope = _scope(scene, str(scene.event.stop))
-    scene.write(lambda link: control.stop(link, scope, BY, scene.now))
+    scene.write(lambda link: control.stop(link, _scope(scene, str(scene.event.stop)), BY, scene.now))
 
 
 def _start(scene: Scene) -> None:
@@ -268,16 +285,16 @@ def _start(scene: Scene) -> None:
 
 
 def _relay(scene: Scene) -> None:
-    relay = scene.machine.email
+    relay, mood = scene.machine.email, scene.event.relay
     assert isinstance(relay, Relay)
-    assert scene.event.relay is not None
-    relay.mood = scene.event.relay
+    assert mood is not None
+    relay.mood = mood
 
 
 DEEDS: dict[str, Callable[[Scene], None]] = {
-    "event": _event, "opens": _opens, "clicks": _clicks, "replies": _replies, "unsubscribes": _unsubscribes,
-    "bounces": _bounces, "complains": _complains, "set": _set, "tags": _tags, "list": _list, "consent": _consent,
-    "stage": _stage, "status": _status, "suppress": _suppress, "enrol": _enrol, "unenrol": _unenrol,
-    "handoff": _handoff, "done": _done, "pause": _pause, "resume": _resume, "stop": _stop, "start": _start,
-    "relay": _relay,
+    "event": _event, "opens": _opens, "clicks": _clicks, "replies": _replies, "answers": _answers, "done": _done,
+    "unsubscribes": _unsubscribes, "bounces": _bounces, "complains": _complains, "set": _set, "tags": _tags,
+    "list": _list, "consent": _consent, "prefers": _prefers, "stage": _stage, "status": _status, "relay": _relay,
+    "suppress": _suppress, "enrol": _enrol, "unenrol": _unenrol, "handoff": _handoff,
+    "pause": _pause, "resume": _resume, "stop": _stop, "start": _start,
 }  # fmt: skip

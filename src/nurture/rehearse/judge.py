@@ -142,6 +142,8 @@ class Judge:
         match expected.kind:
             case "score":
                 wanted = expected.score
+                if known["score"] is None:
+                    return "no score", False
                 right = wanted.holds(known["score"]) if isinstance(wanted, Bounds) else known["score"] == wanted
                 return str(known["score"]), right
             case "stage":

@@ -17,7 +17,7 @@ from nurture.mail.templates import Templates
 from nurture.program.load import House
 from nurture.tokens import BadToken
 
-_HREF = re.compile(r'href="([^"]+)"')
+_HREF = re.compile(r'href="([^"]+)"(?! hidden)')
 _TAG = re.compile(r"<[^>]*>")
 
 

@@ -15,7 +15,7 @@ from nurture.steps.exit import Leave
 from nurture.steps.goto import GoTo
 from nurture.steps.handoff import HandOff
 from nurture.steps.offer import Offer
-from nurture.steps.sending import Sending
+from nurture.steps.sending import Message, Sending
 from nurture.steps.sms import Sms
 from nurture.steps.split import Split
 from nurture.steps.task import Task
@@ -92,6 +92,7 @@ __all__ = [
     "HandOff",
     "Here",
     "Leave",
+    "Message",
     "Offer",
     "Sending",
     "Sms",

@@ -12,7 +12,7 @@ from nurture.language.arms import Shares
 from nurture.language.conditions import Did, parse_condition
 from nurture.language.source import Misread, Written
 from nurture.steps.base import Here, Span
-from nurture.steps.sending import Sending
+from nurture.steps.sending import Message
 
 _ARM = re.compile(r"[a-z0-9][a-z0-9_]{0,19}")
 #: As the tags of languages look, which are spelled at the same place: `nudge.ar.j2`.
@@ -56,7 +56,7 @@ class Winner(Written):
     confidence: Annotated[float, BeforeValidator(_confidence, json_schema_input_type=float | str)] = 95
 
 
-class Email(Sending):
+class Email(Message):
     """`{id: welcome, email: welcome.j2, kind: marketing}`; `operational` mail needs no consent, counts for no cap.
 
     With `variants: {a: 50, b: 50}` the letters are `welcome.a.j2` and `welcome.b.j2`: arms of the same message.

@@ -11,9 +11,9 @@ from sqlmodel import col
 from nurture.dialects import text_in
 from nurture.folding import fold
 from nurture.language.source import Written
-from nurture.records import Enrolment, Lead, Touch
+from nurture.records import Enrolment, Event, Lead, Touch
 from nurture.steps.base import Here
-from nurture.steps.sending import Sending
+from nurture.steps.sending import Message
 
 
 class Topic(Written):
@@ -29,7 +29,7 @@ class Wanted(Written):
     stage: Literal["awareness", "consideration", "decision"] | None = None
 
 
-class Offer(Sending):
+class Offer(Message):
     """`{id: case, offer: {topic: {field: industry}, stage: consideration}}`: in the lead's language, best first."""
 
     kind_word: ClassVar[str] = "offer"
@@ -63,4 +63,16 @@ class Offer(Sending):
             )
             .correlate(Lead)
         )
-        return and_(on_topic, in_language, ~had.exists())
+        fits = [on_topic, in_language, ~had.exists()]
+        if piece["events"]:
+            asked_for = (
+                select(1)
+                .where(
+                    col(Event.lead_id) == col(Lead.id),
+                    col(Event.name).in_(piece["events"]),
+                    text_in(col(Event.data), "offer") == piece["key"],
+                )
+                .correlate(Lead)
+            )
+            fits.append(~asked_for.exists())
+        return and_(*fits)

@@ -64,3 +64,10 @@ class Sending(Step):
             .scalar_subquery()
         )
         return [Exit(self.next or here.following, ended.is_not(null()), ended)]
+
+
+class Message(Sending):
+    """A sending step whose message the lead reads."""
+
+    #: What it is about, of `topics:` in program.yaml; the sequence's unless said.
+    topic: str | None = None

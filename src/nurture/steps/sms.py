@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from nurture.records import Lead, Suppression
 from nurture.steps.base import Here
-from nurture.steps.sending import Refusal, Sending
+from nurture.steps.sending import Message, Refusal
 
 #: What people put between the digits of a number.
 _BETWEEN = (" ", "-", "(", ")", ".", "/", "\N{NO-BREAK SPACE}")
@@ -18,7 +18,7 @@ _BETWEEN = (" ", "-", "(", ")", ".", "/", "\N{NO-BREAK SPACE}")
 _FEWEST, _MOST = 7, 15
 
 
-class Sms(Sending):
+class Sms(Message):
     """`{id: checkin, sms: checkin.j2, kind: marketing}`: a text template; it needs a phone with its country code."""
 
     kind_word: ClassVar[str] = "sms"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -14,8 +14,9 @@ from babel.numbers import format_decimal
 
 from nurture.folding import canonical_email
 from nurture.intake import values
+from nurture.program.forms import Form
 from nurture.program.load import House
-from nurture.program.models import Form
+from nurture.program.wording import in_language
 from nurture.web.words import field_name
 
 #: Characters of one answer.
@@ -45,18 +46,28 @@ class Asked:
     choices: tuple[tuple[str, str], ...] = ()
 
 
-def asked(house: House, form: Form, language: str) -> list[Asked]:
-    """The fields of `form`, the e-mail address first."""
-    names = dict.fromkeys(["email", *form.fields])
-    return [_asked(name, house.fields.get(name, "text"), language) for name in names]
+def asked(house: House, form: Form, language: str, questions: Sequence[str], *, address: bool = True) -> list[Asked]:
+    """`questions` as fields of a page; the e-mail address first, unless it is known whose answers these are."""
+    return [_asked(house, form, name, language) for name in ([*(["email"] if address else []), *questions])]
 
 
-def _asked(name: str, kind: str, language: str) -> Asked:
+def _asked(house: House, form: Form, name: str, language: str) -> Asked:
+    kind = house.fields.get(name, "text")
     shown = {"number": "number", "date": "date", "flag": "checkbox"}.get(kind) or _TYPES.get(name, "text")
     choices: tuple[tuple[str, str], ...] = ()
-    if name == "country":
+    if name in house.program.choices:
+        shown = "select"
+        choices = tuple((key, in_language(said, language)) for key, said in house.program.choices[name].items())
+    elif name == "country":
         shown, choices = "select", _countries(language)
-    return Asked(name, field_name(name, language), shown, _AUTOFILL.get(name, "off"), name == "email", choices)
+    required = name == "email" or name in form.required
+    return Asked(name, _label(house, name, language), shown, _AUTOFILL.get(name, "off"), required, choices)
+
+
+def _label(house: House, name: str, language: str) -> str:
+    """As the program calls the field in this language, else as the house does."""
+    said = house.program.labels.get(name)
+    return in_language(said, language, house.program.language) if said is not None else field_name(name, language)
 
 
 @lru_cache(maxsize=8)
@@ -71,33 +82,42 @@ def _countries(language: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found, key=lambda choice: choice[1]))
 
 
-def understood(house: House, form: Form, said: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """(typed answers, what to mend as a key of the house's words); only what was asked is looked at."""
+def understood(
+    house: House, form: Form, said: Mapping[str, str], questions: Sequence[str], *, address: bool = True
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """(typed answers, what to mend as a key of the house's words); what the form never asks is not looked at.
+
+    `questions`: what was asked of this visitor; what is required counts among these alone.
+    """
     typed: dict[str, Any] = {}
     wrong: dict[str, str] = {}
-    for name in dict.fromkeys(["email", *form.fields]):
+    for name in form.answered if address else form.answered[1:]:
         text = said.get(name, "").strip()
         if not text:
             continue
-        read, complaint = _reader(name, house.fields.get(name, "text"))
+        read, complaint = _reader(house, name)
         try:
             typed[name] = read(text)
         except ValueError:
             wrong[name] = complaint
-    if "email" not in typed and "email" not in wrong:
+    if address and "email" not in typed and "email" not in wrong:
         wrong["email"] = "email_missing"
+    missing = [name for name in form.required if name in questions and name not in typed and name not in wrong]
+    wrong |= dict.fromkeys(missing, "answer_missing")
     if "timezone" in typed:
         typed["zone"] = typed["timezone"]
     return typed, wrong
 
 
-def _reader(name: str, kind: str) -> tuple[Callable[[str], Any], str]:
+def _reader(house: House, name: str) -> tuple[Callable[[str], Any], str]:
     own: dict[str, tuple[Callable[[str], Any], str]] = {
         "email": (canonical_email, "email_wrong"),
         "country": (values.country, "country_wrong"),
         "language": (values.language, "text_wrong"),
         "timezone": (values.zone, "text_wrong"),
     }
+    if name in house.program.choices:
+        return _one_of(house.program.choices[name]), "choice_wrong"
     if name in own:
         return own[name]
     typed: dict[str, tuple[Callable[[str], Any], str]] = {
@@ -105,12 +125,23 @@ def _reader(name: str, kind: str) -> tuple[Callable[[str], Any], str]:
         "date": (values.Dates().day, "date_wrong"),
         "flag": (values.flag, "text_wrong"),
     }
-    return typed.get(kind, (_line, "text_wrong"))
+    return typed.get(house.fields.get(name, "text"), (line, "text_wrong"))
 
 
-def _line(text: str) -> str:
+def _one_of(choices: Mapping[str, Any]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError("is not one of the choices")
+        return text
+
+    return read
+
+
+def line(text: str) -> str:
+    """Text of one line, as long as an answer may be. Raises ValueError."""
     if len(text) > LONGEST:
         raise ValueError(f"has more than {LONGEST} characters")
+    text.encode()  # half of a surrogate pair is no text
     return values.line_of_text(text)
 
 

@@ -13,14 +13,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from nurture.engine import doors
+from nurture.engine import consents, doors
 from nurture.errors import DatabaseFault
-from nurture.records import Suppression
+from nurture.mail.render import TRAP_PLACE
+from nurture.records import Suppression, Touch
+from nurture.web.evidence import opted_out
 from nurture.web.guard import body
 from nurture.web.letters import Letters, followable
 from nurture.web.pages import Sign, direction, page
 from nurture.web.site import Site, log, masked
 from nurture.web.visitors import machine_reason
+from nurture.web.website import passed_on
 from nurture.web.words import kind_name, spoken
 
 #: The place of an offer's own link among a letter's links; no static link has it.
@@ -42,15 +45,30 @@ def follow(
     """
     if request.method == "HEAD":
         return
-    why, now = machine_reason(request), site.machine.now()
+    why, now = machine_reason(request) or _no_visit(request), site.machine.now()
 
     def work(link: Connection) -> None:
+        if why is None:
+            _heed(site, link, request, touch, now)
         doors.click(link, touch, place, now, machine=why, rest=site.machine.click_rest, name=name, data=data)
 
     try:
         site.machine.db.transact(work, door=True)
     except DatabaseFault as problem:
         log.warning("a click is not recorded touch=%d problem=%s", touch, problem)
+
+
+def _no_visit(request: Request) -> str | None:
+    """The reason, if a browser says itself that it fetches this for no page (Fetch Metadata, `Sec-Fetch-Dest`)."""
+    wanted = request.headers.get("sec-fetch-dest", "document")
+    return None if wanted == "document" else "fetched by a browser for no page"
+
+
+def _heed(site: Site, link: Connection, request: Request, touch: int, now: datetime) -> None:
+    """A browser that sends `Sec-GPC: 1` says for its person: no audiences (Global Privacy Control)."""
+    if opted_out(request):
+        lead = link.execute(select(col(Touch.lead_id)).where(col(Touch.id) == touch)).scalar_one()
+        consents.object_to(link, site.live(link), lead, "sharing", now, "Sec-GPC")
 
 
 def routes(site: Site) -> APIRouter:
@@ -64,11 +82,13 @@ def routes(site: Site) -> APIRouter:
         number, place = site.opened("click", token)
         with site.machine.db.read() as link:
             touch = site.touch(link, number)
-            target = letters.target(link, touch, place)
+            target = f"{site.machine.public_url}/" if place == TRAP_PLACE else letters.target(link, touch, place)
+            website = letters.house(link, touch).program.website
         if target is None:
             raise HTTPException(404)
         if touch.tracked:
             follow(site, request, number, place)
+            target = passed_on(target, website, token)
         return RedirectResponse(target, 302)
 
     @router.api_route("/o/{token}", methods=READ)
@@ -103,7 +123,8 @@ def routes(site: Site) -> APIRouter:
         with site.machine.db.read() as link:
             gone = _unsubscribed(link, touch)
         address = masked(touch.address or touch.email)
-        return page("stopped" if gone else "stop", language, Sign.of(program), address=address, already=gone)
+        name, way = "stopped" if gone else "stop", choices(touch.id)
+        return page(name, language, Sign.of(program), address=address, already=gone, choices=way)
 
     @router.post("/u/{token}")
     def unsubscribe(token: str, sent: Annotated[bytes, Depends(body)]) -> Response:
@@ -118,7 +139,11 @@ def routes(site: Site) -> APIRouter:
         site.machine.db.transact(work, door=True)
         language = spoken(touch.language, program.language)
         address = masked(touch.address or touch.email)
-        return page("stopped", language, Sign.of(program), address=address, already=False, task=site.afterwards())
+        task, way = site.afterwards(), choices(touch.id)
+        return page("stopped", language, Sign.of(program), task=task, address=address, already=False, choices=way)
+
+    def choices(touch: int) -> str:
+        return f"../p/{site.machine.keys.seal('preferences', touch)}"
 
     def _letter(token: str) -> tuple[Any, Any]:
         number, _ = site.opened("unsubscribe", token)

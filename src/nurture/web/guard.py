@@ -6,6 +6,7 @@ import asyncio
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +18,11 @@ LONGEST_URL = 2_048
 LONGEST_HEADERS = 16_384
 LARGEST_BODY = 65_536
 BODY_SECONDS = 10.0
+#: Bytes where systems send many facts at once, if they bring a key or a signature: door to bytes.
+LARGER_BODIES = {"/events": 1_048_576, "/leads": 1_048_576}
+#: The same under /hooks/: services send batches, and prove themselves in ways of their own.
+LARGEST_HOOK = 262_144
+_PROOFS = {b"authorization", b"webhook-signature"}
 
 
 class Guard:
@@ -39,6 +45,25 @@ class Guard:
 
         refusal = _refusal(scope)
         await (refusal or self.app)(scope, receive, dressed)
+
+
+class BodyLimit:
+    """Refuses (413) what is longer than its door takes, by what comes and not by what was announced."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._usual = RequestBodyLimitMiddleware(app, LARGEST_BODY)
+        self._hooks = RequestBodyLimitMiddleware(app, LARGEST_HOOK)
+        self._larger = {door: RequestBodyLimitMiddleware(app, most) for door, most in LARGER_BODIES.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path", "").startswith("/hooks/"):
+            await self._hooks(scope, receive, send)
+            return
+        larger = self._larger.get(scope.get("path", ""))
+        if larger is not None and any(name in _PROOFS for name, _ in scope["headers"]):
+            await larger(scope, receive, send)
+        else:
+            await self._usual(scope, receive, send)
 
 
 def _refusal(scope: Scope) -> JSONResponse | None:

@@ -80,6 +80,12 @@ def page(
     return HTMLResponse(html, status, background=task)
 
 
+def fragment(name: str, language: str, **names: Any) -> str:
+    """A part of a page, `name`.html, as text."""
+    known = {"say": WORDS[language], "language": language, "dir": direction(language)}
+    return _PAGES.get_template(f"{name}.html").render(**known, **names)
+
+
 def notice(
     key: str,
     language: str,

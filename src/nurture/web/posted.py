@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 from fastapi import Depends
 from starlette.exceptions import HTTPException
@@ -13,46 +15,98 @@ from starlette.requests import Request
 from nurture.web.guard import body
 
 MOST_FIELDS = 50
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+#: Lists in lists, at most.
+DEEPEST = 20
 
 
 @dataclass(frozen=True)
 class Posted:
-    """Text by field; of a field sent twice the last counts. `json`: the answer is to be JSON."""
+    """Text by field; of a field sent twice the last counts. `json`: the answer is to be JSON.
+
+    `refused`: fields of JSON that hold something else than one value.
+    """
 
     values: dict[str, str]
     json: bool
+    refused: frozenset[str] = frozenset()
 
 
 async def posted(request: Request, sent: Annotated[bytes, Depends(body)]) -> Posted:
     """The fields of a body; 415 for any other type, 400 for one that is not what it says it is."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
-    if kind == "application/json":
-        return Posted(_from_json(sent), json=True)
-    if kind not in _FORMS:
-        raise HTTPException(415)
-    try:
-        form = await request.form(max_files=0, max_fields=MOST_FIELDS)
-    except (ValueError, KeyError, LookupError):
-        raise HTTPException(400) from None
-    values = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    match kind.strip().casefold():
+        case "application/json":
+            return _from_json(sent)
+        case "application/x-www-form-urlencoded":
+            values = _urlencoded(sent, _charset(parameters))
+        case "multipart/form-data":
+            _charset(parameters)
+            values = await _multipart(request)
+        case _:
+            raise HTTPException(415)
     accept = request.headers.get("accept", "")
     return Posted(values, json="application/json" in accept and "text/html" not in accept)
 
 
-def _from_json(sent: bytes) -> dict[str, str]:
+def _charset(parameters: str) -> str | None:
+    """What a body says that it is written in; 415 for what nobody knows."""
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().casefold() == "charset":
+            try:
+                return codecs.lookup(value.strip(" \"'\t")).name
+            except (LookupError, ValueError):
+                raise HTTPException(415) from None
+    return None
+
+
+def _urlencoded(sent: bytes, charset: str | None) -> dict[str, str]:
+    """As the page's own charset has it: who says nothing writes UTF-8, or is an older page and writes Windows-1252."""
+    for name in (charset,) if charset else ("utf-8", "cp1252"):
+        try:
+            text = sent.decode(name)
+            pairs = parse_qsl(
+                text, keep_blank_values=True, encoding=name, errors="strict", max_num_fields=MOST_FIELDS
+            )  # fmt: skip
+        except UnicodeError:
+            continue
+        except (ValueError, LookupError):
+            break
+        return dict(pairs)
+    raise HTTPException(400)
+
+
+async def _multipart(request: Request) -> dict[str, str]:
+    """Fields alone: a part with a file name ends it."""
+    try:
+        form = await request.form(max_files=0, max_fields=MOST_FIELDS)
+    except (ValueError, KeyError, LookupError):
+        raise HTTPException(400) from None
+    return {name: value for name, value in form.multi_items() if isinstance(value, str)}
+
+
+def _from_json(sent: bytes) -> Posted:
     try:
         read: Any = json.loads(sent)
     except (ValueError, RecursionError):
         raise HTTPException(400) from None
-    if not isinstance(read, dict) or len(read) > MOST_FIELDS:
+    if not isinstance(read, dict) or len(read) > MOST_FIELDS or _deeper(read, DEEPEST):
         raise HTTPException(400)
-    values = {}
+    values: dict[str, str] = {}
+    refused = set()
     for name, value in read.items():
         if isinstance(value, bool):
             values[name] = "yes" if value else ""
         elif isinstance(value, str | int | float):
             values[name] = str(value)
         elif value is not None:
-            raise HTTPException(400)
-    return values
+            refused.add(name)
+    return Posted(values, True, frozenset(refused))
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether lists and mappings stand in each other more often than so."""
+    inside = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
+    if inside is None:
+        return False
+    return levels == 0 or any(_deeper(one, levels - 1) for one in inside)

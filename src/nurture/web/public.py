@@ -8,16 +8,16 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from nurture.engine.machine import Machine
 from nurture.errors import DatabaseFault, NotPublished
-from nurture.web import answers, following, forms
-from nurture.web.guard import LARGEST_BODY, Guard
+from nurture.web import answers, api, confirming, following, forms, hooks, opens, preferences, questions, website
+from nurture.web.crossing import Crossing
+from nurture.web.guard import BodyLimit, Guard
 from nurture.web.pages import HEADERS, notice
-from nurture.web.site import Site
+from nurture.web.site import Fetch, Site
 from nurture.web.visitors import MovingWindow
 
 log = logging.getLogger("nurture.web")
@@ -28,18 +28,27 @@ _SAID = {
 }  # fmt: skip
 
 
-def public_app(machine: Machine, *, forms_per_minute: int = 5, forms_per_address: int = 20) -> FastAPI:
-    """The app over `machine`; it takes so many forms of one visitor, and so many an hour with one address."""
-    site = Site(machine, MovingWindow(forms_per_minute, 60), MovingWindow(forms_per_address, 3600))
+def public_app(
+    machine: Machine, *, forms_per_minute: int = 5, forms_per_address: int = 20, fetch: Fetch | None = None
+) -> FastAPI:
+    """The app over `machine`; it takes so many forms of one visitor, and so many an hour with one address.
+
+    `fetch`: gets what proves a service's report; None: over the network.
+    """
+    site = Site(machine, MovingWindow(forms_per_minute, 60), MovingWindow(forms_per_address, 3600), fetch)
     app = FastAPI(
         title="Nurture",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Guard), Middleware(RequestBodyLimitMiddleware, max_body_size=LARGEST_BODY)],
+        middleware=[
+            Middleware(Guard),
+            Middleware(Crossing),
+            Middleware(BodyLimit),
+        ],
     )
-    for door in (following, forms, answers):
+    for door in (opens, following, hooks, forms, questions, confirming, answers, preferences, website, api):
         app.include_router(door.routes(site))
     _own_pages(app, site)
     _faults(app, site)

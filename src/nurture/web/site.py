@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette.requests import Request
 
 from nurture.engine.live import Live
 from nurture.engine.machine import Machine
+from nurture.engine.notices import Claimed
 from nurture.errors import DatabaseFault, NotPublished
 from nurture.records import Lead, Touch
 from nurture.tokens import BadToken, Purpose
@@ -22,6 +24,7 @@ from nurture.web.visitors import MovingWindow
 from nurture.web.words import spoken, wished
 
 log = logging.getLogger("nurture.web")
+Fetch = Callable[[str], bytes]
 #: Of the touch and its lead, what the pages say.
 _TOUCH = (
     col(Touch.id), col(Touch.lead_id), col(Touch.version_id), col(Touch.variant), col(Touch.kind),
@@ -40,6 +43,8 @@ class Site:
     forms_by_visitor: MovingWindow
     #: Forms that may name one e-mail address.
     forms_by_address: MovingWindow
+    #: Fetches what proves a service's report; None: over the network.
+    fetch: Fetch | None = None
 
     def live(self, link: Connection) -> Live:
         """What is published. Raises NotPublished."""
@@ -69,12 +74,15 @@ class Site:
             return spoken(language), Sign()
         return spoken(language, program.language), Sign.of(program)
 
-    def afterwards(self) -> BackgroundTask:
-        """Have salespeople and platforms told once the answer is on its way; a tick does what this cannot."""
+    def afterwards(self, claimed: Claimed | None = None) -> BackgroundTask:
+        """Have salespeople and platforms told once the answer is on its way; a tick does what this cannot.
+
+        `claimed`: what the door took when it wrote it.
+        """
 
         def drain() -> None:
             try:
-                self.machine.drain(self.machine.now())
+                self.machine.drain(self.machine.now(), claimed)
             except Exception:
                 log.exception("notices wait for the next tick")
 

@@ -8,24 +8,17 @@ from collections import deque
 from collections.abc import Callable
 from threading import Lock
 
-from crawlerdetect import CrawlerDetect
 from starlette.requests import Request
 
 from nurture import clock
-
-_CRAWLERS = CrawlerDetect()
-#: Characters of a User-Agent that are looked at.
-_LOOKED_AT = 512
+from nurture.engine.classing import agent_reason
 
 
 def machine_reason(request: Request) -> str | None:
     """Why the visitor is known to be a machine, or None."""
     if "prefetch" in f"{request.headers.get('sec-purpose', '')} {request.headers.get('purpose', '')}".casefold():
         return "fetched ahead of a click"
-    agent = request.headers.get("user-agent", "").strip()[:_LOOKED_AT]
-    if not agent:
-        return "no User-Agent"
-    return "User-Agent of a crawler" if _CRAWLERS.is_crawler(agent) else None
+    return agent_reason(request.headers.get("user-agent", ""))
 
 
 def origin(request: Request) -> str:

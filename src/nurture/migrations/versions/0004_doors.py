@@ -148,3 +148,7 @@ def upgrade() -> None:
     op.add_column("consent", sa.Column("evidence", Document, server_default=sa.text("'{}'"), nullable=False))
 
     op.add_column("lead", sa.Column("forgotten_at", Instant(), nullable=True))
+
+    op.add_column("audience_member", sa.Column("hashes", Document, nullable=True))
+
+    op.add_column("inbound", sa.Column("source", sa.String(), server_default=sa.text("'mail'"), nullable=False))

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from nurture.engine.live import Library
-from nurture.reading.verify import people, places, sends, touches
+from nurture.reading.verify import forgotten, identity, people, places, sends, touches
 from nurture.reading.verify.base import Context, Invariant
 from nurture.records import Lead, Touch
 from nurture.records.types import to_micros
@@ -23,7 +23,10 @@ __all__ = ["INVARIANTS", "Found", "Verified", "verify"]
 
 #: Offenders that are named; of the others it is said how many they are.
 NAMED = 20
-INVARIANTS: list[Invariant] = [*touches.INVARIANTS, *sends.INVARIANTS, *places.INVARIANTS, *people.INVARIANTS]
+INVARIANTS: list[Invariant] = [
+    *touches.INVARIANTS, *sends.INVARIANTS, *places.INVARIANTS, *people.INVARIANTS, *identity.INVARIANTS,
+    *forgotten.INVARIANTS,
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, String, and_, cast, func, literal, null, or_, select
 from sqlmodel import col
 
-from nurture.intake.people import BORN_AS
+from nurture.intake.newborn import BORN_AS
 from nurture.language.scores import faded
 from nurture.reading.verify.base import Context, Invariant, offender
 from nurture.records import Handoff, Lead, Milestone, Outbox, ScoreEntry, ScoreSum, StageTransition, Task

@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, literal, or_, select, tuple_
+from sqlalchemy import Select, String, and_, case, cast, func, literal, or_, select, tuple_
 from sqlmodel import col
 
 from nurture.program.models import Caps
 from nurture.reading.verify.base import Context, Invariant, offender
+from nurture.reading.verify.identity import before_merge
 from nurture.reading.verify.touches import touch
 from nurture.records import Consent, Lead, Suppression, Touch
 from nurture.records.types import micros
@@ -36,6 +37,8 @@ def _suppressed(_: Context) -> Iterator[Select[Any]]:
     }
     for kind, mine in ways.items():
         late = and_(col(Touch.kind).in_(MESSAGES), since + RACE < _BEGAN)
+        if kind == "lead":
+            late = and_(late, ~before_merge())
         on = and_(col(Suppression.kind) == kind, mine)
         said = literal(f"sent after its {kind} was suppressed: ") + col(Suppression.reason)
         yield touch(said, late).join_from(Touch, Suppression, on)
@@ -69,14 +72,15 @@ def _over_caps(context: Context) -> Iterator[Select[Any]]:
 def _over(caps: Caps, zone: str, under: list[int]) -> Iterator[Select[Any]]:
     order = (col(Touch.sending_at), col(Touch.id))
     under_which: Any = col(Touch.program_version_id).label("under")
-    columns: list[Any] = [col(Touch.id), col(Touch.lead_id), under_which, _BEGAN.label("at")]
+    apart = before_merge().label("apart")
+    columns: list[Any] = [col(Touch.id), col(Touch.lead_id), under_which, _BEGAN.label("at"), apart]
     letters = select(*columns).where(_LETTER, col(Touch.sending_at).is_not(None))
     if caps.per_7_days:
         turn = func.lag(_BEGAN, caps.per_7_days).over(partition_by=col(Touch.lead_id), order_by=order)
         week = letters.add_columns(turn.label("earlier")).subquery()
         said = f"one more than {caps.per_7_days} in 7 days"
         yield offender("touch", week.c.id, week.c.lead_id, said).where(
-            week.c.under.in_(under), week.c.earlier > week.c.at - _WEEK
+            week.c.under.in_(under), ~week.c.apart, week.c.earlier > week.c.at - _WEEK
         )
     if caps.per_day:
         day = local_day(_BEGAN, lead_zone(zone)).label("day")
@@ -87,7 +91,7 @@ def _over(caps: Caps, zone: str, under: list[int]) -> Iterator[Select[Any]]:
         daily = select(dated, turn.label("turn")).where(dated.c.day.is_not(None)).subquery()
         said = f"one more than {caps.per_day} on one day of the lead's"
         yield offender("touch", daily.c.id, daily.c.lead_id, said).where(
-            daily.c.under.in_(under), daily.c.turn > caps.per_day
+            daily.c.under.in_(under), ~daily.c.apart, daily.c.turn > caps.per_day
         )
 
 
@@ -96,10 +100,11 @@ def _again(context: Context) -> Iterator[Select[Any]]:
     turn = func.row_number().over(
         partition_by=(col(Touch.lead_id), col(Touch.content)), order_by=(col(Touch.sending_at), col(Touch.id))
     )
-    columns = (col(Touch.id), col(Touch.lead_id), col(Touch.content), col(Touch.version_id), col(Touch.step))
+    apart = before_merge().label("apart")
+    columns = (col(Touch.id), col(Touch.lead_id), col(Touch.content), col(Touch.version_id), col(Touch.step), apart)
     known = and_(col(Touch.kind).in_(MESSAGES), col(Touch.state).in_(_LEFT), col(Touch.content).is_not(None))
     seen = select(*columns, turn.label("turn")).where(known).subquery()
-    later: ColumnElement[bool] = seen.c.turn > 1
+    later = and_(seen.c.turn > 1, ~seen.c.apart)
     places = context.link.execute(select(seen.c.version_id, seen.c.step).where(later).distinct()).all()
     repeating = [(version, step) for version, step in places if _repeats(context, version, step)]
     query = offender("touch", seen.c.id, seen.c.lead_id, literal("the lead had already received ") + seen.c.content)

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from nurture.dialects import database_clock
 from nurture.reading.verify.base import Context, Invariant, offender
-from nurture.records import Control, Enrolment, Hold, Touch
+from nurture.records import Control, Enrolment, Hold, Lead, Touch
 from nurture.records.types import micros
 from nurture.steps import MESSAGES
 
@@ -68,8 +68,14 @@ def _leases(_: Context) -> Iterator[Select[Any]]:
     yield touch(said, col(Touch.state).in_(HELD_BY_A_WORKER), over)
 
 
+def of_the_forgotten() -> ColumnElement[bool]:
+    """Whether a touch's lead was forgotten: where it went is known no more."""
+    lead = select(1).where(col(Lead.id) == col(Touch.lead_id), col(Lead.forgotten_at).is_not(None))
+    return lead.correlate(Touch).exists()
+
+
 def _said(_: Context) -> Iterator[Select[Any]]:
-    went = col(Touch.state).in_(("sent", "uncertain"))
+    went = and_(col(Touch.state).in_(("sent", "uncertain")), ~of_the_forgotten())
     mail = col(Touch.kind).in_(MAIL)
     facts = (
         ("Message-ID", col(Touch.message_id), mail),

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from nurture.web.words import common, form, handoff, leaving, offer
+from nurture.web.words import common, confirm, form, handoff, leaving, offer, preferences, private, question
 from nurture.web.words.names import field_name, kind_name
 
 __all__ = ["FALLBACK", "WORDS", "field_name", "kind_name", "spoken", "wished"]
 
 FALLBACK = "en"
-_SUBJECTS = (common, form, handoff, leaving, offer)
+_SUBJECTS = (common, confirm, form, handoff, leaving, offer, preferences, private, question)
 
 
 def _gathered(name: str) -> Mapping[str, str]:

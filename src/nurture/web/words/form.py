@@ -1,4 +1,4 @@
-"""Forms and what they say once sent."""
+"""Forms, what they say once sent, and the page that a form is copied from."""
 
 ENGLISH = {
     "optional": "optional",
@@ -13,8 +13,23 @@ ENGLISH = {
     "date_wrong": "Please enter a date.",
     "country_wrong": "Please choose a country from the list.",
     "text_wrong": "Please write this in one line of at most 200 characters.",
+    "choice_wrong": "Please choose one of the answers.",
+    "answer_missing": "Please answer this one too.",
+    "f_send": "Send",
+    "f_thanks": "Thank you. We will be in touch.",
     "thanks_title": "Your request has arrived",
     "thanks_text": "You can close this page.",
+    "own_name": "English",
+    "e_title": "This form on your own page",
+    "e_text": "Copy this HTML into your page. It needs no script, and it looks as your page does.",
+    "e_snippet": "HTML to copy",
+    "e_note_script": "Where nurture.js runs as well, it fills in the field “visitor”: earlier visits to your pages "
+    "then belong to whoever sends the form.",
+    "e_note_address": "Other hidden fields may stand in it, such as utm_source; the form keeps those that it knows.",
+    "e_note_consent": "Leave the words beside the boxes as they are: they are kept as proof of what was agreed to.",
+    "e_languages": "In another language:",
+    "e_try": "Try it",
+    "e_try_text": "This is the real form: what you send arrives.",
 }
 ARABIC = {
     "optional": "اختياري",
@@ -29,6 +44,21 @@ ARABIC = {
     "date_wrong": "أدخلوا تاريخًا من فضلكم.",
     "country_wrong": "اختاروا بلدًا من القائمة من فضلكم.",
     "text_wrong": "اكتبوا ذلك في سطر واحد لا يزيد على 200 حرف.",
+    "choice_wrong": "اختاروا أحد الأجوبة من فضلكم.",
+    "answer_missing": "نرجو الإجابة عن هذا أيضًا.",
+    "f_send": "إرسال",
+    "f_thanks": "شكرًا لكم. سنتواصل معكم قريبًا.",
     "thanks_title": "وصلنا طلبكم",
     "thanks_text": "يمكنكم إغلاق هذه الصفحة.",
+    "own_name": "العربية",
+    "e_title": "هذا النموذج في صفحتكم",
+    "e_text": "انسخوا نص HTML هذا إلى صفحتكم. يعمل من دون أي برنامج نصي، ويأخذ شكل صفحتكم.",
+    "e_snippet": "نص HTML للنسخ",
+    "e_note_script": "إذا كان nurture.js يعمل في الصفحة فإنه يملأ الحقل visitor، فتُنسب الزيارات السابقة لصفحاتكم "
+    "إلى من يرسل النموذج.",
+    "e_note_address": "يمكن إضافة حقول مخفية أخرى مثل utm_source، ويحفظ النموذج منها ما هو معرّف له.",
+    "e_note_consent": "اتركوا النص المجاور للمربعات كما هو، فهو يُحفظ دليلًا على ما تمت الموافقة عليه.",
+    "e_languages": "بلغة أخرى:",
+    "e_try": "جرّبوه",
+    "e_try_text": "هذا هو النموذج الفعلي: ما ترسلونه يصل إلينا.",
 }
