@@ -39,6 +39,7 @@ HOMES = {
     "fastapi": "web",
     "starlette": "web",
     "cyclopts": "cli",
+    "prometheus_client": "web",
     "random": "clock",
     "secrets": "clock",
 }

@@ -45,8 +45,9 @@ _UNWRITABLE = ("unable to open", "readonly", "read-only", "disk is full", "I/O e
 #: PostgreSQL: a commit that is reported is on the disk, whatever a role's default says.
 _SESSION = "-c idle_in_transaction_session_timeout=60000 -c synchronous_commit=on"
 #: serialization_failure and deadlock_detected (PostgreSQL manual, appendix A); foreign_key_violation: the lead that was
-#: meant has been merged into another since it was looked up.
-_AGAIN = {"40001", "40P01", "23503"}
+#: meant has been merged into another since it was looked up; unique_violation: an address or id that was free when it
+#: was looked up is another lead's by now.
+_AGAIN = {"40001", "40P01", "23503", "23505"}
 
 
 class Database:
@@ -95,7 +96,7 @@ class Database:
             yield link.execution_options(nurture_reads=True)
 
     def transact(self, work: Callable[[Connection], T], *, door: bool = False) -> T:
-        """Run `work` in one write transaction and commit; again, at most five times, after a deadlock.
+        """Run `work` in one write transaction and commit; again, at most five times, after a deadlock or a race.
 
         `door`: a single lead's change; bulk writers let it go first. `work` must touch nothing but the database.
         """

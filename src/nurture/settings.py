@@ -44,7 +44,6 @@ class Listen:
 
     @property
     def private(self) -> bool:
-        """Whether this machine alone can reach it."""
         return _on_this_machine(self.host)
 
 
@@ -106,6 +105,8 @@ class Settings(BaseSettings):
     resolver: str | None = None
     #: Addresses (or networks) of our own reverse proxies, with commas between; they say who a visitor is.
     trusted_proxies: str = ""
+    #: Connections that one network may have with the public app at a time; our own proxies may have more.
+    connections_per_network: int = Field(default=50, ge=1)
     #: `ADDRESS:PORT` at which `nurture serve` has the public app, the private app and Prefect's server listen.
     public_listen: str = "127.0.0.1:8321"
     private_listen: str = "127.0.0.1:8322"
@@ -256,9 +257,8 @@ def _check_bounce_address(given: str) -> None:
     """Raise SettingsError unless a token can be put into it."""
     plain = _PLAIN_ADDRESS.fullmatch(given)
     if plain is None:
-        raise SettingsError(
-            f"NURTURE_BOUNCE_ADDRESS: '{given}' is not an address; write one such as bounces@in.acme.example"
-        )
+        way_out = "write one such as bounces@in.acme.example"
+        raise SettingsError(f"NURTURE_BOUNCE_ADDRESS: '{given}' is not an address; {way_out}")
     room = _LOCAL_PART - ADDRESS_TOKEN - 1
     if len(plain[1]) > room:
         raise SettingsError(
@@ -290,8 +290,8 @@ def load_settings() -> Settings:
         settings = Settings(_secrets_dir=folder or None)
     except ValidationError as problem:
         first = problem.errors()[0]
-        name = "NURTURE_" + str(first["loc"][0]).upper()
-        raise SettingsError(f"{name}: {first['msg']}; the value given was {first.get('input')!r}") from None
+        said = f"{first['msg']}; the value given was {first.get('input')!r}"
+        raise SettingsError(f"NURTURE_{str(first['loc'][0]).upper()}: {said}") from None
     public = urlsplit(settings.public_url)
     if public.scheme not in ("http", "https") or not public.hostname or public.query or public.fragment:
         raise SettingsError(f"NURTURE_PUBLIC_URL: '{settings.public_url}' is not an address; write https://HOST")

@@ -85,13 +85,17 @@ class Keys:
 
     def signing(self, name: str) -> bytes:
         """A 32-byte key of its own for signing what goes to `name` (an audience endpoint)."""
-        return hmac.new(self.secrets[0].encode(), f"signing {name}".encode(), hashlib.sha256).digest()
+        return self.signings(name)[0]
+
+    def signings(self, name: str) -> list[bytes]:
+        """The same of every secret, the newest first: each of them may have signed what comes from `name`."""
+        salt = f"signing {name}".encode()
+        return [hmac.new(secret.encode(), salt, hashlib.sha256).digest() for secret in self.secrets]
 
     def digests(self, name: str, text: str) -> list[str]:
         """HMAC-SHA256 of `text`, hexadecimal, under a key of its own for `name`; by older secrets after the newest."""
-        salt = f"signing {name}".encode()
-        own = [hmac.new(secret.encode(), salt, hashlib.sha256).digest() for secret in self.secrets]
-        return [hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest() for key in own]
+        said = text.encode("utf-8", "surrogatepass")
+        return [hmac.new(key, said, hashlib.sha256).hexdigest() for key in self.signings(name)]
 
     def _cipher(self, secret: str) -> AESSIV:
         return AESSIV(hashlib.sha512(b"nurture link tokens " + secret.encode()).digest())

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from nurture.cli import main
 from nurture.clock import SystemClock
+from nurture.mail import trial
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 
@@ -69,8 +71,8 @@ class Said:
 class Desk:
     """A folder with a program in it; `nurture(words…)` runs a command there, in this process."""
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self._capsys = folder, capsys
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], migrated: Path | None = None) -> None:
+        self.folder, self._capsys, self._migrated = folder, capsys, migrated
         #: What the wall clock shows.
         self.now = datetime(2026, 3, 2, 7, 5, tzinfo=UTC)
 
@@ -102,6 +104,10 @@ class Desk:
 
     def open_for_business(self) -> None:
         """Published, with two leads whose trigger has come."""
+        file = self.folder / ".nurture" / "nurture.db"
+        if self._migrated is not None and not file.exists():  # tables are made once, and copied
+            file.parent.mkdir(exist_ok=True)
+            shutil.copyfile(self._migrated, file)
         assert self.nurture("publish").code == 0
         self.write("leads.csv", LEADS)
         self.write("events.csv", EVENTS)
@@ -109,11 +115,18 @@ class Desk:
         assert self.nurture("import", "events", "events.csv").code == 0
 
 
+#: The same letters come to the same end: a process of their own for each publication took half a second.
+_try_once = cache(trial._tried)
+
+
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+def desk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], migrated_sqlite: Path
+) -> Desk:
     """An empty folder with the small program, and nothing else of anybody's."""
     monkeypatch.chdir(tmp_path)
-    made = Desk(tmp_path, capsys)
+    made = Desk(tmp_path, capsys, migrated_sqlite)
     monkeypatch.setattr(SystemClock, "now", lambda _: made.now)
+    monkeypatch.setattr(trial, "_tried", _try_once)
     made.program()
     return made

@@ -110,5 +110,5 @@ def test_explain_speaks_of_consent(desk: Desk) -> None:
     desk.nurture("tick")
     desk.nurture("unsubscribe", "ana@acme.example")
     after = desk.nurture("explain", "ana@acme.example").out
-    assert "Mail: none, withdrawn 2026-03-03 00:00Z (consent, given" in after
+    assert "Mail: none, withdrawn 2026-03-03 00:00Z by command line (consent, given" in after
     assert "the leave rule held: no longer belongs to the segment" in after

@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from socketserver import StreamRequestHandler, TCPServer
 
 import httpx
 import pytest
@@ -18,6 +20,8 @@ import pytest
 from nurture.channels.base import NoJournal, Parcel
 from nurture.cli import children
 from nurture.cli.children import Child
+from nurture.cli.serving import _House
+from nurture.cli.speech import settings
 from nurture.opening import machine as machine_of
 from tests.cli.conftest import Desk
 from tests.steps.servers import Calls
@@ -195,6 +199,37 @@ def test_a_child_that_dies_is_started_anew(monkeypatch: pytest.MonkeyPatch, tmp_
     assert deaths[0] == "it ended with exit code 3 (no way); it is started anew in 0 s"
     assert "it: no way" in lines
     assert child._pause > 0.04
+
+
+def test_a_child_that_is_asked_for_while_it_runs_runs_once_more(tmp_path: Path) -> None:
+    """What is published while a deployment runs is deployed too; two such askings are one."""
+    program = "echo >> $OUT/runs; until [ -e $OUT/go ]; do sleep 0.02; done"
+    lines: list[str] = []
+    child = Child("it", ["/bin/sh", "-c", program], {"OUT": str(tmp_path)}, lines.append, once=True)
+    child.look()
+    until((tmp_path / "runs").exists, 10)
+    child.again()
+    child.again()
+    (tmp_path / "go").touch()
+    until(lambda: child.look() or child.done, 10)  # type: ignore[func-returns-value]
+
+    assert (tmp_path / "runs").read_text() == "\n\n"
+
+
+class _Mumbling(StreamRequestHandler):
+    def handle(self) -> None:
+        self.rfile.readline()
+        self.wfile.write(b"what?\r\n\r\n")
+
+
+def test_who_is_not_prefect_ends_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something else listens there, or the address is none: it does not answer, and that is all."""
+    with TCPServer(("127.0.0.1", 0), _Mumbling) as other, ExitStack() as stack:
+        threading.Thread(target=other.serve_forever, args=(0.02,), daemon=True).start()
+        for url in (f"http://127.0.0.1:{other.server_address[1]}/api", "http://127.0.0.1:port/api", "prefect/api"):
+            monkeypatch.setenv("PREFECT_API_URL", url)
+            assert not _House(settings(), {"worker"}, [], stack)._prefect_answers()
+        other.shutdown()
 
 
 def test_a_child_that_will_not_end_is_killed_with_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

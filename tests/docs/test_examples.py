@@ -40,7 +40,7 @@ _LETTER = """\
 #: Pages without an example of their own: reference, and the operator's.
 WITHOUT = {
     "architecture", "commands", "doctor", "faults", "hooks", "importing", "inbound", "mail", "operators", "serving",
-    "stopping", "trust",
+    "stopping", "trust", "web-security",
 }  # fmt: skip
 
 

@@ -14,10 +14,11 @@ FILES = read_folder(TEMPLATES)
 CHECKS = [name for name in FILES if "/checks/" in name and "\ncheck:" in f"\n{FILES[name]}"]
 
 
+@pytest.mark.parametrize("where", ["memory", "postgres"])
 @pytest.mark.parametrize("name", CHECKS)
-def test_shipped_check_holds(name: str, database_url: str) -> None:
+def test_shipped_check_holds(name: str, where: str, request: pytest.FixtureRequest) -> None:
     """Each shipped check holds."""
-    outcome = run_check(FILES, name, database_url)
+    outcome = run_check(FILES, name, *([request.getfixturevalue("postgres_url")] if where == "postgres" else []))
 
     assert outcome is not None
     assert outcome.differences == []

@@ -8,12 +8,25 @@ from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 from sqlmodel import col
 
 from nurture.channels.recording import RecordingChannel
 from nurture.engine import consents, doors
+from nurture.engine.leaving import leave
 from nurture.engine.suppressing import suppress
-from nurture.records import AudienceMember, Confirmation, Consent, Event, Objection, Outbox, ScoreEntry, Suppression
+from nurture.reading.explain import explain
+from nurture.records import (
+    AudienceMember,
+    Confirmation,
+    Consent,
+    Event,
+    Objection,
+    Outbox,
+    ScoreEntry,
+    Suppression,
+    Touch,
+)
 from tests.engine.conftest import Make
 from tests.engine.world import DAY, HOUR, PROGRAM, World, program, sequence
 from tests.engine.world import world as world_over
@@ -71,19 +84,21 @@ def act(world: World, verb: str, *args: Any, who: str = "ana", **more: Any) -> A
     return world.do(work)
 
 
-def ask(world: World, purposes: tuple[str, ...] = ("mail",), who: str = "ana") -> int | None:
+def ask(
+    world: World, purposes: tuple[str, ...] = ("mail",), who: str = "ana", form: str = "form:demo", by: str = "0a"
+) -> int | None:
     number: int | None = act(
-        world, "ask_to_confirm", who=who, purposes=purposes, address=f"{who}@lead.example", source="form:demo",
-        wording=dict.fromkeys(purposes, TEXT), evidence={"ip": "0a"}, language="en", now=world.now,
+        world, "ask_to_confirm", who=who, purposes=purposes, address=f"{who}@lead.example", source=form,
+        wording=dict.fromkeys(purposes, TEXT), evidence={"ip": by}, language="en", now=world.now,
     )  # fmt: skip
     return number
 
 
-def confirm(world: World, number: int | None) -> bool:
+def confirm(world: World, number: int | None, shown: list[str] | None = None) -> bool:
     assert number is not None
 
     def work(link: Any) -> bool:
-        return consents.confirm(link, world.machine.library.live(link), number, world.now, {"ip": "0b"})
+        return consents.confirm(link, world.machine.library.live(link), number, world.now, {"ip": "0b"}, shown)
 
     said: bool = world.do(work)
     return said
@@ -281,3 +296,146 @@ def test_a_yes_confirmed_after_an_objection_opens_mail_and_no_score(world: World
     assert ("two", "sent", None) in world.touches()["ana"]
     assert world.story("ana").score is None
     assert [row.kind for row in world.rows(Objection)] == ["profiling"]
+
+
+def test_an_objection_after_a_confirmed_yes_counts_anew(make: Make) -> None:
+    """It ends what the yes had opened, once; and from then on only a still later yes opens mail."""
+    world = begun(make(FILES))
+    act(world, "object_to", "profiling", world.now, "letter")
+    world.at(HOUR)
+    assert confirm(world, ask(world))
+    world.at(2 * DAY).event("ana", "signed_up", settle=True)
+    world.run(2 * DAY + HOUR)
+    sent = world.touches()["ana"]
+    assert world.stands() == {"ana": "rest"}
+    assert act(world, "object_to", "profiling", world.now, "phone")
+    said = world.now
+    assert world.stands() == {"ana": "objected"}
+    world.at(3 * DAY)
+    assert not act(world, "object_to", "profiling", world.now, "fax")
+    world.event("ana", "signed_up", settle=True)
+    world.run(9 * DAY)
+    assert world.touches()["ana"] == sent
+    assert [(row.at, row.source) for row in world.rows(Objection)] == [(said, "phone")]
+    assert len(world.rows(Event, col(Event.name) == "objected")) == 2
+
+
+def test_a_box_that_is_ticked_within_the_day_joins_what_the_letters_link_asks(plain: World) -> None:
+    """No second letter; each consent names the form in which it was ticked, and the page must have spoken of both."""
+    plain.lead("ben", consent=None)
+    number = ask(plain, ("mail",), "ben")
+    plain.at(HOUR)
+    assert ask(plain, ("mail", "tracking"), "ben", form="form:news", by="0c") == number
+    assert ask(plain, ("tracking",), "ben", form="form:late", by="0d") is None
+    assert len(plain.rows(Outbox)) == len(plain.rows(Confirmation)) == 1
+    assert not confirm(plain, number, ["mail"])
+    assert confirm(plain, number, ["tracking", "mail"])
+    assert {row.purpose: (row.source, row.evidence) for row in plain.rows(Consent)} == {
+        "mail": ("form:demo", {"ip": "0a", "asked_at": plain.start.isoformat(), "confirmed_ip": "0b"}),
+        "tracking": ("form:news", {"ip": "0c", "asked_at": plain.now.isoformat(), "confirmed_ip": "0b"}),
+    }
+    assert ask(plain, ("sms",), "ben") is None  # answered: a letter a day
+
+
+#: A no that comes after the second yes was asked for.
+NOES: dict[str, Any] = {
+    "unsubscribed": lambda world, lead, live, link: doors.unsubscribe_lead(link, live, lead, world.now, source="t"),
+    "the address alone": lambda world, lead, live, link: suppress(
+        link,
+        [{"kind": "address", "value": "ben@lead.example", "reason": "unsubscribed", "source": "t", "at": world.now}],
+    ),
+    "objected": lambda world, lead, live, link: consents.object_to(link, live, lead, "profiling", world.now, "t"),
+}
+
+
+@pytest.mark.parametrize("case", NOES)
+def test_a_yes_that_was_asked_for_before_a_no_lifts_nothing(plain: World, case: str) -> None:
+    """Asked again within the day the link works again, without a second letter."""
+    lead = plain.lead("ben", consent=None)
+    number = ask(plain, ("mail", "tracking"), "ben")
+    plain.at(HOUR)
+    plain.do(partial(NOES[case], plain, lead, plain.machine.live()))
+    before = suppressed(plain, "ben")
+    plain.at(2 * HOUR)
+    assert not confirm(plain, number)
+    assert (suppressed(plain, "ben"), plain.rows(Consent)) == (before, [])
+    assert ask(plain, ("mail",), "ben") == number
+    assert len(plain.rows(Outbox)) == 1
+    assert confirm(plain, number)
+    assert [row.purpose for row in plain.rows(Consent)] == ["mail"]
+    assert suppressed(plain, "ben") == []
+
+
+@pytest.mark.parametrize("way", ["link", "list"])
+def test_each_goodbye_after_a_return_is_told(plain: World, way: str) -> None:
+    """Also once older events were deleted: a goodbye is known by the yes before it, and not by how many there were."""
+    live = plain.machine.live()
+    lead = plain.lead("ana", consent="consent")
+    row = {"kind": "address", "value": "ana@lead.example", "reason": "unsubscribed", "source": "x", "at": plain.now}
+
+    def goodbye(link: Any) -> None:
+        if way == "link":
+            doors.unsubscribe_lead(link, live, lead, plain.now, source="test")
+        else:
+            leave(link, live, [{**row, "at": plain.now}], plain.now)
+
+    for day in range(3):
+        plain.at(day * 2 * DAY)
+        plain.do(goodbye)
+        plain.do(goodbye)
+        plain.at(day * 2 * DAY + DAY)
+        assert confirm(plain, ask(plain))
+        plain.do(lambda link: link.execute(delete(Event).where(col(Event.name) == "consent_confirmed")))
+
+    assert len(plain.rows(Event, col(Event.name) == "unsubscribed")) == 3
+
+
+def test_explain_tells_of_a_bounce_and_of_the_part_of_the_rule_that_holds(sqlite_url: str) -> None:
+    files = program(care=sequence("  - {id: one, email: one.j2}", leave="{any: [{stage: customer}, {tags: gone}]}"))
+    with world_over(sqlite_url, files) as world:
+        world.lead("ana")
+        world.lead("ben", tags=["gone"])
+        world.event("ana", "signed_up")
+        world.event("ben", "signed_up")
+        world.tick()
+        (touch,) = world.rows(Touch)
+        said: dict[str, Any] = {"key": "b", "data": {"status": "5.1.1"}, "suppress": True}
+        world.do(lambda link: doors.bounced(link, world.machine.library.live(link), touch.id, world.now, **said))
+        told, why = (
+            explain(world.machine, "ana@lead.example").text(),
+            explain(world.machine, "ben@lead.example").why_not,
+        )
+
+    assert "event: email bounced" in told
+    assert why == {"care": "it would leave at once: tagged gone"}
+
+
+@pytest.mark.parametrize(
+    ("purposes", "then", "sent"),
+    [
+        (("mail",), None, [("ads", "suppressed", "no_consent"), ("one", "suppressed", "no_consent")]),
+        (("mail",), 2 * DAY, [("ads", "sent", None), ("one", "sent", None)]),
+        (("tracking",), None, [("ads", "suppressed", "no_consent"), ("one", "suppressed", "no_consent")]),
+    ],
+    ids=["never", "after two days", "of something else"],
+)
+def test_what_a_form_begins_waits_for_the_second_yes(
+    make: Make, purposes: tuple[str, ...], then: timedelta | None, sent: list[tuple[str, str, str | None]]
+) -> None:
+    """The letters that it would have had meanwhile are neither lost nor late; without a yes they end with the link."""
+    world = make(FILES)
+    world.lead("ben", consent=None)
+    number = ask(world, purposes, who="ben")
+    world.event("ben", "signed_up")
+    world.tick()
+    waits = "mail" in purposes
+    assert world.touches()["ben"] == ([("ads", "planned", "confirmation")] if waits else sent)
+    if then is not None:
+        world.run(then)
+        assert confirm(world, number)
+        world.run(then + HOUR)
+    else:
+        world.run(7 * DAY - HOUR)
+        assert world.touches()["ben"][0][1] == ("planned" if waits else "suppressed")
+        world.run(7 * DAY + HOUR)
+    assert world.touches()["ben"][:2] == sent

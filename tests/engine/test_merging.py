@@ -18,7 +18,7 @@ from sqlalchemy import Connection, insert
 from sqlmodel import SQLModel
 
 from nurture.channels.base import Receipt
-from nurture.engine import doors, merging, scoring
+from nurture.engine import consents, doors, merging, scoring
 from nurture.engine.merging import merge
 from nurture.engine.movement import move
 from nurture.engine.recording import record
@@ -29,6 +29,7 @@ from nurture.intake import write
 from nurture.reading.explain import explain
 from nurture.reading.verify import verify
 from nurture.records import (
+    AudienceMember,
     Consent,
     Control,
     Enrolment,
@@ -37,6 +38,7 @@ from nurture.records import (
     LeadAlias,
     LeadMerge,
     LeadTag,
+    Objection,
     Preference,
     ScoreEntry,
     ScoreSum,
@@ -45,7 +47,7 @@ from nurture.records import (
     Visitor,
 )
 from tests.engine.conftest import Make
-from tests.engine.world import DAY, HOUR, MONDAY, World, program, sequence, world
+from tests.engine.world import DAY, HOUR, MONDAY, PROGRAM, World, program, sequence, world
 
 STEPS = """  - {id: hello, email: hello.j2}
   - {id: pause, wait: 3 days}
@@ -252,6 +254,72 @@ def test_the_stricter_wish_stands(make: Make) -> None:
     assert [(row.lead_id, row.every_days) for row in world.rows(Preference)] == [(world.ids["ana"], 14)]
     assert [row.scope for row in world.rows(Control)] == [f"lead:{world.ids['ana']}"]
     assert [to for to, _ in world.sent] == ["ana@lead.example"]
+    assert clean(world) == ""
+
+
+def _object(world: World, who: str, kind: str, link: Connection) -> None:
+    link.execute(insert(Objection).values(lead_id=world.ids[who], kind=kind, at=world.now, source=who))
+
+
+@pytest.mark.parametrize("kept_first", [True, False])
+def test_the_later_objection_stands(alone: Make, kept_first: bool) -> None:
+    """So that a yes which one of them confirmed in between does not outweigh it."""
+    world = alone(FILES)
+    world.lead("ana")
+    world.lead("old")
+    for day, who in enumerate(("ana", "old") if kept_first else ("old", "ana")):
+        world.at(day * DAY)
+        world.do(partial(_object, world, who, "profiling"))
+    world.do(partial(_object, world, "old", "sharing"))
+    join(world, "ana", "old")
+
+    assert {(row.lead_id, row.kind, row.at, row.source) for row in world.rows(Objection)} == {
+        (world.ids["ana"], "profiling", world.start + DAY, "old" if kept_first else "ana"),
+        (world.ids["ana"], "sharing", world.start + DAY, "old"),
+    }
+
+
+ADS = program(
+    {"program.yaml": PROGRAM + "audiences: {ads: {url: 'https://ads.example/a'}}\n",
+     "scoring.yaml": SCORING + "fit: [{rule: trade, when: {industry: trade}, thirds: 2, points: 10}]\n"},
+    drip=sequence("  - {id: ads, audience: {add: ads}}\n" + STEPS),
+)  # fmt: skip
+#: What the lead that goes said: whether ads may go on, where the sequence stands, and whether there is a score.
+SAID = {
+    "nothing": (True, "pause", True),
+    "sharing": (False, "pause", True),
+    "withdrew": (False, "pause", True),
+    "profiling": (False, "objected", False),
+    "profiling, before a yes": (False, "pause", False),
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_a_wish_that_comes_with_the_other_takes_effect(alone: Make, said: str) -> None:
+    """As if the lead that stays had said it: out of audiences at once; of profiling no score and no sequence either."""
+    world = alone(ADS)
+    world.lead("old")
+    world.lead("ana", industry="trade")
+    world.event("ana", "signed_up")
+    world.tick()
+    live = world.machine.live()
+    if said == "withdrew":
+        world.do(lambda link: consents.withdraw(link, live, world.ids["old"], "mail", world.now, "test"))
+    elif said != "nothing":
+        world.do(partial(_object, world, "old", said.split(",")[0]))
+    world.at(HOUR)
+    if said.endswith("a yes"):
+        world.do(
+            lambda link: consents.give(
+                link, world.ids["ana"], "mail", "consent", source="test", now=world.now, confirmed_at=world.now
+            )
+        )
+    wanted, stands, scored = SAID[said]
+    join(world, "ana", "old")
+
+    assert [row.wanted for row in world.rows(AudienceMember)] == [wanted]
+    assert world.stands("drip") == {"ana": stands}
+    assert (world.who("ana").fit is not None, bool(world.rows(ScoreEntry)), bool(world.rows(ScoreSum))) == (scored,) * 3
     assert clean(world) == ""
 
 

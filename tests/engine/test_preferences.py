@@ -242,7 +242,7 @@ def test_explain_says_what_was_chosen_and_what_waits_for_it(make: Make) -> None:
     world = make(files("  - {id: news, email: news.j2}"))
     world.lead("ana")
     world.at(HOUR)
-    wish(world, "ana", topics={"events": False}, every_days=7, paused_until=3 * DAY)
+    wish(world, "ana", topics={"events": False}, every_days=7, paused_until=3 * DAY, language="ar")
     world.event("ana", "signed_up")
     world.tick().at(2 * HOUR)
 
@@ -251,7 +251,8 @@ def test_explain_says_what_was_chosen_and_what_waits_for_it(make: Make) -> None:
 
     assert told.preferences == [
         "Prefers at most one message every 7 days, since 2026-03-02 09:00Z",
-        "Prefers no messages before 2026-03-05 08:00Z, since 2026-03-02 09:00Z",
+        "Prefers no messages before 2026-03-05 10:00 (Europe/Bucharest), since 2026-03-02 09:00Z",
+        "Prefers Arabic (ar), since 2026-03-02 09:00Z",
         "Does not want to hear of 'events' (Events), since 2026-03-02 09:00Z",
     ]
     assert "the lead asked in the preference centre for no messages until then" in told.text()

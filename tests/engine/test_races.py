@@ -10,15 +10,16 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlmodel import col
 
 from nurture.engine import doors
+from nurture.engine.renaming import first_address
 from nurture.errors import SegmentBusy
-from nurture.records import Enrolment, Handoff, Milestone, Touch
+from nurture.records import Enrolment, Handoff, Lead, Milestone, Touch, Visitor
 from tests.engine.channels import Scripted
 from tests.engine.conftest import Make
-from tests.engine.world import HOUR, PROGRAM, World, program, second_machine, sequence
+from tests.engine.world import HOUR, PROGRAM, World, program, second_machine, sequence, world
 
 STEPS = "  - {id: hello, email: hello.j2}\n  - {id: rest, wait: 9 days}\n  - {id: over, exit: done}"
 #: Goodbyes in each database: five batches of messages, or as many as `TRIES` says.
@@ -182,3 +183,37 @@ def test_doors_and_a_tick_share_a_lead(make: Make) -> None:
     assert {row.outcome for row in world.rows(Milestone)} == {"handed_off"}
     assert set(world.stands().values()) <= {"objective"}
     assert {row.state for row in world.rows(Touch)} <= {"sent", "cancelled"}
+
+
+def test_two_who_give_one_address_at_once(postgres_url: str) -> None:
+    """Both found it free; the one that comes second is done again, and finds it taken."""
+    with world(postgres_url, program(drip=sequence(STEPS))) as made:
+        browsers = {"ab" * 16: made.lead("ana", email=None), "cd" * 16: made.lead("ben", email=None)}
+        rows = [
+            {"key": key, "lead_id": lead, "first_seen_at": made.now, "last_seen_at": made.now, "opted_out": False}
+            for key, lead in browsers.items()
+        ]
+        made.do(lambda link: link.execute(insert(Visitor), rows))
+        inside, tries, given = threading.Event(), Counter[str](), {}
+
+        def give(key: str, *, first: bool) -> Callable[[], None]:
+            def work(link: Any) -> bool:
+                tries[key] += 1
+                done = first_address(link, key, "one@lead.example", made.now)
+                if first:
+                    inside.set()
+                    threading.Event().wait(0.3)  # so that the other waits for what becomes of this
+                return done
+
+            def once() -> None:
+                if not first:
+                    inside.wait(20)
+                given[key] = made.machine.db.transact(work, door=True)
+
+            return once
+
+        one, other = browsers
+        at_once(give(one, first=True), give(other, first=False))
+
+        assert (given, tries) == ({one: True, other: False}, {one: 1, other: 2})
+        assert [row.id for row in made.rows(Lead) if row.email] == [browsers[one]]

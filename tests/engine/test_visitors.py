@@ -164,6 +164,17 @@ def test_a_browser_that_says_no_to_the_sale_of_its_data(make: Make, first: str) 
     ]
 
 
+def test_sec_gpc_is_heeded_of_a_lead_that_is_not_followed(make: Make) -> None:
+    """To object is no tracking: the browser stays nobody's, and the audiences are closed."""
+    here = make(files())
+    here.lead("ana", tracking="no")
+    visit(here, "a", opted_out=True)
+    assert stitch(here, "ana") == 0
+
+    assert [(row.lead_id, row.kind) for row in here.rows(Objection)] == [(here.ids["ana"], "sharing")]
+    assert [row.lead_id for row in here.rows(Visitor)] == [None]
+
+
 def test_two_tell_at_the_same_time(make: Make) -> None:
     """Visits arrive while a form says whose they are: none is lost, none is left behind."""
     here = make(files())

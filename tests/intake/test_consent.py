@@ -62,7 +62,7 @@ def test_a_no_withdraws_and_a_later_yes_does_not_bring_it_back(imports: Imports)
 
     assert (no.changed, yes.unchanged) == (1, 1)
     assert imports.rows("consent", "withdrawn_at") == [NOW]
-    assert "consent was withdrawn earlier; a file does not bring it back" in yes.text()
+    assert "consent was withdrawn earlier, and stays so; the person alone can give it again" in yes.text()
     assert "1 lead has no basis for mail" in yes.text()
 
 

@@ -204,6 +204,17 @@ def test_what_is_only_a_help_is_left_empty_with_a_note(
     assert reading.rows("lead", field) == [None] * 2
 
 
+def test_what_no_index_can_hold_is_refused(imports: Imports) -> None:
+    """An id, its source, a tag, a list of more than 200 characters; the rows around it are applied."""
+    long = "x" * 201
+    report = imports.leads(f"Email,Tags\na@x.example,fair\nb@x.example,{long}\n")
+    assert (report.created, report.refused_count) == (1, 1)
+    assert "its tag has more than 200 characters; shorten it" in report.text()
+    assert imports.leads("Email\nc@x.example\n", onto=long).refused_count == 1
+    assert imports.leads("Email\nc@x.example\n", source=long).refused_count == 1
+    assert imports.leads("Email\nc@x.example\n", onto=long[1:], source=long[1:]).created == 1
+
+
 def test_a_date_that_reads_two_ways_refuses_the_file(imports: Imports) -> None:
     """Twelve days of each month would be wrong, and nobody would see it."""
     content = "Email,Renewal\nana@acme.example,2027-03-01\nbo@acme.example,03/04/2027\n"

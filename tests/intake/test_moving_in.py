@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import event, insert, update
 from sqlmodel import col
 
 from nurture.errors import FileFault, NotPublished
-from nurture.intake import ImportReport, import_leads
+from nurture.intake import ImportReport, import_leads, suppressions
 from nurture.intake.mapping import Mapping
 from nurture.intake.positions import import_positions
 from nurture.intake.suppressions import import_suppressions
 from nurture.reading.verify import verify
 from nurture.records import AudienceMember, Consent, Enrolment, Event, Lead, LeadAlias, Suppression, Touch
+from nurture.rights.export import plain, write_csv, write_ndjson
 from tests.engine.conftest import Make, make
 from tests.engine.world import DAY, World, program, sequence
 from tests.intake.importing import NOW, Imports
@@ -179,6 +181,58 @@ def test_a_phone_ends_text_messages_alone(alone: Mover) -> None:
     assert {row.purpose for row in world.rows(Consent) if row.withdrawn_at} == {"sms"}
 
 
+def test_one_column_may_hold_phones_among_addresses(alone: Mover) -> None:
+    report = alone.suppress("value\nana@lead.example\n+40 721 000 000\n@spam.example\nnobody\n")
+
+    assert (report.created, report.refused_count) == (3, 1)
+    assert {(row.kind, row.value) for row in alone.world.rows(Suppression)} == {
+        ("address", "ana@lead.example"), ("phone", "+40721000000"), ("domain", "spam.example"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [write_csv, write_ndjson])
+def test_our_own_list_comes_back(alone: Mover, tmp_path: Path, form: Any) -> None:
+    """A lead's row names it by a number of there; the rest is as it was, to the instant."""
+    world = alone.world
+    world.lead("ana")
+    alone.suppress(
+        "value,reason,at\nana@lead.example,,2026-02-01T10:00:00Z\n+40721000000,,\n@spam.example,,\n", source="crm"
+    )
+    before = {(row.kind, row.value, row.reason, row.source, row.at) for row in world.rows(Suppression)}
+    out = io.StringIO()
+    form(plain(world.machine.db, "suppression"), out)
+    world.sql("DELETE FROM suppression WHERE kind != 'lead'")
+    report = alone.suppress(out.getvalue())
+
+    assert (report.refused_count, report.passed_over) == (0, 1)
+    assert "its address has a row of its own" in report.text()
+    assert "not used" not in report.text()
+    assert {(row.kind, row.value, row.reason, row.source, row.at) for row in world.rows(Suppression)} == before
+
+
+@pytest.mark.parametrize("kind", ["email", "phone", "domain"])
+def test_a_list_does_not_read_every_lead_for_each_part_of_it(
+    alone: Mover, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The list is found by its index; leads of domains and phones, whom no index finds, are looked for once a file."""
+    monkeypatch.setattr(suppressions, "CHUNK", 2)
+    said = {"email": "n{0}@x.example", "phone": "+4072100000{0}", "domain": "n{0}.example"}[kind]
+    read: list[tuple[str, Any]] = []
+    engine = alone.world.machine.db.engine
+    listening = ("before_cursor_execute", lambda *told: read.append((told[2], told[3])))
+    event.listen(engine, *listening)
+    alone.suppress(f"{kind}\n" + "".join(said.format(n) + "\n" for n in range(7)))
+    event.remove(engine, *listening)
+
+    plans = []
+    with engine.connect() as link:
+        for text, values in read:
+            if not text.startswith("BEGIN") and not isinstance(values, list):
+                plans += [row[3] for row in link.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
+    assert [plan for plan in plans if plan.startswith("SCAN suppression")] == []
+    assert len([plan for plan in plans if plan.startswith("SCAN lead")]) == (0 if kind == "email" else 1)
+
+
 def test_a_dry_run_changes_nothing(alone: Mover) -> None:
     world = alone.world
     world.lead("ana")
@@ -294,6 +348,19 @@ def test_an_id_that_moved_keeps_everything(imports: Imports) -> None:
         ("ana@old.example", "changed"),
         ("ben@two.example", "changed"),
     ]
+
+
+def test_the_old_address_in_the_same_file_changes_nothing_back(imports: Imports) -> None:
+    """A later row without the id still means the lead by its former address, which it does not take again."""
+    imports.leads("id,Email\n7,ana@old.example\n", source="crm")
+    rows = ["7,ana@new.example,", ",ana@old.example,Head"]
+    for order in (rows, rows[::-1]):  # the second time the former address is on record
+        report = imports.leads("id,Email,Title\n" + "\n".join(order) + "\n", source="crm", changed_addresses=True)
+        assert report.refused_count == 0
+
+    assert imports.lead("ana@new.example")["title"] == "Head"
+    assert imports.rows("lead_alias", "value") == ["ana@old.example"]
+    assert imports.count("lead") == 1
 
 
 def test_two_addresses_under_one_id_are_not_followed(imports: Imports) -> None:

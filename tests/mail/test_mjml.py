@@ -54,7 +54,7 @@ def test_it_becomes_html():
 
     assert html.startswith("<!doctype html>")
     assert "<mj" not in html
-    assert html.count(f'href="{URL}/c/') == 2
+    assert html.count(f'href="{URL}/c/') == 3  # those two, and the one that no person sees
     assert f'href="{URL}/u/' in html
     assert "googleapis" not in html
     assert 'href="https://fonts.example/inter.css"' in html

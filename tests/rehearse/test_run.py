@@ -56,5 +56,5 @@ def test_a_segment_is_named_as_in_publish() -> None:
     """Wherever the caller stands."""
     run = run_checks(TEMPLATES, [Path("win-back")])
 
-    assert len(run.outcomes) == 6
+    assert len(run.outcomes) == 7
     assert run.failed == 0

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,18 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from nurture.db import Database
+from nurture.engine.merging import merge
 from nurture.folding import fold
 from nurture.intake import import_events, import_leads
 from nurture.intake.person import Person
 from nurture.intake.write import put_event, put_people
-from nurture.rights import views
-from nurture.rights.export import PAGE, table_of, words, write_csv, write_ndjson
+from nurture.rights import forget, views
+from nurture.rights.export import PAGE, pages, table_of, words, write_csv, write_ndjson
 from nurture.rights.marks import marked, unmarked
 from nurture.rights.schema import TABLES
 from tests.intake.importing import NOW, Program
 from tests.rights.conftest import House
+from tests.web.factories import MONDAY, make_lead, opened
 
 KNOWN = Program({"note": "text", "seats": "number", "trial": "flag", "renewal": "date"})
 #: What cells begin with that a spreadsheet would run, and what looks like our mark.
@@ -165,6 +168,40 @@ def test_events_come_back_once(migrated_sqlite: Path) -> None:
         assert told(there) == told(here)
 
 
+def test_events_of_who_is_merged_or_forgotten(
+    sqlite_url: str, migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lead that is merged at that moment still has its events in the export; whoever was forgotten has none to tell
+    of; and two unsubscriptions of one lead come back as two.
+    """
+    with opened(sqlite_url) as machine:
+        ann, bob, cleo = (make_lead(machine, f"{name}@lead.example") for name in ("ann", "bob", "cleo"))
+
+        def happen(link: Any) -> None:
+            for number, lead in enumerate((bob, bob, cleo)):
+                at = MONDAY - timedelta(days=number)
+                put_event(link, lead, "unsubscribed", at, at, at, {}, "unsubscribe", f"{lead}-{number}")
+
+        def merging(*args: Any, **more: Any) -> Iterator[Any]:
+            for page in pages(*args, **more):
+                machine.db.transact(lambda link: merge(link, machine.live(), ann, bob, now=MONDAY, by="x", cause="it"))
+                yield page
+
+        machine.db.transact(happen)
+        forget.forget(machine, tmp_path, "cleo@lead.example", by="x", now=MONDAY)
+        with monkeypatch.context() as patch:
+            patch.setattr(views, "pages", merging)
+            assert [row["email"] for row in views.events(machine.db).rows] == ["bob@lead.example"] * 2
+        assert [row["email"] for row in views.events(machine.db).rows] == ["ann@lead.example"] * 2
+        file = tmp_path / "events.csv"
+        with file.open("w", encoding="utf-8", newline="") as out:
+            write_csv(views.events(machine.db), out)
+    with database(migrated_sqlite) as there:
+        there.transact(lambda link: put_people(link, [Person("ann@lead.example")], now=MONDAY, origin="x"))
+        said = [import_events(there, file, now=MONDAY, click_rest=NOW - NOW) for _ in range(2)]
+        assert [report.created for report in said] == [2, 0], said[0].text()
+
+
 def test_every_table_is_exported_page_by_page(database: Database) -> None:
     """More rows than a page holds, on both databases, in the order of the key, each once; keys of several columns too."""
     some = [Person(f"lead{number}@lead.example", tags=["b", "a"]) for number in range(PAGE + 20)]
@@ -197,3 +234,20 @@ def test_the_command_writes_a_file_or_the_standard_output(small: House) -> None:
     assert "stage_transition" in listed
     wrong = small.nurture("export", "sandwiches")
     assert (wrong.code, wrong.err) == (1, "there is no table 'sandwiches'; 'nurture export --list' names them all\n")
+
+
+def test_a_goodbye_that_is_known_is_no_second_one(migrated_sqlite: Path) -> None:
+    """Its key is a number of the database that it left, so its lead and its instant say which one it is."""
+    with database(migrated_sqlite) as here, tempfile.TemporaryDirectory() as at:
+        here.transact(lambda link: put_people(link, [Person("ana@lead.example")], now=NOW, origin="x"))
+        here.transact(lambda link: put_event(link, 1, "unsubscribed", NOW, NOW, NOW, {}, "unsubscribe", "lead:1"))
+        file = Path(at) / "events.csv"
+        with file.open("w", encoding="utf-8", newline="") as out:
+            write_csv(views.events(here), out)
+        known = import_events(here, file, now=NOW, click_rest=NOW - NOW)
+        later = file.read_text("utf-8").replace("2026-", "2025-")
+        file.write_text(later, "utf-8")
+        other = import_events(here, file, now=NOW, click_rest=NOW - NOW)
+
+    assert (known.created, known.unchanged) == (0, 1)
+    assert other.created == 1

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, insert, select, update
+from sqlmodel import col
 
 from nurture.engine.story import tell
 from nurture.program.retention import Retention
 from nurture.reading.verify import verify
+from nurture.records import Confirmation, Inbound, Visit, Visitor
 from nurture.rights import retention
+from nurture.rights.schema import TABLES
 from tests.engine.conftest import Make
-from tests.engine.world import DAY, PROGRAM, program, sequence
+from tests.engine.world import DAY, MONDAY, PROGRAM, World, program, sequence
 from tests.rights.conftest import House
+from tests.rights.plans import listened, scans
 
 STEPS = "  - {id: rest, wait: 5 days}"
 SCORING = (
@@ -49,6 +55,67 @@ def test_scores_stay_explained_when_events_go(make: Make, monkeypatch: pytest.Mo
         found = verify(link, world.machine.library, world.now)
     assert not found.broken, found.broken
     assert retention.retain(world.machine, None, world.now) == {}
+
+
+def test_no_table_is_read_from_end_to_end(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is old is found by the index of its time, page after page, and score lines by their leads: whatever stays
+    costs nothing, and is not looked at while others wait to write.
+    """
+    monkeypatch.setattr(retention, "CHUNK", 2)
+    periods = "retention: {events: 10 days, inbound: 10 days, visits: 10 days, confirmations: 10 days}\n"
+    kept = {"program.yaml": PROGRAM + periods, "scoring.yaml": SCORING}
+    with closing(World(sqlite_url, program(kept, calm=sequence(STEPS)), MONDAY)) as world:
+        world.lead("ana")
+        for day in range(5):
+            world.event("ana", "read_page", occurred=world.now - (14 - day) * DAY)
+        world.tick()
+        world.do(lambda link: _come_and_go(link, world.now))
+        asked = listened(world.machine.db)
+
+        done = retention.retain(world.machine, None, world.now)
+
+        assert done == {"events": 4, "inbound": 3, "visits": 3, "visitors": 3}
+        assert scans(world.machine.db, asked, "event", "score_entry", "inbound", "visit", "visitor") == []
+        picked = [said for said, _ in asked if said.startswith("SELECT event.occurred_at")]
+        assert len(picked) == 3, "two full pages, and an empty one from where the second ended"
+
+
+def _come_and_go(link: Connection, now: datetime) -> None:
+    """Three old visitors with a visit each, and three old mails that answer nothing."""
+    old = now - 11 * DAY
+    for number in range(3):
+        visitor = {"key": f"{number:032}", "first_seen_at": old, "last_seen_at": old, "opted_out": False}
+        visitor_id = link.execute(insert(Visitor).values(**visitor).returning(col(Visitor.id))).scalar_one()
+        visit = {
+            "visitor_id": visitor_id,
+            "name": "page_viewed",
+            "occurred_at": old,
+            "recorded_at": old,
+            "actor": "person",
+        }
+        link.execute(insert(Visit).values(**visit, data={}, source="site", key=str(number)))
+        mail = {"digest": str(number), "received_at": old, "kind": "unclear", "outcome": "parked"}
+        link.execute(insert(Inbound).values(**mail))
+
+
+def test_who_confirms_meanwhile_keeps_what_was_confirmed(make: Make) -> None:
+    """Old rows are chosen first and removed later: what is no longer old by then stays."""
+    world = make(program({}, calm=sequence(STEPS)))
+    world.lead("ana")
+    table, now = TABLES["confirmation"], world.now
+
+    def ask(link: Connection) -> None:
+        for number in range(2):
+            asked = {"lead_id": world.ids["ana"], "address": f"a{number}@lead.example", "source": "form:demo"}
+            times = {"asked_at": now - 90 * DAY, "expires_at": now - 83 * DAY}
+            link.execute(insert(Confirmation).values(**asked, **times, purposes=["mail"]))
+
+    world.do(ask)
+    _, at, old = next(one for one in retention._old(Retention(), now) if one[1].table is table)
+    some = next(retention._pages(world.machine.db, at, old))
+    world.do(lambda link: link.execute(update(table).where(table.c.id == some[0]).values(confirmed_at=now)))
+    assert world.do(lambda link: retention._remove_confirmations(link, table, old, some, now)) == 1
+    assert world.do(lambda link: link.execute(select(table.c.id)).scalars().all()) == [some[0]]
 
 
 def test_it_is_done_once_a_day(small: House, caplog: pytest.LogCaptureFixture) -> None:

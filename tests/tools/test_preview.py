@@ -18,7 +18,7 @@ from nurture.reading.picture import BROWSERS, page_picture
 from tests.channels.relay import Relay
 from tests.cli.conftest import Desk
 
-_TOKEN = re.compile(r"/([uoc])/[A-Za-z0-9_-]{30,40}")
+_TOKEN = re.compile(r"/([uocp])/[A-Za-z0-9_-]{30,40}")
 GREETING = """\
 {% extends "_shared/letter.j2" %}
 {% block subject %}Hello {{ lead.first_name or "there" }}{% endblock %}

@@ -6,8 +6,12 @@ import re
 import threading
 
 import pytest
+from sqlalchemy import update
+from sqlmodel import col
 
 from nurture.engine.machine import Machine
+from nurture.intake.write import put_event
+from nurture.records import Lead
 from tests.web.factories import (
     FILES,
     Visitor,
@@ -83,18 +87,34 @@ def test_the_page_shows_everything_and_all_choices(machine: Machine, visit: Visi
         assert f'action="{links[answer].removeprefix("/h/")}"' in page
 
 
-def test_the_reasons_are_of_the_day_of_the_score(machine: Machine, visit: Visitor) -> None:
-    """What has faded since does not make the sum wrong; one button takes the lead."""
+def test_the_reasons_are_of_the_score_beside_them(machine: Machine, visit: Visitor) -> None:
+    """Both as of now, with what it was at the hand-over where that differs; one button takes the lead."""
     way = answers_in(handed_over(machine, visit))["page"]
     fresh = visit.get(way).text
     later(machine, days=3)
 
     page = visit.get(way).text
 
-    assert reasons_in(page) == reasons_in(fresh) != []
-    (score,) = re.findall(r'class="score">(\d+)<', page)
-    assert sum(reasons_in(page)) == int(score)
+    assert reasons_in(page) != reasons_in(fresh) == [40]
+    for shown in (fresh, page):
+        (score,) = re.findall(r'class="score">(\d+)<', shown)
+        assert sum(reasons_in(shown)) == int(score)
+    assert ("At the hand-over: 40" in fresh, "At the hand-over: 40" in page) == (False, True)
     assert page.count("I take this lead") == 1
+
+
+def test_a_choice_is_told_in_its_words_and_a_question_has_its_end(machine: Machine, visit: Visitor) -> None:
+    way = answers_in(handed_over(machine, visit))["page"]
+    lead = lead_called(machine, "new@person.example")
+    fields = update(Lead).where(col(Lead.id) == lead.id).values(fields={"role": "support"})
+    now = machine.now()
+    event = ("question_answered", now, now, now, {"title": "What brings you to us?"}, "test", "1")
+    machine.db.transact(lambda link: (link.execute(fields), put_event(link, lead.id, *event)))
+
+    page = visit.get(way).text
+
+    assert "<bdi>Customer support</bdi>" in page
+    assert "What brings you to us?</p>" in page
 
 
 def reasons_in(page: str) -> list[int]:
@@ -162,3 +182,13 @@ def test_the_page_speaks_the_salespersons_language(machine: Machine, visit: Visi
     page = visit.get(answers_in(handed_over(machine, visit))["page"]).text
 
     assert '<html lang="ar" dir="rtl">' in page
+
+
+@pytest.mark.parametrize("machine", ["sqlite"], indirect=True)
+def test_an_address_adds_nothing_to_the_letter_that_sales_writes(machine: Machine, visit: Visitor) -> None:
+    """What looks like headers of a `mailto:` (RFC 6068) stays part of the address."""
+    notice = handed_over(machine, visit, email="mia?bcc=x&body=%0A@person.example")
+
+    page = visit.get(answers_in(notice)["page"]).text
+
+    assert 'href="mailto:mia%3Fbcc%3Dx%26body%3D%250a@person.example"' in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from nurture.engine import keys
 from nurture.engine.machine import Machine
 from nurture.engine.renaming import remember
 from nurture.records import Audit, Consent, Lead, Suppression, Visit
+from nurture.tokens import Keys
 from nurture.web import origins
 from tests.web.factories import Visitor, events, everything, handoffs, later, lead_called, make_lead, opened, put_live
 from tests.web.sited import BROWSER_KEY, SITED, System, key, signed
@@ -96,6 +98,17 @@ def test_a_signed_delivery(house: Machine, crm: System) -> None:
     assert deliver("msg_1") == [{"status": "known"}] * 2
     assert deliver("msg_2") == [{"status": "accepted"}] * 2
     assert len(events(house, "paid", "renewed")) == 4
+
+
+def test_a_delivery_signed_before_the_secret_changed(house: Machine, crm: System) -> None:
+    """While the older secret is kept, what it signed and what it sealed is believed; afterwards neither."""
+    headers, ours = signed(house, "crm", BODY), house.keys
+    for kept, status in ((ours.secrets, 202), ((), 401)):
+        house.keys = Keys(("a newer secret that only these tests know", *kept))
+        assert crm.visit.post("/events?source=crm", headers=headers, content=BODY).status_code == status
+        assert crm.visit.post("/events", headers=crm.headers, content=BODY).status_code == status
+        again = signed(house, "crm", BODY, number="msg_2")
+        assert crm.visit.post("/events?source=crm", headers=again, content=BODY).status_code == 202
 
 
 UNSIGNED: dict[str, tuple[str, dict[str, Any], bytes]] = {
@@ -374,6 +387,41 @@ def test_what_a_file_says_of_a_consent_a_system_may_say(house: Machine, crm: Sys
     ] * 2
 
 
+def test_a_basis_that_has_run_out_is_posted_again(house: Machine, crm: System) -> None:
+    """The same yes of then changes nothing, as often as it comes; a later one is another, for its own purpose."""
+    put_live(house, SITED | {"program.yaml": SITED["program.yaml"] + "consents: {expires: {consent: 2 years}}\n"})
+
+    def yes(at: str) -> list[Any]:
+        mail = {"basis": "consent", "at": at, "source": "fair"}
+        return crm.hears({"email": "a@b.example", "consent": {"mail": mail, "tracking": "consent"}}, "/leads")
+
+    assert [yes("2023-01-01T00:00Z") for _ in range(3)] == [["created"], ["unchanged"], ["unchanged"]]
+    assert [yes("2026-01-01T00:00Z") for _ in range(2)] == [["changed"], ["unchanged"]]
+    mine = lead_called(house, "a@b.example").id
+    found = [(row.purpose, f"{row.given_at:%Y}", row.source) for row in rows(house, Consent) if row.lead_id == mine]
+    assert sorted(found) == [("mail", "2023", "fair"), ("mail", "2026", "fair"), ("tracking", "2026", "crm")]
+
+
+@pytest.mark.parametrize("what", ["source", "id", "tag"])
+def test_what_no_index_can_hold_is_refused(machine: Machine, what: str) -> None:
+    """With its line and reason, and the others are taken in; PostgreSQL would refuse the whole request."""
+    crm = System(Visitor(machine), key(machine, "crm", "server"))
+
+    def fact(length: int) -> dict[str, Any]:
+        text = secrets.token_hex(length)[:length]
+        said: dict[str, dict[str, Any]] = {
+            "source": {"id": 1, "source": text},
+            "id": {"id": text},
+            "tag": {"tags": ["fair", text]},
+        }
+        return {"email": f"a{length}@b.example", **said[what]}
+
+    reason = f"its {what} has more than 200 characters; shorten it"
+    assert crm.hears([fact(8000), fact(200), fact(201)], "/leads") == [
+        ("refused", reason), "created", ("refused", reason),
+    ]  # fmt: skip
+
+
 def test_many_leads_at_once(house: Machine, crm: System) -> None:
     """In one transaction, one person twice is one lead."""
     people = [{"email": f"p{n}@many.example", "employees": n} for n in range(200)] + [{"email": "P0@many.example"}]
@@ -403,6 +451,7 @@ def test_keys_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     code, snippet = run("add", "www", "--kind", "site")
     assert code == 0
     assert '/nurture.js" data-key="nk_' in snippet
+    assert ("data-consent" in snippet, "call nurture.consent()" in snippet) == (False, True)
     secret = next(word for word in made.split() if word.startswith("nk_"))
     code, listed = run()
     assert (code, secret in listed, "crm" in listed, "www" in listed) == (0, False, True, True)

@@ -67,6 +67,17 @@ def test_five_a_minute_from_one_address(machine: Machine) -> None:
     assert len(events(machine, "demo_requested")) == 5
 
 
+def test_what_is_sent_back_is_counted_apart(machine: Machine) -> None:
+    """Mistakes use up no place of a form that is taken; they have a limit of their own, and the page says what to do."""
+    visit = Visitor(machine, forms_per_minute=1, refused_per_minute=3)
+
+    mistakes = [visit.post("/f/demo", data={**DEMO, "email": "kim@"}) for _ in range(4)]
+
+    assert [answer.status_code for answer in mistakes] == [422, 422, 422, 429]
+    assert "Go back: your answers are still there." in mistakes[-1].text
+    assert [visit.post("/f/demo", data=DEMO).status_code for _ in range(2)] == [303, 429]
+
+
 def test_one_address_may_be_named_so_often_an_hour(machine: Machine) -> None:
     """Many visitors cannot bury one person's address either."""
     visit = Visitor(machine, forms_per_minute=100, forms_per_address=3)

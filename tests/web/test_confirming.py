@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -16,7 +17,7 @@ from starlette.requests import Request
 
 from nurture.channels.recording import RecordingChannel
 from nurture.channels.smtp import SmtpChannel, Timeouts
-from nurture.engine import consents
+from nurture.engine import consents, doors
 from nurture.engine.machine import Machine
 from nurture.engine.suppressing import suppress
 from nurture.mail.confirmation import BUILT_IN
@@ -29,6 +30,7 @@ from nurture.web.visitors import MovingWindow
 from tests.channels.relay import Relay
 from tests.web.factories import (
     FILES,
+    FORM,
     PAGE,
     Visitor,
     events,
@@ -39,6 +41,8 @@ from tests.web.factories import (
     links_in,
     make_lead,
     opened,
+    send,
+    touch_of,
 )
 
 GPC = {**PAGE, "sec-gpc": "1"}
@@ -152,6 +156,41 @@ def test_after_seven_days_it_says_so_and_changes_nothing(house: Machine) -> None
     assert everything(house) == before
 
 
+def test_after_a_goodbye_it_says_so_and_how_to_ask_again(house: Machine) -> None:
+    """The link that was asked for before is no way back; with a form that is sent afterwards it is."""
+    lead = asked(house)
+    visit, door = Visitor(house), door_in(letter(house))
+    later(house)
+    house.db.transact(
+        lambda link: doors.unsubscribe_lead(link, house.library.live(link), lead, house.now(), source="one click"),
+        door=True,
+    )
+    before = everything(house)
+    pages = [visit.get(door).text, visit.post(door).text]
+    assert everything(house) == before
+    for page in pages:
+        assert "You have said no since" in page
+        assert "fill in the form once more" in page
+        assert "<form" not in page
+    later(house)
+    asked(house)
+    assert "<form" in visit.get(door).text
+    assert "that is confirmed" in visit.post(door).text
+
+
+def test_what_was_asked_for_after_the_page_was_shown_is_shown_first(house: Machine) -> None:
+    """Who pressed the button under one text has not agreed to another one that a stranger's form has added."""
+    asked(house, language="ar")
+    visit, door = Visitor(house), door_in(letter(house))
+    shown = re.findall(r'name="(shown)" value="([^"]*)"', visit.get(door).text)
+    asked(house)
+    again = visit.post(door, headers=FORM, data=dict(shown))
+    assert (rows(house, Consent), "You may look." in again.text, "<form" in again.text) == ([], True, True)
+    assert "You may e-mail me." not in again.text  # the letter has another text
+    visit.post(door, headers=FORM, data=dict(re.findall(r'name="(shown)" value="([^"]*)"', again.text)))
+    assert {row.purpose for row in rows(house, Consent)} == {"mail", "tracking"}
+
+
 def test_page_and_letter_speak_the_leads_language(house: Machine) -> None:
     asked(house, language="ar")
     html = letter(house)
@@ -251,7 +290,7 @@ def test_when_a_basis_runs_out(case: str) -> None:
 
 
 def test_evidence_is_digests_and_addresses_without_tokens(house: Machine) -> None:
-    site = Site(house, MovingWindow(1, 1), MovingWindow(1, 1))
+    site = Site(house, MovingWindow(1, 1), MovingWindow(1, 1), MovingWindow(1, 1))
 
     def request(path: str, host: str, **headers: str) -> Request:
         scope = {"type": "http", "method": "POST", "path": path, "query_string": b"t=secret", "server": ("x", 80),
@@ -286,3 +325,32 @@ def test_a_click_with_global_privacy_control_takes_out_of_audiences(machine: Mac
     assert visit.get(link, headers=PAGE).status_code == 302
     assert [(row.lead_id, row.kind, row.source) for row in rows(machine, Objection)] == [(1, "sharing", "Sec-GPC")]
     assert [row.wanted for row in rows(machine, AudienceMember)] == [False]
+
+
+#: How somebody whom we know comes, and may not be followed: purpose of the token, items, what is sent; then it counts.
+HEEDED: dict[str, tuple[str, tuple[int, ...], dict[str, str] | None, bool]] = {
+    "a link": ("click", (0,), None, True),
+    "the preference page is looked at": ("preferences", (), None, False),
+    "the preference page is sent": ("preferences", (), {"do": "save"}, True),
+    "the unsubscribe page is looked at": ("unsubscribe", (), None, False),
+    "unsubscribed by the page": ("unsubscribe", (), {"go": "yes"}, True),
+}
+
+
+@pytest.mark.parametrize("case", HEEDED)
+def test_global_privacy_control_is_heeded_of_who_is_not_tracked(house: Machine, case: str) -> None:
+    purpose, item, data, heard = HEEDED[case]
+    lead = make_lead(house, tracking=None)
+    send(house)
+    visit, touch = Visitor(house), touch_of(house, "rae@acme.example").id
+    door = f"/{ {'click': 'c'}.get(purpose, purpose[0]) }/{house.keys.seal(cast(Any, purpose), touch, *item)}"
+    for headers in ({}, {"sec-gpc": "1"}):
+        assert not rows(house, Objection)
+        answer = (
+            visit.get(door, headers={**PAGE, **headers})
+            if data is None
+            else visit.post(door, headers={**FORM, **headers}, data=data)
+        )
+        assert answer.status_code in (200, 302)
+    assert [(row.lead_id, row.kind) for row in rows(house, Objection)] == ([(lead, "sharing")] if heard else [])
+    assert not events(house, "email_clicked")

@@ -11,8 +11,9 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from nurture.engine.machine import Machine
-from nurture.records import Lead, LeadTag
-from tests.web.factories import FORM, PAGE, Visitor, events, lead_called, letter_to, links_in
+from nurture.engine.renaming import readdress
+from nurture.records import Consent, Lead, LeadTag
+from tests.web.factories import FILES, FORM, PAGE, Visitor, events, lead_called, letter_to, links_in, put_live
 
 RAE = "rae@acme.example"
 #: What no SQL decides need not be asked of both databases.
@@ -165,7 +166,11 @@ CHARSETS: dict[str, tuple[str, bytes, int]] = {
     "said, in quotes": ('; charset="windows-1256"', b"company=%C8%ED%D1%E6", 303),
     "another than it is": ("; charset=utf-8", b"company=B%FCro", 400),
     "of nobody": ("; charset=klingon", b"company=B", 415),
-    "no text at all": ("; charset=base64", b"company=B", 400),
+    "said twice": ("; charset=utf-8; charset=utf-7", b"company=B", 415),
+    "no text at all": ("; charset=base64", b"company=B", 415),
+    "half letters": ("; charset=unicode_escape", rb"company=\ud800", 415),
+    "half letters again": ("; charset=utf-7", b"company=+2AA-", 415),
+    "slow": ("; charset=punycode", b"company=" + b"b" * 60_000, 415),
 }
 
 
@@ -181,6 +186,89 @@ def test_pages_in_other_charsets(machine: Machine, visit: Visitor, charset: str,
     if status == 303:
         expected = "بيرو" if "1256" in charset else "Büro"
         assert lead_called(machine, "kim@person.example").company == expected
+
+
+@ONE_DATABASE
+@pytest.mark.parametrize("charset", ["utf-7", "utf-16", "punycode"])
+def test_parts_in_no_charset_of_pages_are_refused(machine: Machine, visit: Visitor, charset: str) -> None:
+    """Those of multipart alike."""
+    part = b'--x\r\nContent-Disposition: form-data; name="email"\r\n\r\nkim@person.example\r\n--x--\r\n'
+    headers = {**PAGE, "content-type": f"multipart/form-data; boundary=x; charset={charset}"}
+
+    assert visit.post("/f/demo", headers=headers, content=part).status_code == 415
+    assert lead_called(machine, "kim@person.example") is None
+
+
+TICKS: dict[str, tuple[Any, bool]] = {
+    "a checkbox": ("on", True),
+    "ours": ("yes", True),
+    "JSON's own": (True, True),
+    "a word": ("True", True),
+    "one": (1, True),
+    "nought": (0, False),
+    "nought as text": ("0", False),
+    "false": ("false", False),
+    "JSON's own no": (False, False),
+    "no": ("no", False),
+    "off": ("off", False),
+    "anything": ("perhaps", False),
+    "spaces": ("  ", False),
+}
+
+
+@ONE_DATABASE
+def test_a_box_is_ticked_by_a_yes_alone(machine: Machine) -> None:
+    """What says no, or nothing that can be read, is no consent."""
+    visit = Visitor(machine, forms_per_minute=100)
+    agreed: dict[str, bool] = {}
+    for number, (name, (sent, _)) in enumerate(TICKS.items()):
+        said = {"email": f"kim{number}@person.example", "consent": sent, "tracking": sent}
+        assert visit.post("/f/demo", json=said).status_code == 202
+        with machine.db.read() as link:
+            mine = col(Consent.lead_id) == lead_called(machine, said["email"]).id
+            purposes = link.execute(select(col(Consent.purpose)).where(mine)).scalars().all()
+        assert sorted(purposes) in ([], ["mail", "tracking"])
+        agreed[name] = bool(purposes)
+
+    assert agreed == {name: yes for name, (_, yes) in TICKS.items()}
+
+
+@ONE_DATABASE
+def test_an_old_letter_does_not_tell_the_new_address(machine: Machine, visit: Visitor) -> None:
+    """Who reads at the former address is not told where its lead is now, nor what else we know."""
+    link, lead = by_letter(machine, RAE, "demo"), lead_called(machine, RAE).id
+    know(machine, RAE, company="Secretly Ltd")
+    assert "Secretly Ltd" in visit.get(link).text
+
+    moved = "rae@new.example"
+    machine.db.transact(lambda db: readdress(db, machine.live(), lead, moved, now=machine.now(), by="ana"))
+    page = visit.get(link).text
+
+    assert moved not in page
+    assert "Secretly Ltd" not in page
+    assert asked(page)[0] == "email"
+
+
+STRICT = {
+    **FILES,
+    "program.yaml": FILES["program.yaml"].replace("required: [company]", "required: [company, use_case]"),
+}
+
+
+def test_a_page_is_judged_by_the_questions_that_it_asked(machine: Machine, visit: Visitor) -> None:
+    """Sent twice at once, or from a second tab, after we learned what it asks: what comes next was not on it."""
+    put_live(machine, STRICT)
+    know(machine, RAE, company="Acme")
+    token = by_letter(machine, RAE, "guide").partition("?t=")[2]
+    sent = {"email": RAE, "t": token, "role": "support", "employees": "12", "once": "0" * 32}
+
+    answers = [visit.post("/f/guide", data={**sent, "once": once * 32}) for once in "001"]
+    empty = visit.post("/f/guide", data={"email": RAE, "t": token, "use_case": ""})
+    nothing = visit.post("/f/guide", data={"email": RAE, "t": token})
+
+    assert [answer.status_code for answer in answers] == [303] * 3
+    assert len(events(machine, "guide_requested")) == 2
+    assert (empty.status_code, nothing.status_code) == (422, 422)
 
 
 def test_of_a_field_sent_twice_the_last_counts(machine: Machine, visit: Visitor) -> None:

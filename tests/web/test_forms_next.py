@@ -6,15 +6,18 @@ import html
 import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from sqlmodel import SQLModel, col
 
+from nurture.engine import consents
 from nurture.engine.machine import Machine
 from nurture.records import Confirmation, Consent, Objection
 from nurture.records import Visitor as Browser
+from nurture.rights.forget import forget
 from tests.web.factories import (
     DEMO,
     FILES,
@@ -205,6 +208,60 @@ def test_who_said_no_is_asked_by_mail(machine: Machine, visit: Visitor) -> None:
     assert [asked.address for asked in rows(machine, Confirmation)] == [RAE]
 
 
+@ONE_DATABASE
+@pytest.mark.parametrize("purpose", ["mail", "tracking"])
+def test_who_took_a_consent_back_is_asked_by_mail(machine: Machine, visit: Visitor, purpose: str) -> None:
+    """A stranger's form revives nothing that was withdrawn in the preference centre; another purpose is given as ever."""
+    lead, other = lead_called(machine, RAE).id, "tracking" if purpose == "mail" else "mail"
+    box = {"mail": "consent", "tracking": "tracking"}
+
+    def take(link: Any) -> bool:
+        return consents.withdraw(link, machine.library.live(link), lead, purpose, machine.now(), "preference centre")
+
+    machine.db.transact(take, door=True)
+    for one in (other, purpose):
+        visit.post("/f/demo", data={"email": RAE, box[one]: "yes"})
+    mine = [row for row in rows(machine, Consent) if row.lead_id == lead and row.withdrawn_at is None]
+    assert {row.purpose for row in mine} == {other}
+    assert [asked.purposes for asked in rows(machine, Confirmation)] == [[purpose]]
+    (asked,) = rows(machine, Confirmation)
+    visit.post(f"/y/{machine.keys.seal('confirm', asked.id)}")
+    later(machine)
+    visit.post("/f/guide", data={"email": RAE, box[purpose]: "yes"})
+    assert len(rows(machine, Confirmation)) == 1
+
+
+@ONE_DATABASE
+def test_who_was_forgotten_is_asked_by_mail(machine: Machine, visit: Visitor, tmp_path: Path) -> None:
+    """Anybody can type the address of somebody who is gone: nobody is written to before the mailbox says yes."""
+    forget(machine, tmp_path, RAE, by="test", now=machine.now())
+    later(machine)
+    visit.post("/f/demo", data={"email": RAE, **BOTH})
+
+    lead = lead_called(machine, RAE).id
+    assert not [row for row in rows(machine, Consent) if row.lead_id == lead]
+    (asked,) = rows(machine, Confirmation)
+    assert (asked.lead_id, asked.purposes) == (lead, ["mail", "tracking"])
+    visit.post(f"/y/{machine.keys.seal('confirm', asked.id)}")
+    assert {row.purpose for row in rows(machine, Consent) if row.lead_id == lead} == {"mail", "tracking"}
+
+
+@ONE_DATABASE
+def test_the_link_of_who_was_forgotten_is_nobody_elses(machine: Machine, visit: Visitor, tmp_path: Path) -> None:
+    """The number of a confirmation that is gone is not given to the next, whose letter has a link of its own."""
+    unsubscribe = next(link for link in links_in(letter_to(machine, RAE)) if link.startswith("/u/"))
+    visit.post(unsubscribe)
+    later(machine)
+    visit.post("/f/demo", data={"email": RAE, **BOTH})
+    (gone,) = rows(machine, Confirmation)
+    forget(machine, tmp_path, RAE, by="test", now=machine.now())
+    later(machine)
+    assert visit.post("/f/demo", data={"email": RAE, **BOTH}).status_code == 303
+
+    assert [asked.id > gone.id for asked in rows(machine, Confirmation)] == [True]
+    assert visit.post(f"/y/{machine.keys.seal('confirm', gone.id)}").status_code == 404
+
+
 def test_a_browser_is_known_by_the_form_it_sends(machine: Machine, visit: Visitor) -> None:
     """The website's snippet fills in `visitor`; who agreed to be followed is that browser's person from then on."""
     visit.post("/f/demo", data={**DEMO, **BOTH, "visitor": "a" * 32})
@@ -251,7 +308,7 @@ def test_the_html_to_copy_works_on_its_own(machine: Machine, visit: Visitor, key
     assert (snippet.action, snippet.method) == (f"http://links.test/f/{key}", "post")
     assert "<script" not in copied
     assert copied.count("<label>") == copied.count("<input type=") - 2 + copied.count("<select")
-    said = {**snippet.fields, **KIM, "role": "student", "country": "Germany", "consent": "yes"}
+    said = {**snippet.fields, **KIM, "role": "student", "country": "Deutschland", "consent": "yes"}
     answer = visit.post(
         f"/f/{key}", data=said, headers={**PAGE, "origin": "https://their.example", "accept-language": "de"}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -19,7 +20,9 @@ from sqlmodel import col
 from nurture.channels.base import NoJournal, Parcel
 from nurture.channels.recording import RecordingChannel
 from nurture.channels.sms import TwilioChannel, read_account
+from nurture.db import Database
 from nurture.engine.machine import Machine
+from nurture.errors import DatabaseFault
 from nurture.inbound.hooks import VENDORS, Unproven
 from nurture.mail.verp import bounce_address
 from nurture.reading.returns import returns
@@ -181,6 +184,8 @@ def test_what_is_not_signed_is_not_believed(shared: Service, vendor: str) -> Non
             place = len(value) // 2
             other = value[:place] + ("1" if value[place] != "1" else "2") + value[place + 1 :]
             calls[name] = Call(made.body, {**made.headers, name: other}, made.query)
+    if vendor == "postal":
+        calls["the older signature alone"] = Call(made.body, {"x-postal-signature": made.headers["x-postal-signature"]})
     if vendor == "mailgun":
         told = json.loads(made.body)
         told["signature"]["token"] += "x"
@@ -222,6 +227,24 @@ def test_size_comes_first(shared: Service) -> None:
     """256 KiB are read and judged, a byte more is not."""
     for extra, expected in ((0, 401), (1, 413)):
         assert shared.post("postmark", Call(b" " * (262_144 + extra), {})).status_code == expected
+
+
+#: JSON whose lone surrogate no encoding has.
+SURROGATES: dict[str, tuple[str, Any]] = {
+    "in a signature": ("mailgun", {"signature": {"timestamp": "1", "token": "x", "signature": "\ud800"}}),
+    "in what is signed": ("mailgun", {"signature": {"timestamp": "1", "token": "\ud800", "signature": "x"}}),
+    "in a key": ("unisender", {"auth": "\ud800" + "a" * 31, "events_by_user": []}),
+    "in a message of SNS": ("ses", {"Message": "\ud800", "Signature": "AA=="}),
+}
+
+
+@pytest.mark.parametrize(("vendor", "told"), SURROGATES.values(), ids=SURROGATES.keys())
+def test_a_proof_that_is_no_text(shared: Service, vendor: str, told: dict[str, Any]) -> None:
+    """401 like any other that does not fit."""
+    if vendor == "ses":
+        told = json.loads(notification("ses", shared.machine.now(), "odd", Message="{}").body) | told
+
+    assert shared.post(vendor, Call(json.dumps(told).encode(), {})).status_code == 401
 
 
 GARBAGE: dict[str, tuple[str, list[Any]]] = {
@@ -269,8 +292,52 @@ def test_one_bad_event_loses_no_other(service: Service, vendor: str) -> None:
     assert ("delivered", "recorded") in kinds
 
 
+def test_odd_values_lose_no_event(either: Service) -> None:
+    """What should be text and is none is left out, and what no database can hold; a complaint beside them counts."""
+    odd: list[dict[str, Any]] = [
+        {"event": "open", "useragent": {"a": 1}},
+        {"event": "click", "url": 7},
+        {"event": "click", "url": ["x"], "email": {}},
+        {"event": "delivered", "smtp-id": "<a\0b>"},
+        {"event": "delivered", "smtp-id": "<\ud800>", "email": "\0"},
+        {"event": "delivered", "sg_event_id": "\0"},
+        {"event": "bounce", "reason": "\0\ud800", "status": ["5"], "type": 1},
+    ]
+    told = [{**DELIVERED["sendgrid"], "sg_event_id": f"odd-{number}", **one} for number, one in enumerate(odd)]
+    complaint = {**DELIVERED["sendgrid"], "event": "spamreport", "sg_event_id": "good"}
+
+    assert either.tells("sendgrid", *told, complaint).status_code == 200
+
+    outcomes = [row["outcome"] for row in listed(either.machine)]
+    assert len(outcomes) == len(odd) + 1
+    assert "parked" not in outcomes
+    assert {why for *_, why in barred(either.machine)} == {"bounced", "complained"}
+
+
+def test_a_request_that_stops_halfway_is_taken_up_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many reports are taken in by several transactions; what was taken in before a fault is known at the repeat."""
+    told = [
+        {**DELIVERED["sendgrid"], "event": event, "sg_event_id": f"{event}-{number}"}
+        for number in range(45)
+        for event in ("open", "delivered")
+    ]
+    database, left = service.machine.db, [True, True, False]
+
+    def failing(work: Any, **how: Any) -> Any:
+        if left and not left.pop(0):
+            raise DatabaseFault("gone")
+        return Database.transact(database, work, **how)
+
+    monkeypatch.setattr(database, "transact", failing)
+
+    assert service.tells("sendgrid", *told).status_code == 503
+    assert Counter(row["kind"] for row in listed(service.machine)) == {"delivered": 45, "opened": 20}
+    assert service.tells("sendgrid", *told).status_code == 200
+    assert Counter(row["kind"] for row in listed(service.machine)) == {"delivered": 45, "opened": 45}
+
+
 def test_many_events_in_one_request(either: Service) -> None:
-    """Each is applied once, also where two are the same; in one transaction, whatever they are."""
+    """Each is applied once, also where two are the same, whatever they are."""
     told = [
         {**DELIVERED["sendgrid"], "event": event, "sg_event_id": f"{event}-{number}", "timestamp": 1772443267 + number}
         for number in range(100)
@@ -470,6 +537,8 @@ SNS = {
     "a certificate in the open": {"SigningCertURL": "http://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem"},
     "a certificate on another port": {"SigningCertURL": "https://sns.eu-west-1.amazonaws.com:8443/SimpleNotificationService-1.pem"},
     "a certificate of a stranger's bucket": {"SigningCertURL": "https://s3.amazonaws.com/sns/SimpleNotificationService-1.pem"},
+    "a certificate with a line break": {"SigningCertURL": "https://sns.eu-west-1.amazon\naws.com/SimpleNotificationService-1.pem"},
+    "a certificate with a query": {"SigningCertURL": "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem?.pem"},
     "another version": {"SignatureVersion": "3"},
 }  # fmt: skip
 

@@ -98,6 +98,16 @@ def test_what_is_chosen_holds_and_is_said(machine: Machine, visit: Visitor, page
     assert touch_of(machine, RAE, "more").reason == "pause"
 
 
+@LITE
+def test_a_box_that_says_no_is_not_ticked(machine: Machine, visit: Visitor, page: str) -> None:
+    """As a program may send it."""
+    visit.post(page, headers=FORM, data=said(**{"topic.events": "no"}, tracking="0"))
+
+    assert [refused.topic for refused in rows(machine, RefusedTopic)] == ["events"]
+    mine = (col(Consent.lead_id) == lead_called(machine, RAE).id, col(Consent.purpose) == "tracking")
+    assert [row.withdrawn_by for row in rows(machine, Consent, *mine)] == ["preference centre"]
+
+
 PAUSES = {
     "two weeks": ({"pause": "2w"}, datetime(2026, 3, 16, tzinfo=UTC)),
     "three months": ({"pause": "3m"}, datetime(2026, 6, 1, 23, tzinfo=UTC)),

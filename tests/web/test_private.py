@@ -76,6 +76,7 @@ ASKED: dict[str, tuple[str, dict[str, str], int]] = {
     "a name of ours": ("/health/live", {"host": "nurture.internal:80"}, 200),
     "another port of this machine": ("/health/live", {"host": "localhost:1"}, 200),
     "a page of another site": ("/health/live", {"origin": "https://evil.example"}, 403),
+    "a page of a broken address": ("/health/live", {"origin": "http://["}, 403),
     "a page of nowhere": ("/health/live", {"origin": "null"}, 403),
     "a page of ours": ("/health/live", {"origin": HERE}, 200),
     "what is not there": ("/docs", {"authorization": f"Bearer {TOKEN}"}, 404),
@@ -117,6 +118,7 @@ def test_the_index_shows_the_way(machine: Machine) -> None:
     links = links_in(english)
     assert {"/f/demo", "/f/demo/embed", "http://127.0.0.1:4200", "health", "metrics"} <= set(links)
     assert 'lang="ar" dir="rtl"' in arabic
+    assert (">The guide<" in english, ">الدليل<" in arabic, ">guide<" in english) == (True, True, False)
     assert links_in(arabic) == links
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
+from functools import partial
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlmodel import col
 
+from nurture.engine import doors
 from nurture.engine.machine import Machine
-from nurture.records import Touch
+from nurture.engine.questions import given
+from nurture.program.questions import Answer
+from nurture.records import Event, Lead, Touch
 from tests.web.factories import (
     FILES,
     Visitor,
@@ -163,3 +168,36 @@ def test_an_answer_proves_that_an_uncertain_letter_left(machine: Machine, visit:
 
     found = touch_of(machine, RAE)
     assert (found.state, found.reason) == ("sent", "evidence: its question was answered")
+
+
+def test_nothing_is_written_of_who_was_forgotten(machine: Machine, visit: Visitor) -> None:
+    """Its link is gone, also for an answer that was on its way; so are clicks and opens."""
+    link, touch = link_of(machine), touch_of(machine, RAE)
+    mine = update(Lead).where(col(Lead.id) == touch.lead_id)
+    machine.db.transact(
+        lambda db: db.execute(mine.values(forgotten_at=machine.now(), email=None, fields={}, folded={}))
+    )
+    before = everything(machine)
+
+    assert {visit.get(link).status_code, visit.post(link).status_code} == {404}
+    said = Answer("intent", "studying")
+    assert not machine.db.transact(lambda db: given(db, machine.live(), touch.id, said, machine.now()))
+    for door in (partial(doors.click, place=0), doors.opened):
+        machine.db.transact(
+            lambda db, door=door: door(db, touch.id, now=machine.now(), machine=None, rest=timedelta())  # type: ignore[misc]
+        )
+    after = everything(machine)
+    assert {name for name in after if after[name] != before[name]} <= {"work"}  # its lock is a place on the work list
+
+
+@ONE_DATABASE
+def test_an_answer_is_kept_after_older_ones_were_deleted(machine: Machine, visit: Visitor) -> None:
+    """Events are kept for a time only; what is left does not stand in the way of what comes."""
+    link = link_of(machine)
+    page = visit.post(link).text
+    visit.post(other(page))
+    oldest = events(machine, "question_answered")[0].id
+    machine.db.transact(lambda db: db.execute(delete(Event).where(col(Event.id) == oldest)))
+    visit.post(link)
+
+    assert [answer for answer, _ in answered(machine)] == ["buying", "studying"]

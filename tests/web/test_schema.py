@@ -75,7 +75,7 @@ def apps(lettered_sqlite: tuple[Path, list[Parcel]], tmp_path_factory: pytest.Te
     with opened(f"sqlite:///{path}", files=None, mail=mail, minutes=40) as machine:
         machine.hooks = {"postmark": "user:word"}
         plenty = 10**9
-        public = public_app(machine, forms_per_minute=plenty, forms_per_address=plenty)
+        public = public_app(machine, forms_per_minute=plenty, forms_per_address=plenty, refused_per_minute=plenty)
         private = private_app(machine, Surroundings(hosts=["testserver"]))
         yield Apps(schema(public), schema(private), key(machine, "crm", "server"), tokens(machine))
 

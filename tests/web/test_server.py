@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import httpx
@@ -30,6 +31,7 @@ def test_every_door_answers_over_http(machine: Machine) -> None:
         assert {door: answer.status_code for door, answer in answers.items()} == {
             "/c/": 302,
             "/f/": 200,
+            "/q/": 200,
             "/u/": 200,
         }
         assert all("server" not in answer.headers for answer in answers.values())
@@ -47,6 +49,27 @@ def test_what_is_no_http_is_refused(machine: Machine) -> None:
         assert said_to(server.url, large).split()[1] in (b"400", b"431")
         assert said_to(server.url, b"\x16\x03\x01 nonsense\r\n\r\n").split()[1] == b"400"
         assert said_to(server.url, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").split()[1] == b"200"
+
+
+@pytest.mark.parametrize("proxies", [(), ("127.0.0.2",)], ids=["a stranger", "our own proxy"])
+def test_one_network_has_so_many_connections(machine: Machine, proxies: tuple[str, ...]) -> None:
+    """What is beyond is closed, others are answered; a proxy of ours brings everybody, and is not counted."""
+    with PublicServer(machine, trusted_proxies=proxies, connections=3) as server, ExitStack() as stack:
+        there = ("127.0.0.1", urlsplit(server.url).port or 0)
+        lines = [stack.enter_context(socket.create_connection(there, 10, ("127.0.0.2", 0))) for _ in range(5)]
+        answered = [_answered(line) for line in lines]
+
+        assert answered == [True] * 3 + [bool(proxies)] * 2
+        assert httpx.get(f"{server.url}/health").status_code == 200
+
+
+def _answered(line: socket.socket) -> bool:
+    """Whether a request gets an answer; the connection stays open."""
+    try:
+        line.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        return line.recv(4096) != b""
+    except OSError:
+        return False
 
 
 def test_it_stops_when_it_should_and_frees_its_port(machine: Machine) -> None:

@@ -7,21 +7,26 @@ from typing import get_args
 
 import pytest
 
+from nurture import tokens
 from nurture.engine.machine import Machine
 from nurture.tokens import Purpose
-from tests.web.factories import PAGE, Visitor, everything, touch_of
+from tests.web.factories import FORM, PAGE, Visitor, everything, touch_of
 
 DOORS: dict[str, tuple[Purpose, list[str]]] = {
     "/c": ("click", ["GET", "HEAD"]),
     "/o": ("offer", ["GET", "HEAD"]),
     "/u": ("unsubscribe", ["GET", "HEAD", "POST"]),
     "/h": ("handoff", ["GET", "HEAD", "POST"]),
+    "/p": ("preferences", ["GET", "HEAD", "POST"]),
+    "/q": ("question", ["GET", "HEAD", "POST"]),
+    "/y": ("confirm", ["GET", "HEAD", "POST"]),
 }
 
 
+@pytest.mark.parametrize("machine", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("door", DOORS)
 def test_what_is_not_a_token_of_this_door_is_404(machine: Machine, visit: Visitor, door: str) -> None:
-    """Flipped bits, each other purpose, a row that is gone, and rubbish: 404, and nothing changes."""
+    """Flipped bits, each other purpose, another house's, a row that is gone, rubbish: one 404, and nothing changes."""
     purpose, methods = DOORS[door]
     row = touch_of(machine, "rae@acme.example").id
     good = machine.keys.seal(purpose, row)
@@ -42,12 +47,14 @@ def test_what_is_not_a_token_of_this_door_is_404(machine: Machine, visit: Visito
         "..%2f",
         "1",
         machine.keys.seal(purpose, 2**40),
+        tokens.keys("the secret of another installation, as long").seal(purpose, row),
     ]
     before = everything(machine)
 
-    statuses = {visit(method, f"{door}/{token}").status_code for token in wrong for method in methods}
+    answers = [(method, visit(method, f"{door}/{token}", headers=FORM)) for token in wrong for method in methods]
 
-    assert statuses == {404}
+    assert {answer.status_code for _, answer in answers} == {404}
+    assert len({(method, answer.text, str(answer.headers)) for method, answer in answers}) == len(methods)
     assert everything(machine) == before
 
 

@@ -129,7 +129,7 @@ def test_no_permit_is_given_after_the_answer(database_url: str) -> None:
             make_lead(machine, name)
         send(machine)
         ways = {name: way_out(machine, name) for name in names}
-        later(machine, days=10)
+        later(machine, days=9)
         at_answer: dict[str, str] = {}
         visit = Visitor(machine)
 
@@ -154,8 +154,8 @@ def test_no_permit_is_given_after_the_answer(database_url: str) -> None:
 
 
 def state_of(machine: Machine, address: str) -> str:
-    """Where the second letter to this address stands; empty when it was never planned."""
+    """Where the letter after the wait stands; empty when it was never planned."""
     query = select(col(Touch.state)).join(Lead, col(Lead.id) == col(Touch.lead_id))
     with machine.db.read() as link:
-        found = link.execute(query.where(col(Lead.email) == address, col(Touch.step) == "piece")).scalar()
+        found = link.execute(query.where(col(Lead.email) == address, col(Touch.step) == "more")).scalar()
     return found or ""

@@ -34,7 +34,7 @@ class Child:
         self._process: subprocess.Popen[str] | None = None
         self._words: deque[str] = deque(maxlen=_LAST)
         self._pause, self._began, self._next = _PAUSE, 0.0, 0.0
-        self.done = False
+        self._asked, self._begun, self.done = 0, 0, False
         self._reader = Thread()
         self._family: dict[int, int] = {}
 
@@ -54,8 +54,8 @@ class Child:
             self._start(now)
 
     def again(self) -> None:
-        """Run it once more, as soon as it has ended."""
-        self.done = False
+        """Run it once more, as soon as it has ended; however often that is asked while it runs, once."""
+        self._asked, self.done = self._asked + 1, False
 
     def ask_to_end(self) -> None:
         """SIGTERM, to it alone: it ends its own children."""
@@ -82,7 +82,7 @@ class Child:
         self._reader.join(1)
 
     def _start(self, now: float) -> None:
-        self._began = now
+        self._began, self._begun = now, self._asked
         self._process = subprocess.Popen(
             self._command, env={**self._environment, "NURTURE_PARENT": str(os.getpid())}, text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -103,7 +103,7 @@ class Child:
         self._reader.join(1)
         self._process = None
         if self._once and code == 0:
-            self.done = True
+            self.done = self._begun == self._asked
             return
         if now - self._began > _LONGEST_PAUSE:
             self._pause = _PAUSE

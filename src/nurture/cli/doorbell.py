@@ -11,6 +11,7 @@ import logging
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -46,7 +47,7 @@ class Doorbell:
             return
         try:
             self._ring(machine)
-        except OSError as problem:
+        except (OSError, HTTPException, ValueError) as problem:
             log.warning("the doorbell was not heard: %s", problem)
             return
         self._last = number
@@ -60,5 +61,5 @@ class Doorbell:
         if auth := self.environment.get("PREFECT_API_AUTH_STRING"):
             headers["Authorization"] = f"Basic {base64.b64encode(auth.encode()).decode()}"
         url = f"{self.environment['PREFECT_API_URL']}/events"
-        with urllib.request.urlopen(urllib.request.Request(url, json.dumps([said]).encode(), headers), timeout=_SECONDS):
-            pass
+        request = urllib.request.Request(url, json.dumps([said]).encode(), headers)
+        urllib.request.urlopen(request, timeout=_SECONDS).close()

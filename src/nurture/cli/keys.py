@@ -16,7 +16,7 @@ def add(
     name: Name,
     /,
     *,
-    kind: Annotated[str, Parameter(help="site: stands in a page, for page views alone. server: a secret.")],
+    kind: Annotated[str, Parameter(help="site: stands in a page, for what pages may tell. server: a secret.")],
 ) -> int:
     """Make a key with which a website or another system tells us things; it is printed this once."""
     from nurture.engine import keys
@@ -27,8 +27,10 @@ def add(
         key = keys.written(opened.keys, number)
         say(f"Key:      {key}")
         if kind == "site":
-            say("It may be read by everybody: it stands in your pages and takes page views alone. In their head:")
-            say(f'<script src="{opened.public_url}/nurture.js" data-key="{key}" data-consent="granted" async></script>')
+            say("It may be read by everybody: it stands in your pages, and takes page views and the events of")
+            say("'website:' in program.yaml alone. In their head:")
+            say(f'<script src="{opened.public_url}/nurture.js" data-key="{key}" async></script>')
+            say("It does nothing by itself: call nurture.consent() from your banner once the visitor agrees.")
             return 0
         say(f"Secret:   {keys.secret(opened.keys, name)}")
         say(f"Address:  {opened.public_url}/events?source={name}   (signed with the secret, as Standard Webhooks says)")

@@ -12,6 +12,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,7 +21,6 @@ from cyclopts import Parameter
 from nurture import clock
 from nurture.cli import prefecting
 from nurture.cli.children import Child
-from nurture.cli.doorbell import Doorbell
 from nurture.cli.operator import say_if_cloned
 from nurture.cli.speech import complain, counted, machine, say, say_where_mail_goes, settings
 from nurture.errors import DatabaseFault, NotPublished, NurtureError, SettingsError
@@ -94,6 +94,8 @@ class _House:
         self.deploy: Child | None = None
         self.worker: Child | None = None
         self._environment = prefecting.environment(given) if parts & {"prefect", "worker"} else {}
+        from nurture.cli.doorbell import Doorbell  # it knows the tables; help is to be there at once
+
         self._doorbell = Doorbell(self._environment)
         self._deployed: list[str] = []
         self._followed, self._answers = 0.0, False
@@ -121,7 +123,8 @@ class _House:
         if "public" in self.parts:
             listen, proxies = given.listen("public"), given.proxies()
             with _telling(listen, "PUBLIC"):
-                public = PublicServer(opened, 0, proxies, listen=listen, times=metrics.times)
+                most = given.connections_per_network
+                public = PublicServer(opened, 0, proxies, listen=listen, times=metrics.times, connections=most)
             self._serve(public)
             say(f"Public pages   {public.url}  (links in messages lead to {given.public_url})")
         if "private" in self.parts:
@@ -208,9 +211,12 @@ class _House:
                 self.worker.look()
 
     def _follow(self, deploy: Child) -> None:
-        """Have a deployment for each segment that is live now."""
+        """Have a deployment for each segment that is live now, and routing look at what a door has handed over."""
+        assert self.machine is not None
         try:
             live = self._published()
+            if deploy.done:
+                self._doorbell.look(self.machine)
         except DatabaseFault:
             return  # the doors and the notices say so
         if live and live != self._deployed:
@@ -226,7 +232,7 @@ class _House:
         try:
             with urllib.request.urlopen(url, timeout=1) as answer:
                 self._answers = answer.status == 200
-        except OSError:
+        except (OSError, HTTPException, ValueError):  # nobody, somebody who speaks no HTTP, no address
             self._answers = False
         if self._answers:
             say("Prefect answers.")

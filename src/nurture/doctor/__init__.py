@@ -25,6 +25,7 @@ def examine(settings: Settings, environment: Mapping[str, str]) -> list[Check]:
         checks += house.belongings(db, settings, sound)
         checks += house.notices(db, sound and program is not None)
         checks += [house.secret(settings), house.folder(settings), house.public(settings)]
+        checks += house.forgetting(settings)
         checks += relay.examine(db if sound else None, settings)
         checks += names.examine(settings, program)
         checks += [services.prefect(environment), services.mailbox(settings)]

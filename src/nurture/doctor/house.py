@@ -19,6 +19,7 @@ from nurture.engine.notices import PLAINLY, SALES
 from nurture.engine.whereabouts import CLOCKS_APART, clocks_apart, spoken
 from nurture.errors import DatabaseFault, SettingsError
 from nurture.records import Outbox, ProgramVersion
+from nurture.rights.forget import waiting
 from nurture.settings import Settings
 
 #: Bytes that should be free: a day's journal and database growth of a small installation.
@@ -108,6 +109,15 @@ def folder(settings: Settings) -> Check:
     if free < _ROOM:
         return wrong("home", f"{home}: {free / 1e6:,.0f} MB are free; make room for at least {_ROOM / 1e6:,.0f} MB")
     return ok("home", f"{home} can be written; {free / 1e9:,.1f} GB are free")
+
+
+def forgetting(settings: Settings) -> list[Check]:
+    """Whoever is not wholly forgotten yet, which every start and tick tries again; nothing where there is nobody."""
+    files = waiting(settings.home)
+    if not files:
+        return []
+    said = "tables or files still speak of them; run 'nurture tick', and mend what its log says of the file"
+    return [wrong("forgetting", f"{len(files)} people are not wholly forgotten yet ({files[0]}): {said}")]
 
 
 def public(settings: Settings) -> Check:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from nurture.engine.running import Run
 from nurture.errors import NotFound, Refused
 from nurture.mail.render import TRAP_PLACE
 from nurture.records import Consent, Enrolment, Event, Handoff, Lead, Suppression, Task, Touch
+from nurture.records.types import to_micros
 from nurture.worklist import put_work
 
 
@@ -28,6 +29,12 @@ def lock_lead(link: Connection, lead: int, due_at: datetime) -> None:
     """
     put_work(link, [lead], due_at)
     link.execute(select(col(Lead.id)).where(col(Lead.id) == lead).with_for_update(key_share=True))
+
+
+def forgotten(link: Connection, lead: int) -> bool:
+    """Whether the lead's person was forgotten: nothing more is written of it. Asked under its lock."""
+    query = select(col(Lead.id)).where(col(Lead.id) == lead, col(Lead.forgotten_at).is_not(None))
+    return link.execute(query).first() is not None
 
 
 def settle_one(link: Connection, live: Live, lead: int, now: datetime) -> settle.SettleReport:
@@ -81,6 +88,8 @@ def click(
         return
     at = at or now
     lock_lead(link, row.lead_id, now + rest)
+    if forgotten(link, row.lead_id):
+        return
     if place == TRAP_PLACE:
         machine = classing.TRAPPED
         if classing.unmask(link, touch, at - classing.TRAP, at, machine):
@@ -118,6 +127,8 @@ def opened(
     if link.execute(known).first() is not None:
         return
     lock_lead(link, row.lead_id, now + rest)
+    if forgotten(link, row.lead_id):
+        return
     add_event(
         link, row.lead_id, "email_opened", now, source="open", key=key, touch=touch, actor=actor, classed_by=verdict,
         rest=rest, at=at,
@@ -202,17 +213,21 @@ def unsubscribe_lead(
         .values(withdrawn_at=now, withdrawn_by=source)
     )
     end(Run(link, live, now), ending(col(Enrolment.lead_id) == lead, "unsubscribed"))
-    again = _returns(link, lead)
-    key = f"lead:{lead}:{again}" if again else f"lead:{lead}"
+    key = goodbye_keys(link, [lead])[lead]
     add_event(link, lead, "unsubscribed", now, source="unsubscribe", key=key, touch=touch)
     settle_one(link, live, lead, now)
     return news
 
 
-def _returns(link: Connection, lead: int) -> int:
-    """How often the lead has come back by confirming a new yes: after each it may say goodbye once more."""
-    back = (col(Event.lead_id) == lead) & (col(Event.name) == "consent_confirmed")
-    return int(link.execute(select(func.count()).select_from(Event).where(back)).scalar_one())
+def goodbye_keys(link: Connection, leads: Sequence[int]) -> dict[int, str]:
+    """The key of each lead's goodbye: after each yes that its mailbox confirmed it may say one more."""
+    last = (
+        select(col(Consent.lead_id), func.max(col(Consent.confirmed_at)))
+        .where(col(Consent.lead_id).in_(leads), col(Consent.confirmed_at).is_not(None))
+        .group_by(col(Consent.lead_id))
+    )
+    back = {lead: f"lead:{lead}:{to_micros(at)}" for lead, at in link.execute(last) if at is not None}
+    return {lead: back.get(lead, f"lead:{lead}") for lead in leads}
 
 
 def answer_handoff(

@@ -12,9 +12,12 @@ from sqlmodel import SQLModel, col
 
 from nurture.channels.audience import hashed
 from nurture.dialects import new_rows
+from nurture.engine import scoring
+from nurture.engine.consents import out_of_audiences
 from nurture.engine.control import STOPPED
 from nurture.engine.ending import end, ending
 from nurture.engine.handoffs import WITH_SALES
+from nurture.engine.objecting import has_consent, shut_out
 from nurture.engine.renaming import MERGED, said_no
 from nurture.engine.running import Run
 from nurture.engine.suppressing import suppress
@@ -26,6 +29,7 @@ from nurture.records import (
     Handoff,
     Lead,
     Milestone,
+    Objection,
     Outbox,
     Preference,
     Suppression,
@@ -208,6 +212,34 @@ def preferences(link: Connection, keep: int, gone: int) -> None:
 
 def _most(rows: Sequence[Any], name: str) -> Any:
     return max((value for row in rows if (value := getattr(row, name)) is not None), default=None)
+
+
+def objections(link: Connection, keep: int, gone: int) -> None:
+    """What either objected to; of the same said by both the later one, which no yes in between outweighs."""
+    mine = col(Objection.lead_id).in_((keep, gone))
+    said = select(Objection.__table__).where(mine).order_by(col(Objection.at))  # type: ignore[attr-defined]
+    latest = {row["kind"]: {**row, "lead_id": keep} for row in link.execute(said).mappings()}
+    link.execute(delete(Objection).where(mine))
+    if latest:
+        link.execute(Objection.__table__.insert(), list(latest.values()))  # type: ignore[attr-defined]
+
+
+def heed(run: Run, keep: int) -> None:
+    """What follows from objections and a withdrawn yes to mail that are `keep`'s now, as if it had said them itself.
+
+    A yes to mail that the mailbox confirmed since an objection leaves the sequences, as it opened them again.
+    """
+    mine = col(Lead.id) == keep
+    kinds = set(run(select(col(Objection.kind)).where(col(Objection.lead_id) == keep)).scalars())
+    taken_back = select(1).where(
+        col(Consent.lead_id) == keep, col(Consent.purpose) == "mail", col(Consent.withdrawn_at).is_not(None)
+    )
+    if kinds or run(select(col(Lead.id)).where(mine, taken_back.exists(), ~has_consent("mail"))).first() is not None:
+        out_of_audiences(run, keep)
+    if "profiling" in kinds:
+        if run(select(col(Lead.id)).where(mine, shut_out())).first() is not None:
+            end(run, ending(col(Enrolment.lead_id) == keep, "objected"))
+        scoring.forget(run, keep)
 
 
 def controls(link: Connection, keep: int, gone: int) -> None:

@@ -97,14 +97,14 @@ def named(link: Connection, name: str) -> Known | None:
     return None if not _NAME.fullmatch(name) else _valid(link, col(ApiKey.name) == name)
 
 
-def signing(keys: Keys, name: str) -> bytes:
-    """What signs the calls of a server key (Standard Webhooks), 32 bytes."""
-    return keys.signing(f"events {name}")
+def signings(keys: Keys, name: str) -> list[bytes]:
+    """What may sign the calls of a server key (Standard Webhooks), 32 bytes each: by every secret, the newest first."""
+    return keys.signings(f"events {name}")
 
 
 def secret(keys: Keys, name: str) -> str:
-    """The same as Standard Webhooks writes a symmetric secret."""
-    return f"whsec_{base64.b64encode(signing(keys, name)).decode()}"
+    """The newest as Standard Webhooks writes a symmetric secret."""
+    return f"whsec_{base64.b64encode(signings(keys, name)[0]).decode()}"
 
 
 def _valid(link: Connection, which: Any) -> Known | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, String, and_, cast, func, or_, select, update
+from sqlalchemy import Connection, String, and_, cast, func, select, update
 from sqlmodel import col
 
 from nurture import clock
 from nurture.dialects import upsert
+from nurture.engine.doors import goodbye_keys
 from nurture.engine.ending import end, ending
 from nurture.engine.live import Live
 from nurture.engine.renaming import EMAIL
@@ -39,22 +40,46 @@ class Left:
 def leave(link: Connection, live: Live | None, rows: Sequence[dict[str, Any]], now: datetime) -> Left:
     """Put `rows` (kind, value, reason, source, at) on the suppression list; the leads whom they mean leave at once.
 
-    A bounced address bars itself alone, a domain or phone what is sent there: their leads keep their consents and are
-    looked at again. `live`: None before the first publication, when nobody is inside.
+    A bounced address bars itself alone: its leads keep their consents and are looked at again. A domain or phone bars
+    what is sent there; `silence` says it to their leads, once for a whole list. `live`: None before the first
+    publication, when nobody is inside.
     """
     keys = {(row["kind"], row["value"]) for row in rows}
-    values = [value for _, value in keys]
-    columns = select(col(Suppression.kind), col(Suppression.value)).where(col(Suppression.value).in_(values))
-    done = Left(entries=len(keys - {(kind, value) for kind, value in link.execute(columns)}))
+    done = Left(entries=len(keys - _listed(link, keys)))
     suppress(link, [{**row, "at": at} for row, at in zip(rows, _since(link, rows, now), strict=True)])
     said = {row["value"]: row for row in rows if row["kind"] == "address" and row["reason"] != BOUNCED}
-    put_work(link, select(col(Lead.id)).where(_touched(rows)), now)
-    _silence(link, [row["value"] for row in rows if row["kind"] == "phone"], now)
+    returned = [row["value"] for row in rows if row["kind"] == "address" and row["reason"] == BOUNCED]
+    put_work(link, select(col(Lead.id)).where(col(Lead.email).in_(returned)), now)
     leaving = _whose(link, said)
     if leaving:
         done.leads = len(leaving)
         done.passages = _unsubscribe(link, live, leaving, now)
     return done
+
+
+def silence(link: Connection, kind: Literal["domain", "phone"], values: Collection[str], now: datetime) -> None:
+    """What follows for the leads of these domains or phones; it looks at all leads, whom no index finds by them.
+
+    Whoever may not be reached any more is looked at again, so that it leaves its sequences; text messages to these
+    phones are agreed to no more.
+    """
+    if kind == "domain":  # rtrim with every sign of an address but @ leaves what ends with the @
+        email = col(Lead.email)
+        domain = func.substr(email, func.length(func.rtrim(email, func.replace(email, "@", ""))) + 1)
+        put_work(link, select(col(Lead.id)).where(domain.in_(values)), now)
+    else:
+        theirs = select(col(Lead.id)).where(plain_phone().in_(values))
+        sms = and_(col(Consent.purpose) == "sms", col(Consent.withdrawn_at).is_(None), col(Consent.lead_id).in_(theirs))
+        link.execute(update(Consent).where(sms).values(withdrawn_at=now, withdrawn_by="import"))
+
+
+def _listed(link: Connection, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of `keys` (kind, value) that are on the list."""
+    found = set()
+    for kind in {kind for kind, _ in keys}:
+        mine = and_(col(Suppression.kind) == kind, col(Suppression.value).in_([v for k, v in keys if k == kind]))
+        found |= {(kind, value) for value in link.execute(select(col(Suppression.value)).where(mine)).scalars()}
+    return found
 
 
 def _since(link: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> list[datetime]:
@@ -64,27 +89,6 @@ def _since(link: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> l
     former = select(col(LeadAlias.value)).where(col(LeadAlias.kind) == EMAIL, col(LeadAlias.value).in_(values))
     known |= set(link.execute(former).scalars())
     return [now if row["kind"] != "address" or row["value"] in known else row["at"] for row in rows]
-
-
-def _touched(rows: Sequence[dict[str, Any]]) -> ColumnElement[bool]:
-    """Who may not be reached any more: looked at again, so that whoever is inside a sequence leaves it.
-
-    rtrim with every sign of an address but @ leaves what ends with the @.
-    """
-    email = col(Lead.email)
-    domain = func.substr(email, func.length(func.rtrim(email, func.replace(email, "@", ""))) + 1)
-    addresses = [row["value"] for row in rows if row["kind"] == "address" and row["reason"] == BOUNCED]
-    domains = [row["value"] for row in rows if row["kind"] == "domain"]
-    bounced = email.in_(addresses)
-    return or_(bounced, domain.in_(domains)) if domains else bounced
-
-
-def _silence(link: Connection, phones: Sequence[str], now: datetime) -> None:
-    """Text messages to these phones are agreed to no more."""
-    if phones:
-        theirs = select(col(Lead.id)).where(plain_phone().in_(phones))
-        sms = and_(col(Consent.purpose) == "sms", col(Consent.withdrawn_at).is_(None), col(Consent.lead_id).in_(theirs))
-        link.execute(update(Consent).where(sms).values(withdrawn_at=now, withdrawn_by="import"))
 
 
 def _whose(link: Connection, said: dict[str, dict[str, Any]]) -> dict[int, dict[str, Any]]:
@@ -117,10 +121,11 @@ def _unsubscribe(link: Connection, live: Live | None, leaving: dict[int, dict[st
     suppress(link, rows)
     open_ = and_(col(Consent.lead_id).in_(ids), col(Consent.withdrawn_at).is_(None))
     link.execute(update(Consent).where(open_).values(withdrawn_at=now, withdrawn_by="import"))
+    keys = goodbye_keys(link, ids)
     events = [
         {
             "lead_id": lead, "name": "unsubscribed", "occurred_at": row["at"], "recorded_at": now, "ripe_at": now,
-            "actor": "person", "data": {}, "source": "unsubscribe", "key": f"lead:{lead}",
+            "actor": "person", "data": {}, "source": "unsubscribe", "key": keys[lead],
         }
         for lead, row in leaving.items()
     ]  # fmt: skip

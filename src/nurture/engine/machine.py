@@ -24,11 +24,11 @@ from nurture.engine.leases import Leases
 from nurture.engine.live import Library, Live
 from nurture.engine.notices import Claimed, Desk
 from nurture.engine.parcels import Maker
-from nurture.engine.recovery import nothing_held, take_back
+from nurture.engine.recovery import put_away, take_back
 from nurture.engine.reports import StepReport, StepView, TickReport, merged_steps
 from nurture.engine.running import Run
 from nurture.engine.settle import SettleReport
-from nurture.engine.workers import Journals, journal_file, open_journal, worker_name
+from nurture.engine.workers import Journals, open_journal, worker_name
 from nurture.failpoints import reach
 from nurture.mail.dkim import Signer
 from nurture.program.load import Segment
@@ -158,8 +158,7 @@ class Machine:
     ) -> StepReport:
         """Carry everybody due on `step` on: move, send what may go out, rescore, move those whose touch has ended.
 
-        `progress` is called with (done, due) after each batch. Safe to run again at any time.
-        """
+        `progress` is called with (done, due) after each batch. Safe to run again at any time."""
         self.leases.require(segment)
         now = self._present(now)
         report = StepReport(segment, step)
@@ -264,10 +263,7 @@ class Machine:
         return report
 
     def drain(self, now: datetime, claimed: Claimed | None = None) -> int:
-        """Send the notices that wait for salespeople, and tell the platforms who left an audience; notices sent.
-
-        `claimed`: what a door has taken already goes first.
-        """
+        """Send the notices that wait, what a door has `claimed` first, and tell platforms who left; notices sent."""
         if not self._may_send():
             return 0
         self._asked = (-1.0, {})
@@ -297,9 +293,7 @@ class Machine:
         for way in self.ways.values():
             way.close()
         if isinstance(self.journal, FileJournal):
-            self.journal.close()
-            if self.journal_folder is not None and nothing_held(self.db, self.worker):
-                journal_file(self.journal_folder, self.worker).unlink(missing_ok=True)
+            put_away(self.db, self.journal, self.journal_folder, self.worker)
             self.journal = NoJournal()  # closing twice closes nobody else's file
         if self.instance is not None:
             self.instance.close()

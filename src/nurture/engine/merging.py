@@ -28,11 +28,11 @@ from nurture.zones import know_zones, lead_zone
 #: Tables whose rows of either lead are the other's as well, row by row.
 MOVED = ("event", "touch", "stage_transition", "task", "visitor", "inbound", "confirmation", "lead_alias", "lead_merge")
 #: Tables with one row a lead and a thing: what either has.
-UNITED = ("lead_tag", "lead_list", "holding", "enrolment_queue", "refused_topic", "objection", "refusal")
+UNITED = ("lead_tag", "lead_list", "holding", "enrolment_queue", "refused_topic", "refusal")
 #: Tables that follow from others, and are derived anew.
 DERIVED = ("score_entry", "score_sum", "work")
 #: Tables with a rule of their own in `joining`.
-JOINED = ("enrolment", "handoff", "milestone", "consent", "audience_member", "preference")
+JOINED = ("enrolment", "handoff", "milestone", "consent", "audience_member", "preference", "objection")
 
 #: How far a lead has come. What sales decided of it counts for more than what marketing did, and for less than what
 #: sales is doing with it now.
@@ -102,6 +102,7 @@ def _join(run: Run, kept: Any, left: Any) -> dict[str, Any]:
     done["milestones"] = joining.milestones(run, keep, gone)
     joining.audiences(run, keep, gone, left["email"])
     joining.preferences(link, keep, gone)
+    joining.objections(link, keep, gone)
     joining.controls(link, keep, gone)
     moved = {table: joining.rename(link, table, keep, gone) for table in MOVED}
     done |= {"events": moved["event"], "touches": moved["touch"]}
@@ -112,6 +113,7 @@ def _join(run: Run, kept: Any, left: Any) -> dict[str, Any]:
     link.execute(delete(Lead).where(col(Lead.id) == gone))
     _become(run, kept, left)
     done["stage"] = _further(run, kept, left)
+    joining.heed(run, keep)
     return done
 
 

@@ -35,6 +35,7 @@ from nurture.mail.render import NOTICE, Renderer
 from nurture.mail.templates import Templates
 from nurture.program.load import House
 from nurture.program.models import REJECTIONS, Salesperson
+from nurture.program.wording import choice_words
 from nurture.records import Handoff, Outbox
 from nurture.records.types import EPOCH
 from nurture.tokens import Keys
@@ -47,6 +48,8 @@ PLAINLY = "sent in its built-in form: "
 _LEASE = timedelta(minutes=2)
 #: What a door has claimed is, if it does not come to send it.
 _DOOR_LEASE = timedelta(seconds=10)
+#: After these a sentence has its end.
+_ENDS = ("?", "!", "؟", "…")
 #: Answers as they stand in a link's token: 0 accepts, 1 is the page, then the reasons.
 ACCEPT, PAGE = 0, 1
 ANSWERS = {2 + index: reason for index, reason in enumerate(REJECTIONS)}
@@ -264,7 +267,7 @@ def notice_names(
             "page_url": link_to(PAGE),
             "reject_urls": {reason: link_to(number) for number, reason in ANSWERS.items()},
         },
-        "lead": story.lead,
+        "lead": story.lead | choice_words(house.program.choices, story.lead, language, house.program.language),
         "score": handoff.score,  # type: ignore[attr-defined]
         "fit": letter(handoff.fit),  # type: ignore[attr-defined]
         "reasons": [
@@ -286,7 +289,7 @@ def reason_sentence(milestone: str, story: Story) -> str:
     company = f" of {story.lead['company']}" if story.lead.get("company") else ""
     who = full_name(story) or "This lead"
     last = next((h for h in reversed(story.happenings) if h.by_person), None)
-    seen = f" Last seen: {last.what}." if last else ""
+    seen = f" Last seen: {last.what}{'' if last.what.endswith(_ENDS) else '.'}" if last else ""
     return f"{who}{company} reached “{milestone.replace('_', ' ')}”.{seen}"
 
 

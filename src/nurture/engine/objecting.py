@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, and_, cast, func, or_, select
 from sqlmodel import col
 
 from nurture.language.objections import objects
-from nurture.records import Consent, Lead, Objection
-from nurture.records.types import NOW_AT
+from nurture.records import Confirmation, Consent, Lead, Objection
+from nurture.records.types import NOW_AT, micros
 
-__all__ = ["has_consent", "objects", "shut_out"]
+__all__ = ["has_consent", "objects", "shut_out", "unconfirmed_until"]
 
 
 def has_consent(purpose: str) -> ColumnElement[bool]:
@@ -38,3 +40,16 @@ def has_consent(purpose: str) -> ColumnElement[bool]:
 def shut_out() -> ColumnElement[bool]:
     """Whether an objection keeps the lead out of sequences: one to profiling, and no yes to mail confirmed since."""
     return and_(objects("profiling"), ~has_consent("mail"))
+
+
+def unconfirmed_until(purpose: str) -> ColumnElement[Any]:
+    """Until when the lead's mailbox may say its second yes to `purpose`, in microseconds; NULL: it is not asked."""
+    asked = and_(
+        col(Confirmation.lead_id) == col(Lead.id),
+        col(Confirmation.confirmed_at).is_(None),
+        col(Confirmation.expires_at) > NOW_AT,
+        col(Confirmation.address) == col(Lead.email),
+        cast(col(Confirmation.purposes), String).contains(f'"{purpose}"'),
+    )
+    latest = select(func.max(micros(col(Confirmation.expires_at)))).where(asked)
+    return latest.correlate(Lead).scalar_subquery()

@@ -22,7 +22,7 @@ from nurture.engine.ending import CALLED_OFF
 from nurture.engine.enrolling import objective_reached, suppressed
 from nurture.engine.holdout import held_out, withheld
 from nurture.engine.live import Live
-from nurture.engine.objecting import has_consent, objects
+from nurture.engine.objecting import has_consent, objects, unconfirmed_until
 from nurture.engine.planning import windowed
 from nurture.engine.running import Run
 from nurture.engine.scoring import FRESH
@@ -116,6 +116,7 @@ def _reasons(
 ) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """(`state:reason` or NULL for a permit, instant of the next try in microseconds) per touch."""
     message = step.is_message
+    deferrals: list[tuple[ColumnElement[bool], str, ColumnElement[Any]]] = []
     marketing = step.purpose() == "marketing"
     refusals: list[tuple[ColumnElement[bool], str]] = [
         (is_over(), "cancelled:ended"),
@@ -126,7 +127,9 @@ def _reasons(
         refusals.append((suppressed(), "suppressed:suppressed"))
         refusals += [(lacks, f"suppressed:{word}") for lacks, word in step.unreachable()]
         if marketing and step.consent is not None:
-            refusals.append((~has_consent(step.consent), "suppressed:no_consent"))
+            agreed, answer_by = has_consent(step.consent), unconfirmed_until(step.consent)
+            refusals.append((and_(~agreed, answer_by.is_(None)), "suppressed:no_consent"))
+            deferrals.append((~agreed, "planned:confirmation", answer_by))
     refusals += [(holds, f"cancelled:{word}") for holds, word in _over(live, segment)]
     topic = topic_of(segment, step)
     if windowed(step) and topic is not None:
@@ -145,7 +148,6 @@ def _reasons(
         since = greatest(allowed, PAUSED_UNTIL) if windowed(step) else allowed  # what the lead put off is not late
         late = since + span_micros(segment.spec.max_late.roughly) < NOW
         refusals.append((late, "expired:late"))
-    deferrals: list[tuple[ColumnElement[bool], str, ColumnElement[Any]]] = []
     if windowed(step):
         zone, country = lead_zone(live.house.program.zone), lead_country(live.house.program.country)
         window = segment.window(live.house)

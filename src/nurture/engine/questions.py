@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 from sqlmodel import col
 
+from nurture import clock
 from nurture.dialects import merged
 from nurture.engine import doors, doubt
 from nurture.engine.live import Live
@@ -20,18 +21,18 @@ ANSWERED = "question_answered"
 
 
 def given(link: Connection, live: Live, touch: int, said: Answer, now: datetime) -> bool:
-    """A person answered the question of a message; False when this is its answer already.
+    """A person answered the question of a message; False when this is its answer already, or the lead was forgotten.
 
     Another answer than before is another event, and takes the place of the former in the question's field. The field is
     that of the program as it stands; a question that it has no more leaves the event alone. The touch is known.
     """
     lead = link.execute(select(col(Touch.lead_id)).where(col(Touch.id) == touch)).scalar_one()
     doors.lock_lead(link, lead, now)
-    if answer_to(link, touch, said.question) == said.answer:
+    if doors.forgotten(link, lead) or answer_to(link, touch, said.question) == said.answer:
         return False
-    count = link.execute(_mine(touch).with_only_columns(func.count())).scalar_one()
     data = {"question": said.question, "answer": said.answer}
-    doors.add_event(link, lead, ANSWERED, now, source="question", key=f"{touch}:{count}", data=data, touch=touch)
+    key = f"{touch}:{clock.unguessable()}"
+    doors.add_event(link, lead, ANSWERED, now, source="question", key=key, data=data, touch=touch)
     question = live.house.program.questions.get(said.question)
     if question is not None and question.field in live.house.program.fields:
         mine = col(Lead.id) == lead

@@ -6,16 +6,18 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 from sqlmodel import col
 
 from nurture.channels.base import Receipt
+from nurture.channels.journal import FileJournal
 from nurture.db import Database
 from nurture.dialects import database_clock
 from nurture.engine.recording import call_off, record
-from nurture.engine.workers import Journals, worker_of
+from nurture.engine.workers import Journals, journal_file, worker_of
 from nurture.errors import DatabaseFault
 from nurture.records import Lease, Outbox, Touch
 from nurture.steps import KEYED
@@ -38,14 +40,17 @@ def take_back(db: Database, journals: Journals, now: datetime) -> Counter[str]:
     return found
 
 
-def nothing_held(db: Database, worker: str) -> bool:
-    """Whether nothing is in this worker's name any more; False when the database cannot say."""
+def put_away(db: Database, journal: FileJournal, folder: Path | None, worker: str) -> None:
+    """Close a worker's own journal; the file goes if nothing is in its name any more, and the database can say so."""
+    journal.close()
     try:
         with db.read() as link:
-            return not in_the_name_of(link, worker)
+            held = in_the_name_of(link, worker)
     except DatabaseFault as fault:
         log.warning("the journal is kept: %s", fault)
-        return False
+        return
+    if folder is not None and not held:
+        journal_file(folder, worker).unlink(missing_ok=True)
 
 
 def holders(link: Connection) -> list[str]:

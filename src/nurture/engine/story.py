@@ -7,7 +7,7 @@ from datetime import datetime
 from math import floor
 from typing import Any
 
-from sqlalchemy import Connection, and_, literal, select
+from sqlalchemy import Connection, and_, literal, or_, select
 from sqlmodel import col
 
 from nurture.engine.live import Live
@@ -36,6 +36,8 @@ from nurture.records.types import micros, to_micros
 
 #: What makes the lines add up to the number; never a rule of the house's, and always last.
 ADJUSTED = ("rounded", "kept within 0 to 100")
+#: What the house itself notes, and what changes whether a lead can be written to.
+BOUNCES = ("email_bounced", "sms_bounced")
 
 
 @dataclass(frozen=True)
@@ -251,7 +253,9 @@ def _happenings(link: Connection, lead: int, now: datetime) -> list[Happening]:
 def _events(link: Connection, lead: int, now: datetime) -> Any:
     return link.execute(
         select(col(Event.name), col(Event.occurred_at), col(Event.data), col(Event.actor)).where(
-            col(Event.lead_id) == lead, col(Event.occurred_at) <= now, col(Event.actor) != "system"
+            col(Event.lead_id) == lead,
+            col(Event.occurred_at) <= now,
+            or_(col(Event.actor) != "system", col(Event.name).in_(BOUNCES)),
         )
     )
 

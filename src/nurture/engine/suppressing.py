@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, String, and_, cast, delete, exists, literal, or_, select
@@ -44,6 +45,12 @@ def lift(link: Connection, lead: int, address: str) -> bool:
         return False
     mine = and_(_theirs(lead, address), col(Suppression.reason) == LIFTED)
     return bool(link.execute(delete(Suppression).where(mine)).rowcount)
+
+
+def unsubscribed_since(link: Connection, lead: int, address: str, since: datetime) -> bool:
+    """Whether the lead or `address` unsubscribed after `since`."""
+    later = and_(_theirs(lead, address), col(Suppression.reason) == LIFTED, col(Suppression.at) > since)
+    return link.execute(select(col(Suppression.id)).where(later).limit(1)).first() is not None
 
 
 def _theirs(lead: int, address: str) -> Any:

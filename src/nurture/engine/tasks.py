@@ -42,7 +42,7 @@ BUILT_IN = """<!doctype html>
 <p style="font-size:18px;"><bdi>{{ task.text }}</bdi></p>
 {% if task.due %}<p>By {{ task.due }}.</p>{% endif %}
 <p><bdi>{{ lead.first_name or "" }} {{ lead.last_name or "" }}</bdi>{% if lead.company %}, <bdi>{{ lead.company }}</bdi>{% endif %}<br>
-{% if lead.email %}<a href="mailto:{{ lead.email }}">{{ lead.email }}</a><br>{% endif %}
+{% if lead.email %}<a href="mailto:{{ lead.email | urlencode | replace("%40", "@") }}">{{ lead.email }}</a><br>{% endif %}
 {% if lead.phone %}<a href="tel:{{ lead.phone }}">{{ lead.phone }}</a>{% endif %}</p>
 <p style="color:#5f6b69;">{{ owner.name }}, when it is done: nurture done {{ task.id }}</p>
 </body></html>

@@ -61,13 +61,17 @@ def stitch(link: Connection, live: Live, key: str, lead: int, now: datetime) -> 
     """This browser is `lead`'s from now on: its visits become the lead's events; how many they were.
 
     They are ripe at once; the caller settles. Of a lead that has not agreed to be followed nothing is taken, and the
-    browser is nobody's. A browser that was another lead's leaves that lead what it did until now.
+    browser is nobody's; its Sec-GPC is heeded all the same. A browser that was another lead's leaves that lead what it
+    did until now.
     """
     run = Run(link, live, now)
     doors.lock_lead(link, lead, now)
     if run(run.plan(("followed", "one"), lambda: _one(live)), lead=lead).first() is None:
-        others = (col(Visitor.key) == key, col(Visitor.lead_id) != lead)
-        link.execute(update(Visitor).where(*others).values(lead_id=None))
+        mine = col(Visitor.key) == key
+        opted_out = link.execute(select(col(Visitor.opted_out)).where(mine).with_for_update()).scalar()
+        link.execute(update(Visitor).where(mine, col(Visitor.lead_id) != lead).values(lead_id=None))
+        if opted_out:
+            consents.object_to(link, live, lead, "sharing", now, GPC)
         return 0
     row = {"key": key, "lead_id": lead, "first_seen_at": now, "last_seen_at": now}
     put = upsert(link)(Visitor).values(**row)

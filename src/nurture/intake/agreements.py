@@ -68,24 +68,25 @@ class Agreements:
 
     def differ(self, lead_id: int, person: Person) -> bool:
         """Whether anything would be written."""
-        return any(self._news(lead_id, purpose, said, person.terms) for purpose, said in _said(person))
+        return any(self._news(lead_id, purpose, said, _terms(person, purpose)) for purpose, said in _said(person))
 
     def say(self, lead_id: int, person: Person) -> None:
         """Take in what `person` says, to be written."""
         for purpose, said in _said(person):
-            if said is None or not self._news(lead_id, purpose, said, person.terms):
+            terms = _terms(person, purpose)
+            if said is None or not self._news(lead_id, purpose, said, terms):
                 continue
             if said == NO:
                 self._taken.append((lead_id, purpose))
                 self.active.pop((lead_id, purpose))
                 self.withdrawn.add((lead_id, purpose))
                 continue
-            row = self._row(person.terms, purpose)
+            row = self._row(terms, purpose)
             if row["expires_at"] is None or row["expires_at"] > self.now:
                 self.active.setdefault((lead_id, purpose), set()).add(said)
             which = (lead_id, purpose, said)
             self.latest[which] = max(row["given_at"], self.latest.get(which, row["given_at"]))
-            if person.terms:
+            if terms:
                 self._dated.append({"lead_id": lead_id, "purpose": purpose, "basis": said, "evidence": {}, **row})
             else:
                 self._given.setdefault((purpose, said), []).append(lead_id)
@@ -147,6 +148,11 @@ def keep_lasting(person: Person, consents: Consents) -> None:
 
 def _said(person: Person) -> list[tuple[str, str | None]]:
     return [(purpose, getattr(person, purpose)) for purpose in PURPOSES]
+
+
+def _terms(person: Person, purpose: str) -> dict[str, Any]:
+    """What the person says of its consent to `purpose`: what holds for all, and over it what is said of this one."""
+    return {**person.terms, **person.terms.get(purpose, {})}
 
 
 def unasked(path: Path, addresses: int | None) -> FileFault:

@@ -89,7 +89,7 @@ def event(record: Record) -> list[Any] | None:
     if email is None and whose is None:
         raise ValueError("names nobody")
     own = cells["source"] == "unsubscribe"  # its keys are numbers of leads there
-    return [email, whose, cells["name"], at, f"exported:{email or whose}" if own else cells["key"], data, more]
+    return [email, whose, cells["name"], at, f"exported:{email or whose}:{at}" if own else cells["key"], data, more]
 
 
 def _typed(kind: Kind, value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, select
 from sqlmodel import col
@@ -27,7 +28,7 @@ def let_in(
     gone = remembered.since(link, (name for outcome in outcomes for name in _names(outcome.person)))
     if not gone:
         return list(outcomes), []
-    back = _known(link, gone)
+    back = _known(link, gone, [outcome.person for outcome in outcomes])
     welcome, unphoned = [], []
     for outcome in outcomes:
         person = outcome.person
@@ -52,12 +53,17 @@ def _names(person: Person) -> set[str]:
     return _called(person) | ({phone_name(phone)} if phone else set())
 
 
-def _known(link: Connection, names: Iterable[str]) -> set[str]:
-    """Those of `names` by which a lead is known at present."""
-    wanted = list(names)
+def _known(link: Connection, gone: Collection[str], people: Iterable[Person]) -> set[str]:
+    """Those names of `people` that were forgotten and by which a lead is known at present; each is looked up."""
+    wanted = [name for name in gone if "@" in name]
     mails = select(col(Lead.email)).where(col(Lead.email).in_(wanted))
     former = select(col(LeadAlias.value)).where(col(LeadAlias.kind) == "email", col(LeadAlias.value).in_(wanted))
-    whole = (col(Lead.source) + " " + col(Lead.source_id)).label("name")
-    ids = select(whole).where(whole.in_(wanted)) if any("@" not in name for name in wanted) else None
     found = {str(name) for query in (mails, former) for name in link.execute(query).scalars()}
-    return found if ids is None else found | set(map(str, link.execute(ids).scalars()))
+    numbers: dict[str, set[str]] = defaultdict(set)
+    for person in people:
+        if person.source and person.source_id and id_name(person.source, person.source_id) in gone:
+            numbers[person.source].add(person.source_id)
+    for source, theirs in numbers.items():
+        query = select(col(Lead.source_id)).where(col(Lead.source) == source, col(Lead.source_id).in_(sorted(theirs)))
+        found |= {id_name(source, str(number)) for number in link.execute(query).scalars()}
+    return found

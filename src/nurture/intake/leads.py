@@ -99,7 +99,7 @@ def _count(outcome: Outcome, staging: Staging, report: ImportReport, rows: LeadR
     if outcome.problem is not None:
         for line in lines:
             forgotten = outcome.problem == FORGOTTEN
-            column = "" if forgotten else rows.id_column
+            column = "" if forgotten or outcome.person.oversized else rows.id_column
             staging.refuse(line, column, outcome.problem, copied=not forgotten)
         return
     setattr(report, outcome.state, getattr(report, outcome.state) + 1)

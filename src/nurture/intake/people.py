@@ -48,6 +48,9 @@ def put_people(
     know_zones(link, {person.columns["zone"] for person in people if "zone" in person.columns})
     outcomes = [Outcome(person) for person in people]
     todo, unphoned = (outcomes, []) if remembered is None else let_in(link, outcomes, remembered)
+    for outcome in todo:
+        outcome.problem = outcome.person.oversized
+    todo = [outcome for outcome in todo if outcome.problem is None]
     while todo:
         todo = _round(link, todo, now, origin, changed_addresses)
     for outcome in unphoned:
@@ -144,6 +147,7 @@ class _Plan:
             elif lead_id in self.rows:
                 self.by_id.setdefault((source, value), self.rows[lead_id])
         self.moved: list[tuple[dict[str, Any], str]] = []
+        self.left: set[str] = set()
         for outcome in self.outcomes:
             outcome.state, outcome.problem, outcome.notes, outcome.readdressed = "unchanged", None, [], False
             row = self._meet(outcome)
@@ -189,13 +193,14 @@ class _Plan:
         said: dict[str, Any] = {k: v for k, v in person.columns.items() if new or k not in AT_BIRTH}
         if "timezone" in said and "zone" not in said:
             said["zone"] = None  # what it says now is no zone: the program's clock counts
-        if person.email and not new and address(person.email) in self.former:
+        if person.email and not new and (person.email in self.left or address(person.email) in self.former):
             if row["email"] != person.email:
                 outcome.notes.append(_FORMER)
         elif person.email or new:
             said["email"] = person.email
             if not new and row["email"] not in (None, person.email):
                 self.moved.append((row, row["email"]))
+                self.left.add(row["email"])
                 outcome.readdressed = True
         if row["source_id"] is None and (person.source_id or new):
             said |= {"source": person.source, "source_id": person.source_id}
@@ -235,7 +240,7 @@ class _Plan:
             return False
         person = outcome.person
         if self.agreements.stays_withdrawn(lead_id, person):
-            outcome.notes.append("consent was withdrawn earlier; a file does not bring it back")
+            outcome.notes.append("consent was withdrawn earlier, and stays so; the person alone can give it again")
         return self.agreements.differ(lead_id, person)
 
     def write(self, origin: str) -> list[Outcome]:
@@ -253,7 +258,8 @@ class _Plan:
                 ],
             )
         if self.moved:
-            moved_house(self.link, [(row["id"], old, row["email"]) for row, old in self.moved], self.now)
+            moves = [(row["id"], old, row["email"]) for row, old in self.moved if row["email"] != old]
+            moved_house(self.link, moves, self.now)
         tags = {(row["id"], tag) for outcome, row in done for tag in outcome.person.tags} - self.tags
         if tags:
             rows = [{"lead_id": lead_id, "tag": tag} for lead_id, tag in sorted(tags)]

@@ -25,6 +25,8 @@ TEXTS = (
 BUILT_IN = (*TEXTS, "zone", "stage")
 #: Only newcomers bring these: later they are the lifecycle's.
 AT_BIRTH = ("stage", "status")
+#: Characters of an id, its source, a tag, a list's name: they stand in indexes, and PostgreSQL's take 2,704 bytes.
+LONGEST_NAME = 200
 
 folded = lru_cache(maxsize=16_384)(fold)
 
@@ -48,6 +50,7 @@ class Person:
     tracking: str | None = None
     sms: str | None = None
     #: Of what it agrees to: `at`, `expires` (microseconds UTC), `source`, `text`; `lasts`: purpose to (months, days).
+    #: A purpose's own name: the same of that one alone, and comes before what holds for all.
     terms: dict[str, Any] = field(default_factory=dict)
     #: Of the file it came from.
     lines: list[int] = field(default_factory=list)
@@ -71,6 +74,15 @@ class Person:
         person = cls(*body)
         person.lines.append(line)
         return person
+
+    @property
+    def oversized(self) -> str | None:
+        """What is too long to be kept, in a sentence."""
+        named = {"source": (self.source,), "id": (self.source_id,), "tag": self.tags, "list": self.lists}
+        for what, texts in named.items():
+            if any(len(text) > LONGEST_NAME for text in texts if text):
+                return f"its {what} has more than {LONGEST_NAME} characters; shorten it"
+        return None
 
     def absorb(self, later: Person) -> None:
         """Apply a later row of the same person on top."""

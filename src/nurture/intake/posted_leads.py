@@ -9,13 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, update
-from sqlmodel import col
+from sqlalchemy import Connection
 
 from nurture.engine.live import Live
 from nurture.errors import FileFault
 from nurture.intake import values
-from nurture.intake.agreements import NO, NO_BASIS, PURPOSES
+from nurture.intake.agreements import NO, NO_BASIS, PURPOSES, keep_lasting
 from nurture.intake.leads import LeadRows
 from nurture.intake.mapping import Mapping
 from nurture.intake.people import put_people
@@ -25,37 +24,13 @@ from nurture.intake.reader import Record, Table
 from nurture.intake.report import Notes
 from nurture.intake.shapes import as_text, flat, quoted
 from nurture.program.models import ProgramFile
-from nurture.records import Consent
+from nurture.records.types import to_micros
 from nurture.rights.marks import EXPORTED
 from nurture.rights.remembered import Remembered
 
 #: Characters of the text that somebody agreed to, as it is kept.
 LONGEST_WORDING = 2000
 _SAID = ("basis", "source", "at", "wording")
-#: Of a consent that was written in this transaction: who says so, since when, and which text it was.
-_PROVE = (
-    update(Consent)
-    .where(
-        col(Consent.lead_id) == bindparam("of_lead"), col(Consent.purpose) == bindparam("of_purpose"),
-        col(Consent.basis) == bindparam("of_basis"), col(Consent.source) == bindparam("of_source"),
-        col(Consent.given_at) == bindparam("of_now"),
-    )
-    .values(
-        source=bindparam("new_source"), given_at=bindparam("new_at"), wording=bindparam("new_wording"),
-        expires_at=bindparam("new_end"),
-    )
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Yes:
-    """One consent with what proves it."""
-
-    purpose: str
-    basis: str
-    source: str | None
-    at: datetime | None
-    wording: str | None
 
 
 @dataclass
@@ -64,7 +39,6 @@ class _Read:
 
     line: Line
     person: Person
-    given: list[_Yes]
 
 
 class _Body(Table):
@@ -94,7 +68,7 @@ def take_leads(
 
     `remembered`: who was forgotten, and stays out.
     """
-    report, read, proofs = Report([]), [], []
+    report, read = Report([]), []
     batch = _Batch(live.house.program, sender, now)
     for number, fact in enumerate(facts, 1):
         line = Line("refused")
@@ -113,9 +87,6 @@ def take_leads(
         one.line.status = outcome.state
         if outcome.state != "unchanged":
             report.leads.add(outcome.lead_id)
-        proofs += [_proof(outcome.lead_id, yes, batch) for yes in one.given]
-    if proofs:
-        link.execute(_PROVE, proofs)
     return report
 
 
@@ -124,7 +95,7 @@ def _lead(fact: Any, line: Line, number: int, batch: _Batch) -> _Read:
         raise ValueError('is not an object; write {"email": …}')
     flat(json.dumps(fact))  # what no database can store is refused, wherever it stands
     said = fact.get("consent")
-    given, refused = _consents(said, batch) if isinstance(said, dict) else ([], [])
+    given = _consents(said, batch) if isinstance(said, dict) else {}
     apart = {"source", EXPORTED, *(["consent"] if isinstance(said, dict) else [])}  # a request is no export of ours
     whole = {name: cell for name, cell in fact.items() if name not in apart}
     source = values.line_of_text(as_text(fact.get("source"))) or batch.sender.source
@@ -143,16 +114,16 @@ def _lead(fact: Any, line: Line, number: int, batch: _Batch) -> _Read:
     unused = batch.unused.setdefault((source, tuple(cells)), list(rows.unused))
     line.notes = [note.partition(": ")[2] for note in rows.notes.sentences()]
     line.notes += [f"{name}: not used; program.yaml declares no such field" for name in unused]
-    for yes in given:
-        setattr(person, yes.purpose, yes.basis)
-    for purpose in refused:
-        setattr(person, purpose, NO)
-    return _Read(line, person, given)
+    for purpose, (basis, terms) in given.items():
+        setattr(person, purpose, basis)
+        person.terms[purpose] = terms
+    keep_lasting(person, batch.program.consents)
+    return _Read(line, person)
 
 
-def _consents(said: dict[str, Any], batch: _Batch) -> tuple[list[_Yes], list[str]]:
-    """(what is agreed to, the purposes that are refused). Raises ValueError."""
-    given, refused = [], []
+def _consents(said: dict[str, Any], batch: _Batch) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Of each purpose that is spoken of a basis, or `no`, and its terms. Raises ValueError."""
+    given: dict[str, tuple[str, dict[str, Any]]] = {}
     for purpose, how in said.items():
         if purpose not in PURPOSES:
             raise ValueError(f"consent: {quoted(purpose)} is none of {', '.join(PURPOSES)}")
@@ -162,15 +133,16 @@ def _consents(said: dict[str, Any], batch: _Batch) -> tuple[list[_Yes], list[str
             raise ValueError(f"consent: {purpose}: {quoted(odd)} is not known here; keys are {', '.join(_SAID)}")
         basis = as_text(told.get("basis")).casefold()
         if basis == NO:
-            refused.append(purpose)
+            given[purpose] = NO, {}
         elif basis in values.BASES:
-            given.append(_yes(purpose, basis, told, batch))
+            given[purpose] = basis, _terms(purpose, told, batch)
         else:
             raise ValueError(f"consent: {purpose}: write a basis, one of {', '.join(values.BASES)}, or no")
-    return given, refused
+    return given
 
 
-def _yes(purpose: str, basis: str, told: dict[str, Any], batch: _Batch) -> _Yes:
+def _terms(purpose: str, told: dict[str, Any], batch: _Batch) -> dict[str, Any]:
+    """Who got a consent, when, and to which text, as far as it is said; as a person's terms."""
     text, wording = as_text(told.get("at")), as_text(told.get("wording"))
     try:
         at = values.Dates(zone=batch.sender.zone).instant(text) if text else None
@@ -180,13 +152,6 @@ def _yes(purpose: str, basis: str, told: dict[str, Any], batch: _Batch) -> _Yes:
         raise ValueError(f"consent: {purpose}: at: {quoted(text)} is no instant of the past; write 2026-03-02T09:00Z")
     if len(wording) > LONGEST_WORDING or "\0" in wording:
         raise ValueError(f"consent: {purpose}: wording: is no text of up to {LONGEST_WORDING:,} characters")
-    return _Yes(purpose, basis, values.line_of_text(as_text(told.get("source"))) or None, at, wording or None)
-
-
-def _proof(lead: int, yes: _Yes, batch: _Batch) -> dict[str, Any]:
-    source, since = batch.sender.source, yes.at or batch.now
-    return {
-        "of_lead": lead, "of_purpose": yes.purpose, "of_basis": yes.basis, "of_source": source, "of_now": batch.now,
-        "new_source": yes.source or source, "new_at": since, "new_wording": yes.wording,
-        "new_end": batch.program.consents.end(yes.basis, since),
-    }  # fmt: skip
+    source = values.line_of_text(as_text(told.get("source")))
+    terms = {"at": at and to_micros(at), "source": source, "text": wording}
+    return {name: value for name, value in terms.items() if value not in (None, "")}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
 from nurture.db import Database
-from nurture.engine.leaving import Left, leave
+from nurture.engine.leaving import Left, leave, silence
 from nurture.engine.live import Library
 from nurture.errors import FileFault, NotPublished
 from nurture.intake import values
@@ -23,12 +24,15 @@ from nurture.intake.shapes import as_text, quoted, squeeze
 from nurture.intake.staging import Progress, Staging
 from nurture.intake.trouble import finish, place_for_refused
 from nurture.records.types import from_micros, to_micros
+from nurture.rights.marks import marked, unmarked
 from nurture.rights.remembered import Remembered
 from nurture.steps.sms import e164
 
 log = logging.getLogger("nurture.intake")
 #: Entries of one transaction: each may end the sequences of a lead.
 CHUNK = 2_000
+#: Domains or phones whose leads are looked for at once: a statement of SQLite takes 32,766 values.
+AT_ONCE = 20_000
 REASONS = ("unsubscribed", "bounced", "complained")
 #: Where entries come from when nobody says.
 UNNAMED = "import"
@@ -72,6 +76,8 @@ _WORDS = {
     "complained": ("complained", "complaint", "spam", "spamcomplaint", "spamreport", "spamreports", "abuse"),
 }
 _REASON_OF = {word: reason for reason, words in _WORDS.items() for word in words}
+#: The columns of 'nurture export suppressions'.
+_OURS = frozenset(("id", "kind", "value", "reason", "source", "at"))
 #: Of a list with everybody on it: these are still written to.
 _STAYS = {"subscribed", "active", "optin", "optedin", "confirmed", "subscriber"}
 
@@ -115,12 +121,17 @@ def import_suppressions(
         rows = _Rows(table, mapping, reason, source or mapping.source or UNNAMED, zone, now)
         rows.read_into(staging)
         target.check(report)
+        domains: set[str] = set()
+        phones: set[str] = set()
         for chunk in staging.in_order(CHUNK):
             entries = {(row["kind"], row["value"]): row for _, row in ((line, _row(body)) for line, body in chunk)}
 
             def work(link: Connection, entries: dict[Any, dict[str, Any]] = entries) -> Left:
                 gone = set(remembered.since(link, [value for _, value in entries])) if remembered else set()
-                found = leave(link, _live(link, library), [r for r in entries.values() if r["value"] not in gone], now)
+                kept = [row for row in entries.values() if row["value"] not in gone]
+                domains.update(row["value"] for row in kept if row["kind"] == "domain")
+                phones.update(row["value"] for row in kept if row["kind"] == "phone")
+                found = leave(link, _live(link, library), kept, now)
                 if dry_run:
                     raise _Undone(found)
                 return found
@@ -134,6 +145,8 @@ def import_suppressions(
             report.unchanged += len(entries) - left.entries
             report.repeated += len(chunk) - len(entries)
         if not dry_run:
+            _silence(db, "domain", sorted(domains), now)
+            _silence(db, "phone", sorted(phones), now)
             finish(staging, target, report, rows.notes, rows.unused)
         else:
             report.warnings += rows.notes.sentences()
@@ -143,6 +156,13 @@ def import_suppressions(
         report.rows, report.created, report.unchanged, report.refused_count, done.left.leads, dry_run,
     )  # fmt: skip
     return report
+
+
+def _silence(db: Database, kind: Literal["domain", "phone"], said: Sequence[str], now: datetime) -> None:
+    """The leads of all domains, or phones, of the file: one look at everybody for each AT_ONCE of them."""
+    for start in range(0, len(said), AT_ONCE):
+        part = said[start : start + AT_ONCE]
+        db.transact(lambda link, part=part: silence(link, kind, part, now))  # type: ignore[misc]
 
 
 def _told(left: Left, dry_run: bool) -> list[str]:
@@ -196,6 +216,10 @@ class _Rows:
             if not self._applies(record, plan):
                 staging.report.passed_over += 1
                 continue
+            if record.cells.keys() >= _OURS and as_text(record.cells["kind"]) == "lead":
+                self.notes.add("a lead's number here is not kept; its address has a row of its own", record.line)
+                staging.report.passed_over += 1
+                continue
             column, text = self._who(record, plan)
             try:
                 kind, value = _entry(next((o for o, c in plan.columns.items() if c == column), "email"), text)
@@ -210,7 +234,8 @@ class _Rows:
         if key not in self._plans:
             self._plans[key] = plan_by(key, self.mapping, _NAMES)
             if self.table.header is not None:
-                self.unused |= dict.fromkeys(self._plans[key].unused)
+                ours = _OURS if set(key) >= _OURS else frozenset[str]()
+                self.unused |= dict.fromkeys(name for name in self._plans[key].unused if name not in ours)
         return self._plans[key]
 
     def _cell(self, record: Record, plan: Plan, ours: str) -> str:
@@ -260,7 +285,9 @@ def _entry(ours: str, text: str) -> tuple[str, str]:
     """(kind, canonical value); raises ValueError with words that follow the column's name."""
     if not text:
         raise ValueError("is empty, and no other column says who this is")
-    if ours == "phone":
+    if marked(unmarked(text)) == text:  # a phone, where an export keeps spreadsheets from taking it for a formula
+        text = unmarked(text)
+    if ours == "phone" or (ours == "email" and "@" not in text and e164(text) is not None):
         phone = e164(text)
         if phone is None:
             raise ValueError("has no country code; write +40…")

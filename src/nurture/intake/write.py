@@ -115,7 +115,12 @@ def fits(data: dict[str, Any]) -> None:
 def put_events(link: Connection, events: Sequence[NewEvent]) -> list[int]:
     """Record those of `events` that are not known yet; the ids of the new ones."""
     known = _known_keys(link, events)
-    new = {(event.source, event.key): event for event in reversed(events) if (event.source, event.key) not in known}
+    said = _said_goodbyes(link, events)
+    new = {
+        (event.source, event.key): event
+        for event in reversed(events)
+        if (event.source, event.key) not in known and (event.lead_id, event.name, event.occurred_at) not in said
+    }
     if not new:
         return []
     fresh = list(reversed(new.values()))
@@ -140,6 +145,18 @@ def _known_keys(link: Connection, events: Sequence[NewEvent]) -> set[tuple[str, 
         known = select(_EVENT.c.key).where(_EVENT.c.source == source, _EVENT.c.key.in_(keys))
         found |= {(source, key) for key in link.execute(known).scalars()}
     return found
+
+
+def _said_goodbyes(link: Connection, events: Sequence[NewEvent]) -> set[tuple[int, str, datetime]]:
+    """Of the goodbyes among `events` those that are in the log, whatever they are called there: one instant, one no."""
+    instants = {event.occurred_at for event in events if event.name in GOODBYES}
+    if not instants:
+        return set()
+    leads = {event.lead_id for event in events if event.name in GOODBYES}
+    known = select(_EVENT.c.lead_id, _EVENT.c.name, _EVENT.c.occurred_at).where(
+        _EVENT.c.lead_id.in_(leads), _EVENT.c.name.in_(GOODBYES), _EVENT.c.occurred_at.in_(instants)
+    )
+    return {(row.lead_id, row.name, row.occurred_at) for row in link.execute(known)}
 
 
 def _goodbyes(link: Connection, events: Sequence[NewEvent]) -> None:

@@ -28,7 +28,10 @@ _OUTCOMES = (
     "objected",
 )  # fmt: skip
 _REASONS = {
-    "deferred": ("window", "pause", "pace", "cap", "priority", "paused", "stopped", "canary", "growth", "most_per_day"),
+    "deferred": (
+        "window", "pause", "pace", "cap", "priority", "confirmation", "paused", "stopped", "canary", "growth",
+        "most_per_day",
+    ),
     "suppressed": (
         "suppressed",
         "no_address",
@@ -41,7 +44,7 @@ _REASONS = {
         "customer",
         "objected",
     ),
-}
+}  # fmt: skip
 #: Expectations of a step, and the kinds of steps that they may name; none: any.
 _STEPS: dict[str, tuple[str, ...]] = {
     "email": _LETTERS, "sms": ("sms",), "webhook": ("webhook",), "task": ("task",), "stands": (),

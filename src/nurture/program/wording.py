@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -47,6 +48,14 @@ def in_language(text: str | dict[str, str] | None, *tags: str | None) -> str:
             if known in plain:
                 return plain[known]
     return next(iter(text.values()))
+
+
+def choice_words(
+    choices: Mapping[str, Mapping[str, str | dict[str, str]]], lead: Mapping[str, Any], *tags: str | None
+) -> dict[str, str]:
+    """Field to what a lead chose in it, in the words of that choice; fields without choices are not in it."""
+    known = {name: said.get(str(lead.get(name))) for name, said in choices.items()}
+    return {name: in_language(said, *tags) for name, said in known.items() if said}
 
 
 def languages_of(text: Any) -> list[str]:

@@ -18,7 +18,7 @@ from nurture.engine.story import letter
 from nurture.records import Enrolment, Event, Handoff, Lead, Outbox, StageTransition, Task, Touch, Work
 
 #: Why a planned touch is not sent yet.
-DEFERRED = ("window", "pause", "pace", "cap", "priority", "paused", "stopped", "canary", "growth")
+DEFERRED = ("window", "pause", "pace", "cap", "priority", "paused", "stopped", "canary", "growth", "confirmation")
 WAITING = ("planned", "held", "claimed", "sending", "retry_wait")
 #: Stages from MQL on, in order.
 LADDER = ("mql", "sal", "sql", "opportunity", "customer")

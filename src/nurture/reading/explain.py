@@ -192,6 +192,7 @@ def explain(machine: Machine, who: str, at: datetime | None = None) -> Explained
     with machine.db.read() as link:
         lead = find_lead(link, who)
         story = tell(link, live, lead, now)
+        zone = story.zone or live.house.program.zone
         inside = {row.sequence for row in story.enrolments if row.ended_at is None or row.ended_at > now}
         why_not = {
             slug: _why_not(Run(link, live, now), segment, story)
@@ -200,12 +201,11 @@ def explain(machine: Machine, who: str, at: datetime | None = None) -> Explained
         }
         shut = barred(link, lead, story.lead["email"] or "", story.lead["phone"])
         basis, objected = bases(link, lead, now), objections(link, lead, now)
-        chosen, leave = preferences(link, live.house.program, lead, now), _leave_rules(link, live, story)
+        chosen, leave = preferences(link, live.house.program, lead, zone, now), _leave_rules(link, live, story)
         idle = select(col(Enrolment.id)).where(col(Enrolment.lead_id) == lead, exhausted())
         without = frozenset(int(number or 0) for number in link.execute(idle).scalars())
         arms, called = tuple(arms_of(link, live, story, now)), tuple(names(link, lead, now))
     holds = lead_holds(machine, lead, inside)
-    zone = story.zone or live.house.program.zone
     gate = {rule.reason: sentence(rule.refuse) for rule in live.house.lifecycle.gate}
     return Explained(
         story, now, zone, why_not, shut, basis, objected, chosen, holds, leave, without, arms, gate, called
@@ -231,7 +231,7 @@ def _why_not(run: Run, segment: Segment, story: Story) -> str:
         return " and ".join(missing)
     refused = next((row for row in story.refusals if row.sequence == segment.slug), None)
     if refused is not None:
-        leave = sentence(spec.leave) if spec.leave is not None else ""
+        leave = _holding(run, spec.leave, scope, story.lead_id) if spec.leave is not None else ""
         return REFUSALS.get(refused.reason, str(refused.reason)).format(leave=leave)
     line = place(run, segment.slug, story.lead_id)
     if line is not None:
@@ -246,6 +246,13 @@ def _why_not(run: Run, segment: Segment, story: Story) -> str:
     if since is not None:
         return f"its rule has held since {since:%Y-%m-%d %H:%M}Z, and only a transition into it enrols"
     return "its rule holds now, and the next tick decides"
+
+
+def _holding(run: Run, rule: c.Condition, scope: Scope, lead: int) -> str:
+    """`rule` in words: of an `any` the parts that hold, as far as any does still."""
+    parts = rule.parts if isinstance(rule, c.Any_) else ()
+    true = [part for part in parts if not _failing(run, part, scope, lead)]
+    return " or ".join(map(sentence, true)) or sentence(rule)
 
 
 def _failing(run: Run, rule: c.Condition, scope: Scope, lead: int) -> list[c.Condition]:

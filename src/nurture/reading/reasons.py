@@ -10,6 +10,7 @@ REASONS = {
     "cap": "the lead has had as many messages as caps: in program.yaml allow",
     "pause": "the lead asked in the preference centre for no messages until then",
     "pace": "the lead asked in the preference centre for fewer messages than that",
+    "confirmation": "the mailbox has yet to say the second yes that the form's letter asks for",
     "priority": "another sequence with a higher priority writes to this lead first",
     "paused": "an operator paused it; 'nurture resume' lets it go",
     "stopped": "an operator stopped it; 'nurture start' lets it go",

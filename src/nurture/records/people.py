@@ -81,6 +81,7 @@ class Event(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("source", "key"),
         Index("ix_event_lead_name", "lead_id", "name", "occurred_at"),
+        Index("ix_event_occurred", "occurred_at"),
         Index(
             "ix_event_unsettled",
             "lead_id",

@@ -20,7 +20,8 @@ class ApiKey(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
     name: str = Field(unique=True)
-    #: site (stands in a page for all to read: page views only) or server (a secret: leads and every event).
+    #: site (stands in a page for all to read: page views and the events of `website:`) or server (a secret: leads
+    #: and every event).
     kind: str
     created_at: datetime = Field(sa_type=Instant)
     created_by: str

@@ -45,7 +45,8 @@ class Objection(SQLModel, table=True):
 class Confirmation(SQLModel, table=True):
     """A consent that was given in a form and waits for its second yes, from the mailbox itself."""
 
-    __table_args__ = (Index("ix_confirmation_lead", "lead_id", "asked_at"),)
+    #: No number is given twice, not even by SQLite after a removal: a link in somebody's letter names it.
+    __table_args__ = (Index("ix_confirmation_lead", "lead_id", "asked_at"), {"sqlite_autoincrement": True})
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
     lead_id: int = Field(foreign_key="lead.id", sa_type=BigKey)

@@ -42,7 +42,11 @@ class Chores:
         self.catch_up()
         if self._day is not None and self._day[0] <= now < self._day[1]:
             return
-        done = retention.daily(self.machine, self.home, now)
+        try:
+            done = retention.daily(self.machine, self.home, now)
+        except OSError as problem:  # a file; what is left of it goes tomorrow
+            logger.error("retention is not finished, and goes on tomorrow: %s", problem)
+            done = None
         self._day = retention.local_day(self.machine, now)
         if done:
             logger.info("retention %s", " ".join(f"{kind}={count}" for kind, count in sorted(done.items())))
@@ -68,14 +72,20 @@ class Chores:
         entries = log.read(self.home)
         db = self.machine.db
         with db.read() as link:
-            lacking = {digest: entries[digest] for digest in unlisted(link, entries)}
+            older = unlisted(link, {digest: entry.at for digest, entry in entries.items()})
+            lacking = {digest: entries[digest] for digest in older}
             rows = link.execute(select(col(Erasure.digest), col(Erasure.at), col(Erasure.by))).all()
         missing = [log.Entry(*row) for row in rows if row.digest not in entries or entries[row.digest].at < row.at]
         if missing:
             log.append(self.home, missing)
         again = 0
         for person, entry in list(self._whom(lacking)) if lacking else ():
-            forget.forget_person(self.machine, self.home, person, by=entry.by, now=entry.at)
+            try:
+                forget.forget_person(self.machine, self.home, person, by=entry.by, now=entry.at)
+            except OSError as problem:  # an intent is left, or the database does not list them yet
+                logger.error("forgetting again is not finished, and is tried again lead=%s: %s", person.lead, problem)
+                lacking.pop(entry.digest, None)
+                continue
             logger.warning("forgotten again lead=%s", person.lead)
             again += 1
         for entry in lacking.values():
@@ -87,7 +97,8 @@ class Chores:
         remembered = Remembered(self.machine.keys)
         met: set[int] = set()
         for lead, name, since in self._names():
-            entry = next((lacking[digest] for digest in remembered.digests(name) if digest in lacking), None)
+            found = (lacking[digest] for digest in remembered.digests(name) if digest in lacking)
+            entry = max(found, key=lambda one: one.at, default=None)
             if entry is None or since > entry.at or lead in met:
                 continue
             with self.machine.db.read() as link:

@@ -14,6 +14,7 @@ from sqlmodel import col
 
 from nurture.db import Database
 from nurture.records import Erasure, Lead, Outbox, Touch
+from nurture.rights.naming import naming
 from nurture.rights.schema import TABLES
 
 #: Folders of the home in which messages are kept, where no relay or account is set.
@@ -80,15 +81,25 @@ def remove(paths: Iterable[Path]) -> int:
     """Delete these files; how many were there. Raises OSError."""
     count = 0
     for path in paths:
-        if path.exists():
+        try:
             path.unlink()
-            count += 1
+        except FileNotFoundError:  # somebody else was faster
+            continue
+        count += 1
     return count
 
 
 def aged(home: Path, before: datetime) -> list[Path]:
     """The kept messages that were written before then."""
-    return [path for path in _messages(home) if path.stat().st_mtime < before.timestamp()]
+    return [path for path in _messages(home) if older(path, before)]
+
+
+def older(path: Path, before: datetime) -> bool:
+    """Whether a file is there and was last written before then."""
+    try:
+        return path.stat().st_mtime < before.timestamp()
+    except FileNotFoundError:
+        return False
 
 
 def note_refused(home: Path, file: Path, now: datetime) -> None:
@@ -100,13 +111,17 @@ def note_refused(home: Path, file: Path, now: datetime) -> None:
 
 
 def refused(home: Path) -> dict[Path, datetime]:
-    """The files of refused rows that are still there, and since when."""
+    """The files of refused rows that are still there, and since when; a line torn at a crash says nothing."""
     file = home / REFUSED
     found: dict[Path, datetime] = {}
-    for line in file.read_text("utf-8").splitlines() if file.exists() else []:
-        said = json.loads(line)
-        if (path := Path(said["file"])).is_file():
-            found[path] = datetime.fromisoformat(said["at"])
+    for line in file.read_text("utf-8", errors="replace").splitlines() if file.exists() else []:
+        try:
+            said = json.loads(line)
+            path, at = Path(said["file"]), datetime.fromisoformat(said["at"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        if path.is_file():
+            found[path] = at
     return found
 
 
@@ -127,9 +142,9 @@ def cut_out(file: Path, names: Iterable[str]) -> int:
 
 def _split(file: Path, names: Iterable[str]) -> tuple[list[str], list[str]]:
     """(rows that hold none of `names`, rows that do)."""
-    needles = [name.casefold() for name in names]
+    told = naming(names)
     rows = _rows(file.read_bytes().decode("utf-8", "surrogateescape"))
-    held = [any(needle in row.casefold() for needle in needles) for row in rows]
+    held = [told is not None and told.search(row) is not None for row in rows]
     return [row for row, it in zip(rows, held, strict=True) if not it], [
         row for row, it in zip(rows, held, strict=True) if it
     ]
@@ -148,14 +163,14 @@ def _rows(text: str) -> list[str]:
 
 def blot_out(file: Path, names: Iterable[str]) -> int:
     """Write an x over each letter of `names` in a journal, which may be written to at this moment; how many places."""
+    told = naming(names)
+    if told is None:
+        return 0
     places = 0
     with file.open("r+b") as out:
-        text = out.read().lower()
-        for needle in (name.encode().lower() for name in names):
-            at = text.find(needle) if needle else -1
-            while at >= 0:
-                out.seek(at)
-                out.write(b"x" * len(needle))
-                places += 1
-                at = text.find(needle, at + len(needle))
+        text = out.read().decode("utf-8", "surrogateescape")
+        for hit in told.finditer(text):
+            out.seek(len(text[: hit.start()].encode("utf-8", "surrogateescape")))
+            out.write(b"x" * len(hit[0].encode("utf-8", "surrogateescape")))
+            places += 1
     return places

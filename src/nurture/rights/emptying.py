@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, cast, delete, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlmodel import col
 
 from nurture.channels.audience import hashed
 from nurture.dialects import upsert
 from nurture.engine.doors import lock_lead
 from nurture.engine.ending import OPEN, ending
+from nurture.engine.renaming import EMAIL, ID, present
 from nurture.records import (
     AudienceMember,
     Enrolment,
     Erasure,
     Handoff,
     Lead,
+    LeadAlias,
     Milestone,
     Outbox,
     Suppression,
@@ -29,9 +45,10 @@ from nurture.records import (
 )
 from nurture.records.types import Instant, to_micros
 from nurture.rights import schema
-from nurture.rights.finding import known
+from nurture.rights.finding import known, quoting
 from nurture.rights.remembered import Remembered, id_name, phone_name
 from nurture.rights.schema import TABLES, Person
+from nurture.steps.sms import plain_phone
 
 #: How enrolments end, why nothing more is sent, and who closes what is open.
 FORGOTTEN, ERASED, CLOSED_BY = "forgotten", "erased", "erasure"
@@ -41,17 +58,13 @@ _IN_FLIGHT = ("claimed", "sending")
 
 
 def empty(link: Connection, person: Person, remembered: Remembered, by: str, now: datetime) -> dict[str, int]:
-    """Forget `person`; rows removed or emptied, by table. Forgetting somebody again finds nothing."""
-    person = _still_there(link, person)
-    if person.lead is not None:
-        lock_lead(link, person.lead, now)
-        person = known(link, person.lead, set(person.addresses), set(person.ids))
+    """Forget whom `meet` has met; rows removed or emptied, by table. Forgetting somebody again finds nothing."""
     stopped = _suppressed_phones(link, person)
     if person.lead is not None:
         _end(link, person.lead, now)
         _leave_audiences(link, person, now)
         _close(link, person.lead, now)
-    counts = _empty_rows(link, person)
+    counts = _empty_rows(link, person, stopped)
     if person.lead is not None:
         shell = update(Lead).where(col(Lead.id) == person.lead)
         link.execute(shell.where(col(Lead.forgotten_at).is_(None)).values(forgotten_at=now))
@@ -64,6 +77,17 @@ def empty(link: Connection, person: Person, remembered: Remembered, by: str, now
     listed = [*person.addresses, *(id_name(*own) for own in person.ids), *map(phone_name, stopped)]
     remember(link, [remembered.digest(name) for name in sorted(listed)], by, now, counts)
     return counts
+
+
+def meet(link: Connection, person: Person, now: datetime) -> Person:
+    """All that `person` is known by at present, under the lock of its lead, which may have been merged meanwhile."""
+    locked, lead = None, _still_there(link, person)
+    while lead is not None and lead != locked:
+        lock_lead(link, lead, now)
+        locked, lead = lead, _still_there(link, person)
+    if lead is None:
+        return replace(person, lead=None, quoted=quoting(link, person.addresses))
+    return known(link, lead, set(person.addresses), set(person.ids))
 
 
 def remember(link: Connection, digests: Sequence[str], by: str, now: datetime, counts: dict[str, int]) -> None:
@@ -85,25 +109,46 @@ def in_flight(link: Connection, lead: int) -> bool:
     return link.execute(going).first() is not None
 
 
-def _still_there(link: Connection, person: Person) -> Person:
-    """The person without its lead where a database that was restored meanwhile has another one, or none, of its id."""
+def _still_there(link: Connection, person: Person) -> int | None:
+    """The lead of `person`: its own, the one it was merged into, or the one that was called so before.
+
+    None where a database that was restored meanwhile has another one, or none, of its id.
+    """
     if person.lead is None:
-        return person
+        return None
+    mine = or_(
+        (col(LeadAlias.kind) == EMAIL) & col(LeadAlias.value).in_(person.addresses),
+        *((col(LeadAlias.kind) == ID) & (col(LeadAlias.source) == source) & (col(LeadAlias.value) == number)
+          for source, number in sorted(person.ids)),
+    )  # fmt: skip
+    called = list(link.execute(select(col(LeadAlias.lead_id)).where(mine).distinct()).scalars())
     columns = (col(Lead.email), col(Lead.source), col(Lead.source_id), col(Lead.forgotten_at))
-    row = link.execute(select(*columns).where(col(Lead.id) == person.lead)).one_or_none()
-    if row is not None and (
-        row.forgotten_at is not None or row.email in person.addresses or (row.source, row.source_id) in person.ids
-    ):
-        return person
-    return replace(person, lead=None)
+    for lead in (person.lead, present(link, person.lead), *sorted(called)):
+        row = link.execute(select(*columns).where(col(Lead.id) == lead)).one_or_none()
+        if row is not None and (
+            row.forgotten_at is not None
+            or lead in called
+            or row.email in person.addresses
+            or (row.source, row.source_id) in person.ids
+        ):
+            return lead
+    return None
 
 
 def _suppressed_phones(link: Connection, person: Person) -> list[str]:
-    """Of the person's numbers, those that nothing may go to: they asked for it themselves, and it holds on."""
-    query = select(col(Suppression.value)).where(
+    """Of the person's numbers, those that nothing may go to: they asked for it themselves, and it holds on.
+
+    A number that another lead has as well is not among them: what was asked of it stays as it is.
+    """
+    listed = select(col(Suppression.value)).where(
         col(Suppression.kind) == "phone", col(Suppression.value).in_(person.phones)
     )
-    return list(link.execute(query).scalars())
+    stopped = set(link.execute(listed).scalars())
+    if not stopped:
+        return []
+    others = true() if person.lead is None else col(Lead.id) != person.lead
+    shared = select(plain_phone()).where(others, plain_phone().in_(sorted(stopped)))
+    return sorted(stopped - set(link.execute(shared).scalars()))
 
 
 def _end(link: Connection, lead: int, now: datetime) -> None:
@@ -155,8 +200,8 @@ def _close(link: Connection, lead: int, now: datetime) -> None:
     link.execute(update(Outbox).where(mine).values(**quiet))
 
 
-def _empty_rows(link: Connection, person: Person) -> dict[str, int]:
-    """Kept rows first: what is removed afterwards says which of them are the person's."""
+def _empty_rows(link: Connection, person: Person, stopped: Sequence[str]) -> dict[str, int]:
+    """Kept rows first: what is removed afterwards says which of them are the person's. `stopped`: numbers that go."""
     about = schema.about()
     counts: dict[str, int] = {}
     for name in [*(name for name in about if name in schema.FATES and name != "lead"), "lead"]:
@@ -167,7 +212,9 @@ def _empty_rows(link: Connection, person: Person) -> dict[str, int]:
                 update(table).where(about[name](person), says).values(schema.blank(name))
             ).rowcount
     row = TABLES["suppression"].c
-    listed = and_(about["suppression"](person), row.kind != "lead")
+    listed = and_(
+        about["suppression"](person), or_(row.kind == "address", row.value.in_(stopped) & (row.kind == "phone"))
+    )
     counts["suppression"] = link.execute(delete(TABLES["suppression"]).where(listed)).rowcount
     for name in schema.removed():
         counts[name] = link.execute(delete(TABLES[name]).where(about[name](person))).rowcount
@@ -181,12 +228,15 @@ def _says(column: Any, empty_value: Any) -> ColumnElement[bool]:
     return cast(column, Text) != "{}" if empty_value == {} else column != empty_value
 
 
-def unlisted(link: Connection, digests: Iterable[str]) -> set[str]:
-    """Those of `digests` that the database does not list: it is older than the log, or a copy of another time."""
-    wanted = set(digests)
-    found: set[str] = set()
-    ordered = sorted(wanted)
+def unlisted(link: Connection, since: Mapping[str, datetime]) -> set[str]:
+    """Those digests that the database does not list, or only from before: it is older than the log, or a copy of
+    another time."""
+    found: dict[str, datetime] = {}
+    ordered = sorted(since)
     for start in range(0, len(ordered), 500):
-        query = select(col(Erasure.digest)).where(col(Erasure.digest).in_(ordered[start : start + 500]))
-        found |= set(link.execute(query).scalars())
-    return wanted - found
+        query = select(col(Erasure.digest), col(Erasure.at)).where(
+            col(Erasure.digest).in_(ordered[start : start + 500])
+        )
+        for digest, at in link.execute(query):
+            found[digest] = max(at, found.get(digest, at))
+    return {digest for digest, at in since.items() if digest not in found or found[digest] < at}

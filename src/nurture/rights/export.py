@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from sqlalchemy import Table, literal, select, tuple_
+from sqlalchemy import Select, Table, literal, select, tuple_
 
 from nurture.db import Database
 from nurture.errors import NotFound
@@ -56,10 +56,13 @@ def _rows(db: Database, table: Table) -> Iterator[Row]:
         yield from page
 
 
-def pages(db: Database, table: Table, *, most: int = PAGE) -> Iterator[list[Row]]:
-    """All rows of `table` in the order of its key, `most` at a time; no transaction stays open between two pages."""
+def pages(db: Database, table: Table, *, most: int = PAGE, query: Select[Any] | None = None) -> Iterator[list[Row]]:
+    """All rows of `table` in the order of its key, `most` at a time; no transaction stays open between two pages.
+
+    `query`: which of them, and what else belongs to each; all columns of `table` unless it is given.
+    """
     key = list(table.primary_key.columns)
-    query = select(table).order_by(*key).limit(most)
+    query = (select(table) if query is None else query).order_by(*key).limit(most)
     after = None
     while True:
         following = query if after is None else query.where(tuple_(*key) > tuple_(*after))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection, Select, func, or_, select
 from sqlmodel import col
 
 from nurture.errors import NotFound
 from nurture.folding import canonical_email
-from nurture.records import Confirmation, Lead, LeadAlias, Touch
+from nurture.records import Confirmation, Inbound, Lead, LeadAlias, Touch
+from nurture.rights.naming import naming
 from nurture.rights.schema import Person
 from nurture.steps.sms import e164
 
@@ -66,7 +68,19 @@ def known(
             (phones if kind == "sms" else mails).add(str(address))
         asked = select(col(Confirmation.address)).where(col(Confirmation.lead_id) == lead)
         mails |= set(link.execute(asked).scalars())
-    return Person(lead, frozenset(mails), frozenset(phones), frozenset(named))
+    return Person(lead, frozenset(mails), frozenset(phones), frozenset(named), quoting(link, mails))
+
+
+def quoting(link: Connection, addresses: Iterable[str]) -> frozenset[int]:
+    """The rows of `inbound` whose detail quotes one of these addresses."""
+    wanted = sorted(addresses)
+    told = naming(wanted)
+    if told is None:
+        return frozenset()
+    detail = col(Inbound.detail)
+    near = or_(*(func.lower(detail).contains(address, autoescape=True) for address in wanted))
+    rows = link.execute(select(col(Inbound.id), detail).where(near))
+    return frozenset(int(number or 0) for number, text in rows if told.search(str(text)))
 
 
 def _first(link: Connection, query: Select[Any]) -> int | None:

@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from nurture.engine.machine import Machine
 from nurture.failpoints import reach
 from nurture.records import AudienceMember, Handoff, Lead, Outbox, Task, Touch
 from nurture.rights import copies, log, schema
-from nurture.rights.emptying import empty, in_flight
+from nurture.rights.emptying import empty, in_flight, meet
 from nurture.rights.finding import find
 from nurture.rights.remembered import Remembered, names
 from nurture.rights.schema import TABLES, Person
@@ -31,6 +31,8 @@ from nurture.rights.schema import TABLES, Person
 logger = logging.getLogger("nurture.rights")
 #: Where intents wait in the home.
 INTENTS = "forgetting"
+#: A draft of an intent is written in a moment; one this old is nobody's.
+_WRITTEN_LONG_AGO = timedelta(hours=1)
 
 
 @dataclass
@@ -115,25 +117,44 @@ def forget_person(machine: Machine, home: Path, person: Person, *, by: str, now:
 
 
 def finish(machine: Machine, home: Path) -> int:
-    """Carry out the intents that somebody left behind; how many."""
-    files = sorted((home / INTENTS).glob("*.json")) if (home / INTENTS).is_dir() else []
-    for file in files:
+    """Carry out the intents that somebody left behind; how many. One that cannot be is left for next time."""
+    count = 0
+    for file in waiting(home):
         try:
             intent = Intent.of(file.read_text("utf-8"))
+            done = _carry_out(machine, home, file, intent)
         except FileNotFoundError:  # its owner was faster
             continue
-        done = _carry_out(machine, home, file, intent)
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            logger.error("forgetting is not finished, and is tried again: %s: %s", file, problem)
+            continue
+        count += 1
         logger.info("forgetting finished lead=%s rows=%d", intent.person.lead, sum(done.counts.values()))
-    return len(files)
+    for draft in (home / INTENTS).glob("*.part"):  # of a process that was ended while it wrote
+        if copies.older(draft, machine.now() - _WRITTEN_LONG_AGO):
+            draft.unlink(missing_ok=True)
+    return count
+
+
+def waiting(home: Path) -> list[Path]:
+    """The intents that are not carried out yet."""
+    return sorted((home / INTENTS).glob("*.json")) if (home / INTENTS).is_dir() else []
 
 
 def _carry_out(machine: Machine, home: Path, file: Path, intent: Intent) -> Forgotten:
     """Database, then files; the intent stays while a message to the person is on its way."""
-    remembered, person = Remembered(machine.keys), intent.person
-    counts = machine.db.transact(lambda link: empty(link, person, remembered, intent.by, intent.at), door=True)
+    remembered = Remembered(machine.keys)
+
+    def work(link: Connection) -> tuple[Intent, dict[str, int]]:
+        met = _intent(link, meet(link, intent.person, intent.at), intent.by, intent.at)
+        return met, empty(link, met.person, remembered, intent.by, intent.at)
+
+    met, counts = machine.db.transact(work, door=True)
+    person = _either(intent.person, met.person)
     machine.db.flush()
     reach("forgotten")
-    files = copies.remove(copies.kept(home, intent.touches, intent.notices))
+    touches, notices = {*intent.touches, *met.touches}, {*intent.notices, *met.notices}
+    files = copies.remove(copies.kept(home, sorted(touches), sorted(notices)))
     spoken = [*sorted(person.addresses), *sorted(person.phones)]
     for path in copies.refused(home):
         files += copies.cut_out(path, spoken) > 0
@@ -144,6 +165,13 @@ def _carry_out(machine: Machine, home: Path, file: Path, intent: Intent) -> Forg
     if not going:
         file.unlink(missing_ok=True)
     return Forgotten(person, counts, files)
+
+
+def _either(before: Person, met: Person) -> Person:
+    """Whom we met, also called what they were called when they were looked for: by now the rows are empty."""
+    return replace(
+        met, addresses=before.addresses | met.addresses, phones=before.phones | met.phones, ids=before.ids | met.ids
+    )
 
 
 def _intent(link: Connection, person: Person, by: str, now: datetime) -> Intent:

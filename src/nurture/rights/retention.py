@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal, select, update
-from sqlmodel import SQLModel, col
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, literal, select, tuple_, update
+from sqlmodel import col
 
-from nurture.db import BULK_ROWS
+from nurture.db import BULK_ROWS, Database
 from nurture.dialects import upsert
 from nurture.engine.machine import Machine
 from nurture.engine.scoring import without
 from nurture.errors import NotPublished
 from nurture.program.retention import Retention
-from nurture.records import Confirmation, Event, Inbound, Meta, Outbox, ScoreEntry, Visit, Visitor
+from nurture.records import Confirmation, Event, Meta, Outbox, ScoreEntry, Visit, Visitor
 from nurture.records.types import Instant, to_micros
 from nurture.rights import copies
+from nurture.rights.schema import TABLES
 from nurture.worklist import put_work
 
 #: Rows of one transaction; an event takes its score lines, sums and a work row along.
@@ -41,16 +42,16 @@ def retain(machine: Machine, home: Path | None, now: datetime, *, dry_run: bool 
     """Remove what is older than its time; how many of each. `dry_run`: only count. `home`: where files are kept."""
     periods, _ = rules(machine)
     done: Counter[str] = Counter()
-    for kind, table, old in _old(periods, now):
+    for kind, at, old in _old(periods, now):
         if dry_run:
             with machine.db.read() as link:
-                done[kind] += link.execute(select(func.count()).select_from(table).where(old)).scalar_one()
+                done[kind] += link.execute(select(func.count()).select_from(at.table).where(old)).scalar_one()
             continue
         work = _REMOVERS.get(kind, _remove)
-        while count := machine.db.transact(
-            lambda link, table=table, old=old, work=work: work(link, table, old, now)  # type: ignore[misc]
-        ):
-            done[kind] += count
+        for some in _pages(machine.db, at, old):
+            done[kind] += machine.db.transact(
+                lambda link, at=at, old=old, work=work, some=some: work(link, at.table, old, some, now)  # type: ignore[misc]
+            )
     if home is not None:
         done += _files(periods, home, now, dry_run)
         if not dry_run:
@@ -85,64 +86,80 @@ def _take(link: Connection, today: str) -> bool:
     return link.execute(taken.returning(col(Meta.key))).first() is not None
 
 
-def _old(periods: Retention, now: datetime) -> list[tuple[str, type[SQLModel], ColumnElement[bool]]]:
-    """(what is counted, table, which rows) in the order in which they go."""
-    found: list[tuple[str, type[SQLModel], ColumnElement[bool]]] = []
+def _old(periods: Retention, now: datetime) -> list[tuple[str, Any, ColumnElement[bool]]]:
+    """(what is counted, the column of its time, which rows) in the order in which they go."""
+    found: list[tuple[str, Any, ColumnElement[bool]]] = []
 
-    def older(kind: str, period: timedelta | None, table: type[SQLModel], at: Any, *more: ColumnElement[bool]) -> None:
+    def older(kind: str, period: timedelta | None, table: str, name: str, *more: ColumnElement[bool]) -> None:
         if period is not None:
-            found.append((kind, table, and_(at < now - period, *more)))
+            at = TABLES[table].c[name]
+            found.append((kind, at, and_(at < now - period, *more)))
 
     quiet = ~select(1).where(col(Visit.visitor_id) == col(Visitor.id)).correlate(Visitor).exists()
     settled = col(Event.settled_at).is_not(None)
-    older("events", periods.events, Event, col(Event.occurred_at), settled)
-    older("inbound", periods.inbound, Inbound, col(Inbound.received_at))
-    older("visits", periods.visits, Visit, col(Visit.recorded_at))
-    older("visitors", periods.visits, Visitor, col(Visitor.last_seen_at), col(Visitor.lead_id).is_(None), quiet)
+    older("events", periods.events, "event", "occurred_at", settled)
+    older("inbound", periods.inbound, "inbound", "received_at")
+    older("visits", periods.visits, "visit", "recorded_at")
+    older("visitors", periods.visits, "visitor", "last_seen_at", col(Visitor.lead_id).is_(None), quiet)
     unconfirmed = col(Confirmation.confirmed_at).is_(None)
-    older("confirmations", periods.confirmations, Confirmation, col(Confirmation.expires_at), unconfirmed)
+    older("confirmations", periods.confirmations, "confirmation", "expires_at", unconfirmed)
     return found
 
 
-def _some(link: Connection, table: type[SQLModel], old: ColumnElement[bool]) -> list[int]:
-    number = SQLModel.metadata.tables[str(table.__tablename__)].c.id
-    return list(link.execute(select(number).where(old).order_by(number).limit(CHUNK)).scalars())
+def _pages(db: Database, at: Any, old: ColumnElement[bool]) -> Iterator[list[int]]:
+    """The numbers of old rows in the order of their time, which has an index; nobody waits for this."""
+    number = at.table.c.id
+    query = select(at, number).where(old).order_by(at, number).limit(CHUNK)
+    following = query
+    while True:
+        with db.read() as link:
+            rows = link.execute(following).all()
+        if rows:
+            yield [row[1] for row in rows]
+        if len(rows) < CHUNK:
+            return
+        last = (literal(rows[-1][0], at.type), literal(rows[-1][1], number.type))
+        following = query.where(at >= last[0], tuple_(at, number) > tuple_(*last))
 
 
-def _remove(link: Connection, table: type[SQLModel], old: ColumnElement[bool], now: datetime) -> int:  # noqa: ARG001
-    number = SQLModel.metadata.tables[str(table.__tablename__)].c.id
-    some = _some(link, table, old)
-    return link.execute(delete(table).where(number.in_(some))).rowcount if some else 0
+def _remove(
+    link: Connection, table: Table, old: ColumnElement[bool], some: list[int], now: datetime  # noqa: ARG001
+) -> int:  # fmt: skip
+    """Those of `some` that are still old."""
+    return link.execute(delete(table).where(table.c.id.in_(some), old)).rowcount
 
 
-def _remove_events(link: Connection, table: type[SQLModel], old: ColumnElement[bool], now: datetime) -> int:
+def _remove_events(
+    link: Connection, table: Table, old: ColumnElement[bool], some: list[int], now: datetime  # noqa: ARG001
+) -> int:  # fmt: skip
     """Events with their score lines, so that what is left still sums to the number; their leads are looked at."""
-    some = _some(link, table, old)
-    if not some:
-        return 0
-    leads = select(col(Event.lead_id)).where(col(Event.id).in_(some))
-    put_work(link, sorted(set(link.execute(leads).scalars())), now)
-    for statement in without(col(ScoreEntry.event_id).in_(some)):
+    whose = select(col(Event.lead_id)).where(col(Event.id).in_(some)).distinct()
+    leads = set[int]()
+    while more := set(link.execute(whose).scalars()) - leads:  # a merge may have been first
+        put_work(link, sorted(more), now)
+        leads |= more
+    for statement in without(and_(col(ScoreEntry.lead_id).in_(sorted(leads)), col(ScoreEntry.event_id).in_(some))):
         link.execute(statement, {"at_now": to_micros(now)})
     return link.execute(delete(Event).where(col(Event.id).in_(some))).rowcount
 
 
-def _remove_confirmations(link: Connection, table: type[SQLModel], old: ColumnElement[bool], now: datetime) -> int:
+def _remove_confirmations(
+    link: Connection, table: Table, old: ColumnElement[bool], some: list[int], now: datetime
+) -> int:
     """Confirmations with the letters that asked for them, sent or not."""
-    some = _some(link, table, old)
-    if not some:
-        return 0
-    asked = and_(col(Outbox.kind) == "confirmation", col(Outbox.row_id).in_(some))
+    number = col(Confirmation.id)
+    gone = list(link.execute(delete(table).where(number.in_(some), old).returning(number)).scalars())
     over = {
         "next_at": None,
         "lease_owner": None,
         "done_at": func.coalesce(col(Outbox.done_at), literal(now, Instant())),
     }
+    asked = and_(col(Outbox.kind) == "confirmation", col(Outbox.row_id).in_(gone))
     link.execute(update(Outbox).where(asked).values(**over))
-    return link.execute(delete(Confirmation).where(col(Confirmation.id).in_(some))).rowcount
+    return len(gone)
 
 
-_Remover = Callable[[Connection, type[SQLModel], ColumnElement[bool], datetime], int]
+_Remover = Callable[[Connection, Table, ColumnElement[bool], list[int], datetime], int]
 _REMOVERS: dict[str, _Remover] = {"events": _remove_events, "confirmations": _remove_confirmations}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, Table, cast, false, func, literal, null, or_, select
+from sqlalchemy import ColumnElement, Select, String, Table, cast, false, literal, null, or_, select
 from sqlmodel import SQLModel, col
 
 from nurture.records import Event, Inbound
@@ -28,6 +28,8 @@ class Person:
     phones: frozenset[str] = frozenset()
     #: (source, its id there).
     ids: frozenset[tuple[str, str]] = frozenset()
+    #: Rows of `inbound` that quote one of the addresses: SQL cannot tell a whole address from a part of another.
+    quoted: frozenset[int] = frozenset()
 
 
 Rows = Callable[[Person], ColumnElement[bool]]
@@ -164,8 +166,7 @@ def _aliases(person: Person) -> ColumnElement[bool]:
 def _inbound(person: Person) -> ColumnElement[bool]:
     """What came back from a person; also what was parked, where it quotes one of their addresses."""
     row = TABLES["inbound"].c
-    quoted = [func.lower(row.detail).contains(address, autoescape=True) for address in sorted(person.addresses)]
-    return or_(_is(row.lead_id, person), row.touch_id.in_(_theirs("touch", person)), *quoted)
+    return or_(_is(row.lead_id, person), row.touch_id.in_(_theirs("touch", person)), row.id.in_(sorted(person.quoted)))
 
 
 def _audit(person: Person) -> ColumnElement[bool]:

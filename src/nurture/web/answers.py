@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -117,11 +117,11 @@ def _show(site: Site, link: Connection, number: int, choice: Choice, *, answered
 
 
 def _names(site: Site, live: Live, link: Connection, row: Any, owner: Salesperson) -> dict[str, Any]:
-    """What the page prints: the score's reasons as of the hand-off, like its number; what happened, up to now."""
+    """What the page prints: everything as of now, and the score as it was at the hand-over (`score_then`)."""
     machine = site.machine
-    then = tell(link, live, row.lead_id, row.opened_at)
-    story = replace(tell(link, live, row.lead_id, machine.now()), lines=then.lines)
-    return notice_names(live.house, story, row, owner, machine.keys, machine.public_url)
+    story = tell(link, live, row.lead_id, machine.now())
+    names = notice_names(live.house, story, row, owner, machine.keys, machine.public_url)
+    return {**names, "score": story.score, "fit": story.fit, "score_then": row.score}
 
 
 def _facts(lead: dict[str, Any], live: Live, language: str) -> list[tuple[str, str, str]]:

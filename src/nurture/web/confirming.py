@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends
 from sqlalchemy import Connection
@@ -18,6 +19,9 @@ from nurture.web.pages import Sign, page
 from nurture.web.site import Site, masked
 from nurture.web.words import spoken
 
+#: The field of the page's form that says which purposes it spoke of.
+SHOWN = "shown"
+
 
 def routes(site: Site) -> APIRouter:
     """/y."""
@@ -29,16 +33,21 @@ def routes(site: Site) -> APIRouter:
         return _show(site, site.opened("confirm", token)[0])
 
     @router.post("/y/{token}")
-    def answer(token: str, request: Request, _: Annotated[bytes, Depends(body)]) -> Response:
-        """The consents count from now on; once is enough, and twice does no harm."""
+    def answer(token: str, request: Request, sent: Annotated[bytes, Depends(body)]) -> Response:
+        """The consents count from now on; once is enough, and twice does no harm.
+
+        What was asked for after the page was shown is shown first.
+        """
         number = site.opened("confirm", token)[0]
         now, proof = site.machine.now(), evidence(site, request)
+        said = parse_qs(sent.decode("latin-1")).get(SHOWN)
+        spoken_of = said[-1].split() if said else None
 
         def work(link: Connection) -> bool:
             live = site.live(link)
-            news = consents.confirm(link, live, number, now, proof)
+            news = consents.confirm(link, live, number, now, proof, spoken_of)
             row: Any = consents.confirmation(link, number) if news else None
-            if row is not None and (browser := row.evidence.get("visitor")):
+            if row is not None and (browser := consents.first_yes(row, "tracking")[1].get("visitor")):
                 visitors.stitch(link, live, browser, row.lead_id, now)
                 doors.settle_one(link, live, row.lead_id, now)
             return news
@@ -57,11 +66,12 @@ def _show(site: Site, number: int) -> Response:
     with site.machine.db.read() as link:
         program = site.live(link).house.program
         row: Any = consents.confirmation(link, number)
-    if row is None:
-        raise HTTPException(404)
+        if row is None:
+            raise HTTPException(404)
+        refused = consents.overtaken(link, row)
     state = "confirmed" if row.confirmed_at is not None else "late"
     if consents.open_until(row, site.machine.now()):
-        state = "open"
+        state = "refused" if refused else "open"
     return page(
         "confirm",
         spoken(row.language, program.language),
@@ -69,4 +79,5 @@ def _show(site: Site, number: int) -> Response:
         state=state,
         address=masked(row.address),
         agreed=confirming.texts(row.wording),
+        shown=" ".join(row.purposes),
     )

@@ -8,9 +8,6 @@ from typing import Any
 from nurture.web.form_visits import Visit
 from nurture.web.pages import fragment
 
-#: Fields whose list of choices would fill a screen are typed; the door knows the names.
-MOST_CHOICES = 40
-
 
 def snippet(visit: Visit, address: str, fields: Mapping[str, Any]) -> str:
     """The HTML: labels, the honeypot, the boxes for consent, and an empty field that the website's snippet fills in."""
@@ -22,5 +19,4 @@ def snippet(visit: Visit, address: str, fields: Mapping[str, Any]) -> str:
         boxes=fields["boxes"],
         honeypot=fields["honeypot"],
         button=fields["button"],
-        most_choices=MOST_CHOICES,
     )

@@ -17,6 +17,7 @@ from nurture.intake import values
 from nurture.program.forms import Form
 from nurture.program.load import House
 from nurture.program.wording import in_language
+from nurture.web.countries import country
 from nurture.web.words import field_name
 
 #: Characters of one answer.
@@ -112,7 +113,7 @@ def understood(
 def _reader(house: House, name: str) -> tuple[Callable[[str], Any], str]:
     own: dict[str, tuple[Callable[[str], Any], str]] = {
         "email": (canonical_email, "email_wrong"),
-        "country": (values.country, "country_wrong"),
+        "country": (country, "country_wrong"),
         "language": (values.language, "text_wrong"),
         "timezone": (values.zone, "text_wrong"),
     }
@@ -135,6 +136,14 @@ def _one_of(choices: Mapping[str, Any]) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def ticked(said: Mapping[str, str], box: str) -> bool:
+    """Whether a box is ticked: what a checkbox sends, or a word that means yes; anything else is no."""
+    try:
+        return values.flag(said.get(box, "").strip())
+    except ValueError:
+        return False
 
 
 def line(text: str) -> str:

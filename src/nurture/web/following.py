@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from nurture.engine import consents, doors
+from nurture.engine import consents, doors, visitors
 from nurture.errors import DatabaseFault
 from nurture.mail.render import TRAP_PLACE
 from nurture.records import Suppression, Touch
@@ -39,9 +39,9 @@ def follow(
     name: str = "email_clicked",
     data: dict[str, Any] | None = None,
 ) -> None:
-    """Record that a link was followed, if its letter is tracked; a HEAD follows nothing.
+    """Record that a link was followed, if its letter is tracked, and heed what its browser says of the sale of data.
 
-    Who follows a link gets where it leads, even while the database takes no writes.
+    A HEAD follows nothing.     Who follows a link gets where it leads, even while the database takes no writes.
     """
     if request.method == "HEAD":
         return
@@ -49,7 +49,7 @@ def follow(
 
     def work(link: Connection) -> None:
         if why is None:
-            _heed(site, link, request, touch, now)
+            heed(site, link, request, touch, now)
         doors.click(link, touch, place, now, machine=why, rest=site.machine.click_rest, name=name, data=data)
 
     try:
@@ -64,11 +64,11 @@ def _no_visit(request: Request) -> str | None:
     return None if wanted == "document" else "fetched by a browser for no page"
 
 
-def _heed(site: Site, link: Connection, request: Request, touch: int, now: datetime) -> None:
+def heed(site: Site, link: Connection, request: Request, touch: int, now: datetime) -> None:
     """A browser that sends `Sec-GPC: 1` says for its person: no audiences (Global Privacy Control)."""
     if opted_out(request):
         lead = link.execute(select(col(Touch.lead_id)).where(col(Touch.id) == touch)).scalar_one()
-        consents.object_to(link, site.live(link), lead, "sharing", now, "Sec-GPC")
+        consents.object_to(link, site.live(link), lead, "sharing", now, visitors.GPC)
 
 
 def routes(site: Site) -> APIRouter:
@@ -86,8 +86,9 @@ def routes(site: Site) -> APIRouter:
             website = letters.house(link, touch).program.website
         if target is None:
             raise HTTPException(404)
-        if touch.tracked:
+        if touch.tracked or opted_out(request):
             follow(site, request, number, place)
+        if touch.tracked:
             target = passed_on(target, website, token)
         return RedirectResponse(target, 302)
 
@@ -101,7 +102,7 @@ def routes(site: Site) -> APIRouter:
             piece = letters.piece(link, touch)
         if piece is None or not followable(piece["url"]):
             raise HTTPException(404)
-        if touch.tracked:
+        if touch.tracked or opted_out(request):
             follow(site, request, number, OFFER_PLACE, "offer_viewed", {"offer": piece["key"]})
         language = spoken(piece["language"], touch.language, program.language)
         host = (urlsplit(piece["url"]).hostname or "").removeprefix("www.")
@@ -127,14 +128,15 @@ def routes(site: Site) -> APIRouter:
         return page(name, language, Sign.of(program), address=address, already=gone, choices=way)
 
     @router.post("/u/{token}")
-    def unsubscribe(token: str, sent: Annotated[bytes, Depends(body)]) -> Response:
+    def unsubscribe(token: str, request: Request, sent: Annotated[bytes, Depends(body)]) -> Response:
         """Out, in one transaction that is over before the answer (RFC 8058: no cookie, no redirect)."""
         touch, program = _letter(token)
         now: datetime = site.machine.now()
         source = "one click" if b"One-Click" in sent else "unsubscribe page"
 
-        def work(link: Connection) -> bool:
-            return doors.unsubscribe(link, site.live(link), touch.id, now, source=source)
+        def work(link: Connection) -> None:
+            doors.unsubscribe(link, site.live(link), touch.id, now, source=source)
+            heed(site, link, request, touch.id, now)
 
         site.machine.db.transact(work, door=True)
         language = spoken(touch.language, program.language)

@@ -15,7 +15,7 @@ from nurture.web.fields import HONEYPOT, asked
 from nurture.web.form_visits import Sent, Visit
 from nurture.web.letters import followable
 from nurture.web.pages import Sign, direction, page
-from nurture.web.submitting import BOXES
+from nurture.web.submitting import BOXES, hexadecimal
 from nurture.web.words import WORDS, kind_name, spoken
 
 
@@ -95,7 +95,9 @@ def _fields(
     """What fields.html prints: the questions, the boxes, and what goes along unseen."""
     say = WORDS[visit.language]
     address = visit.before is None
-    along = {"once": once or clock.unguessable(), "lang": visit.language, "t": visit.token, **visit.carried}
+    browser = hexadecimal(said, "visitor")
+    along = {"once": once or clock.unguessable(), "lang": visit.language, "t": visit.token, "visitor": browser}
+    along |= visit.carried
     if visit.before is not None:
         along["s"] = visit.before.token
     return {
@@ -103,6 +105,7 @@ def _fields(
         "said": said,
         "wrong": {name: say[complaint] for name, complaint in wrong.items()},
         "boxes": list(BOXES) if address else [],
+        "agreed": visit.agreed and said.get("email") == (visit.known or {}).get("email"),
         "along": {name: value for name, value in along.items() if value},
         "honeypot": HONEYPOT,
         "action": action,

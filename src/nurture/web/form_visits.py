@@ -13,12 +13,15 @@ from sqlmodel import col
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from nurture.engine.objecting import has_consent
+from nurture.engine.running import Run
 from nurture.language.words import BUILT_IN
 from nurture.mail.render import FORM_PLACE
 from nurture.program.forms import Form
 from nurture.program.load import House
 from nurture.program.wording import in_language
 from nurture.records import Event, Lead
+from nurture.steps.sms import e164
 from nurture.tokens import BadToken
 from nurture.web.fields import TOLD_AGAIN, line
 from nurture.web.site import Site
@@ -54,6 +57,8 @@ class Visit:
     before: Sent | None = None
     #: What we know of who came by a letter; None: a stranger.
     known: Mapping[str, Any] | None = None
+    #: Whether who came by a letter to their own address agreed, and still does, to what the boxes ask.
+    agreed: bool = False
     #: Parameters of the page's address that the form keeps.
     carried: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,10 +67,27 @@ class Visit:
         """The fields to ask for, besides the address."""
         return self.form.questions(self.known)
 
+    def judged(self, said: Mapping[str, str]) -> list[str]:
+        """The questions of the page that `said` this: it may have been made before we learned what we know now.
+
+        What is asked by a box of its own sends nothing when it is not ticked, and counts as asked.
+        """
+        boxes = {name for name in self.questions if self.house.fields.get(name) == "flag"}
+        came = [name for name in self.form.answered if name != "email" and name in said]
+        if self.known is None or not came:
+            return self.questions
+        return [name for name in self.questions if name in said or name in boxes]
+
     @property
     def told_again(self) -> dict[str, str]:
-        """What the form shows as filled in: what the letter's reader told before, and is no secret of theirs."""
-        return {name: str(self.known[name]) for name in TOLD_AGAIN if self.known and self.known.get(name)}
+        """What the form shows as filled in: what the letter's reader told before, and is no secret of theirs.
+
+        Nothing by a letter to an address that the lead has left: another may read there now.
+        """
+        known = self.known or {}
+        if self.touch is None or self.touch.address not in (known.get("email"), e164(known.get("phone"))):
+            return {}
+        return {name: str(known[name]) for name in TOLD_AGAIN if known.get(name)}
 
     def says(self, text: str | dict[str, str] | None) -> str:
         """A text of the program as this page's reader reads it."""
@@ -92,6 +114,7 @@ def visited(site: Site, request: Request, key: str, said: Mapping[str, str]) -> 
         touch = _came_by(site, link, said.get("t", ""))
         before = sent(site, link, said.get("s", ""))
         known = _known(link, touch.lead_id, house) if touch is not None else None
+        agreed = touch is not None and touch.address == touch.email and _agreed(site, link, touch.lead_id)
     if before is not None and not _leads_to(house, before.form, key):
         before = None
     asked = said.get("lang", "")
@@ -101,7 +124,7 @@ def visited(site: Site, request: Request, key: str, said: Mapping[str, str]) -> 
     )  # fmt: skip
     carried = {name: said[name] for name in form.from_query if _short(said.get(name, ""))}
     token = said.get("t", "") if touch is not None else ""
-    return Visit(key, house, form, language, touch, token, before, known, carried)
+    return Visit(key, house, form, language, touch, token, before, known, agreed, carried)
 
 
 def sent(site: Site, link: Connection, token: str) -> Sent | None:
@@ -128,6 +151,12 @@ def _came_by(site: Site, link: Connection, token: str) -> Any:
         return site.touch(link, number) if place == FORM_PLACE else None
     except (BadToken, HTTPException):
         return None
+
+
+def _agreed(site: Site, link: Connection, lead: int) -> bool:
+    """Whether a valid consent to mail and one to tracking stand."""
+    query = select(col(Lead.id)).where(col(Lead.id) == lead, has_consent("mail"), has_consent("tracking"))
+    return Run(link, site.live(link), site.machine.now())(query).first() is not None
 
 
 def _known(link: Connection, lead: int, house: House) -> dict[str, Any]:

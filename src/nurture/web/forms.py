@@ -41,11 +41,11 @@ def routes(site: Site) -> APIRouter:
         visit = visited(site, request, key, came.values)
         if came.refused & {*visit.form.answered, *visit.form.from_query}:
             raise HTTPException(400)
-        wait = site.forms_by_visitor.wait(origin(request))
         step = visit.before
-        typed, wrong = understood(visit.house, visit.form, came.values, visit.questions, address=step is None)
+        typed, wrong = understood(visit.house, visit.form, came.values, visit.judged(came.values), address=step is None)
         if step is not None:
             typed["email"] = step.email
+        wait = (site.forms_refused if wrong else site.forms_by_visitor).wait(origin(request))
         if not wait and not wrong:
             wait = site.forms_by_address.wait(str(typed["email"]))
         if wait:

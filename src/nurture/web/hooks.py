@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from nurture.channels.outbound import fetched
+from nurture.errors import NurtureError
 from nurture.inbound.hooks import VENDORS, Posted, Unproven, Unsigned
 from nurture.inbound.hooks.taking import known, take
 from nurture.web.guard import body
@@ -65,8 +66,9 @@ def routes(site: Site) -> APIRouter:
         posted = Posted(sent, dict(request.headers), url, machine.now(), fetch)
         try:
             vendor.check(posted, secret)
-        except Unsigned as problem:
-            log.warning("a report to %s is not believed: %s", provider, problem)
+        except (Unsigned, ValueError, NurtureError) as problem:  # nobody who can sign sends what cannot be read
+            said = str(problem) if isinstance(problem, Unsigned) else type(problem).__name__
+            log.warning("a report to %s is not believed: %s", provider, said)
             ways = {"WWW-Authenticate": 'Basic realm="hooks"'}
             return JSONResponse({"detail": "not signed"}, 401, headers=ways)
         except Unproven as problem:

@@ -64,7 +64,8 @@ class Origins:
             raise Turned(401, said, {"WWW-Authenticate": "Bearer"})
         a_page = found.key.kind == "site"
         if a_page and servers_only:
-            raise Turned(403, "the key of a website sends page views alone; this takes a server key")
+            said = "the key of a website sends page views and the events of 'website:' alone; this takes a server key"
+            raise Turned(403, said)
         if a_page and len(sent) > LARGEST_BODY:
             raise Turned(413, f"with the key of a website a body may have {LARGEST_BODY:,} bytes")
         wait = self._visitors.wait(origin(request)) if a_page else self._servers.wait(str(found.key.id))
@@ -95,10 +96,10 @@ def _delivery(request: Request, sent: bytes, ours: Keys, name: str, now: datetim
     number, at = (request.headers.get(f"webhook-{part}", "") for part in ("id", "timestamp"))
     if not _DELIVERY.fullmatch(number) or not _SECONDS.fullmatch(at):
         return None
-    mine = hmac.digest(keys.signing(ours, name), f"{number}.{at}.".encode() + sent, "sha256")
-    right = b"v1," + base64.b64encode(mine)
+    said = f"{number}.{at}.".encode() + sent
+    rights = [b"v1," + base64.b64encode(hmac.digest(key, said, "sha256")) for key in keys.signings(ours, name)]
     signatures = request.headers["webhook-signature"].encode("latin-1").split()
-    if not any([hmac.compare_digest(right, one) for one in signatures]):
+    if not any([hmac.compare_digest(right, one) for right in rights for one in signatures]):
         return None
     return number if abs(to_micros(now) // 1_000_000 - int(at)) <= APART else None
 

@@ -18,7 +18,8 @@ from nurture.engine.preferences import PACES, SOURCE, Wish
 from nurture.engine.running import Run
 from nurture.records import Lead, Touch
 from nurture.web.evidence import evidence
-from nurture.web.following import READ
+from nurture.web.fields import ticked
+from nurture.web.following import READ, heed
 from nurture.web.posted import Posted, posted
 from nurture.web.preference_page import (
     BREAKS,
@@ -60,6 +61,7 @@ def routes(site: Site) -> APIRouter:
         def work(link: Connection) -> bool:
             """False: a day was written on which no break may end, and nothing is kept."""
             reader = _reader(site, link, number)
+            heed(site, link, request, number, reader.now)
             if done == "stop":
                 doors.unsubscribe(link, reader.live, number, reader.now, source=SOURCE)
             elif done == "again":
@@ -99,7 +101,7 @@ def _wish(reader: Reader, said: Mapping[str, str]) -> Wish:
     every, language = said.get("every", ""), said.get("language", "")
     known = language in languages_of(reader) and language != own_language(reader)
     return Wish(
-        topics={topic: bool(said.get(TOPIC + topic)) for topic in shown},
+        topics={topic: ticked(said, TOPIC + topic) for topic in shown},
         every_days=int(every) if every in map(str, (0, *PACES)) else None,
         paused_until=_until(reader, said),
         language=language if known else None,
@@ -127,7 +129,7 @@ def _follow(link: Connection, reader: Reader, said: Mapping[str, str], proof: Ma
         return
     doors.lock_lead(link, lead, now)
     stands = preferences.standing(Run(link, live, now), lead, reader.address).tracking_since is not None
-    if not said.get("tracking"):
+    if not ticked(said, "tracking"):
         consents.withdraw(link, live, lead, "tracking", now, SOURCE)
     elif not stands:
         consents.give(

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -23,6 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nurture.engine.machine import Machine
 from nurture.errors import DatabaseFault, NotPublished
+from nurture.program.forms import Form
+from nurture.program.load import House
 from nurture.program.wording import in_language
 from nurture.web.declared import declare
 from nurture.web.following import READ
@@ -77,13 +79,14 @@ def _index(app: FastAPI, machine: Machine, given: Surroundings, metrics: Metrics
         checks = ready.checks()
         language, sign, forms = wished(request.headers.get("accept-language")), Sign(), []
         try:
-            program = machine.live().house.program
+            house = machine.live().house
         except (NotPublished, DatabaseFault):
             language = spoken(language)
         else:
+            program = house.program
             language, sign = spoken(language, program.language), Sign.of(program)
             forms = [
-                {"title": in_language(form.title, language) or key, "url": f"{machine.public_url}/f/{key}"}
+                {"title": _title(form, house, language) or key, "url": f"{machine.public_url}/f/{key}"}
                 for key, form in program.forms.items()
             ]
         return page(
@@ -96,6 +99,13 @@ def _index(app: FastAPI, machine: Machine, given: Surroundings, metrics: Metrics
             public=machine.public_url,
             prefect=given.prefect,
         )
+
+
+def _title(form: Form, house: House, language: str) -> str:
+    """A form's title; of a form for a piece the piece's."""
+    if form.title is None and form.offer is not None:
+        return str((house.piece(in_language(form.offer, language, house.program.language)) or {}).get("title", ""))
+    return in_language(form.title, language, house.program.language)
 
 
 def _for_machines(app: FastAPI, machine: Machine, metrics: Metrics, ready: Readiness) -> None:
@@ -180,10 +190,10 @@ class Doorkeeper:
 
     def _refusal(self, request: Request) -> JSONResponse | None:
         host = request.headers.get("host", "")
-        if _name(f"//{host}") not in self._hosts:
+        if (_parts(f"//{host}").hostname or "").casefold() not in self._hosts:
             return JSONResponse({"detail": f"this is not '{host}'; set NURTURE_PRIVATE_URL if it is"}, 403)
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.casefold() != host.casefold():
+        if origin is not None and _parts(origin).netloc.casefold() != host.casefold():
             return JSONResponse({"detail": "pages of another site may not ask here"}, 403)
         if not request.scope["nurture_known"] and request.url.path not in ("/health", "/health/live"):
             return JSONResponse({"detail": "show the token: Authorization: Bearer …"}, 401, headers=_ASK)
@@ -204,9 +214,9 @@ class Doorkeeper:
         return hmac.compare_digest(value.encode(), self._token.encode())
 
 
-def _name(url: str) -> str:
-    """The host of `//host:port`; empty for what is none."""
+def _parts(url: str) -> SplitResult:
+    """The parts of an address; all are empty for what is none."""
     try:
-        return (urlsplit(url).hostname or "").casefold()
+        return urlsplit(url)
     except ValueError:
-        return ""
+        return urlsplit("")

@@ -29,13 +29,21 @@ _SAID = {
 
 
 def public_app(
-    machine: Machine, *, forms_per_minute: int = 5, forms_per_address: int = 20, fetch: Fetch | None = None
+    machine: Machine,
+    *,
+    forms_per_minute: int = 5,
+    forms_per_address: int = 20,
+    refused_per_minute: int = 20,
+    fetch: Fetch | None = None,
 ) -> FastAPI:
     """The app over `machine`; it takes so many forms of one visitor, and so many an hour with one address.
 
+    `refused_per_minute`: of one visitor it sends back so many to be mended.
+
     `fetch`: gets what proves a service's report; None: over the network.
     """
-    site = Site(machine, MovingWindow(forms_per_minute, 60), MovingWindow(forms_per_address, 3600), fetch)
+    taken, named = MovingWindow(forms_per_minute, 60), MovingWindow(forms_per_address, 3600)
+    site = Site(machine, taken, named, MovingWindow(refused_per_minute, 60), fetch)
     app = FastAPI(
         title="Nurture",
         docs_url=None,

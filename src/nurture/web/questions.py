@@ -46,6 +46,7 @@ def routes(site: Site) -> APIRouter:
 
         news = site.machine.db.transact(work, door=True)
         with site.machine.db.read() as link:
+            touch, house, said = _asked(site, letters, link, token)
             shown = _page(site, link, touch, house, said, given=True)
         if news:
             shown.background = site.afterwards()
@@ -55,9 +56,14 @@ def routes(site: Site) -> APIRouter:
 
 
 def _asked(site: Site, letters: Letters, link: Connection, token: str) -> tuple[Any, House, Answer]:
-    """The touch, the program that its letter was made of, and the answer that the link stands for; 404 for none."""
+    """The touch, the program that its letter was made of, and the answer that the link stands for.
+
+    404 for none, and once the letter's person was forgotten.
+    """
     number, place = site.opened("question", token)
     touch = site.touch(link, number)
+    if touch.forgotten_at is not None:
+        raise HTTPException(404)
     house = letters.house(link, touch)
     known = listed(house.program.questions)
     if place >= len(known):

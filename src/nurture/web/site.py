@@ -30,7 +30,7 @@ _TOUCH = (
     col(Touch.id), col(Touch.lead_id), col(Touch.version_id), col(Touch.variant), col(Touch.kind),
     col(Touch.content), col(Touch.step),
     col(Touch.address), col(Touch.tracked), col(Touch.program_version_id), col(Lead.language),
-    col(Lead.email),
+    col(Lead.email), col(Lead.forgotten_at),
 )  # fmt: skip
 
 
@@ -43,6 +43,8 @@ class Site:
     forms_by_visitor: MovingWindow
     #: Forms that may name one e-mail address.
     forms_by_address: MovingWindow
+    #: Forms of one visitor that are sent back to be mended.
+    forms_refused: MovingWindow
     #: Fetches what proves a service's report; None: over the network.
     fetch: Fetch | None = None
 

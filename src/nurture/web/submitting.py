@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, literal, or_, select, update
 from sqlmodel import col
 
 from nurture import clock
 from nurture.engine import consents, doors, visitors
 from nurture.engine.live import Live
 from nurture.engine.notices import Claimed
+from nurture.engine.objecting import has_consent
 from nurture.engine.renaming import first_address
+from nurture.engine.running import Run
 from nurture.failpoints import reach
 from nurture.intake.write import put_lead
 from nurture.program.forms import Form
 from nurture.program.wording import in_language
-from nurture.records import Event, Lead, Objection, Suppression
-from nurture.web.fields import line
+from nurture.records import Consent, Event, Lead, Objection, Suppression
+from nurture.rights.remembered import Remembered
+from nurture.web.fields import line, ticked
 from nurture.web.form_visits import Visit
 from nurture.web.site import Site
 from nurture.web.words import WORDS
@@ -86,7 +89,7 @@ def store(site: Site, sent: Submission) -> Stored:
         key = f"{once}:{lead}"
         touch = visit.touch.id if visit.touch is not None and visit.touch.lead_id == lead else None
         doors.add_event(link, lead, form.event, now, source=source, key=key, data=_data(visit), touch=touch)
-        asked = _agreed(link, live, lead, sent, source, now)
+        asked = _agreed(site, link, live, lead, sent, source, now)
         if browser:
             visitors.stitch(link, live, browser, lead, now)
         if sent.opted_out:
@@ -132,26 +135,33 @@ def _given(form: Form, said: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def _agreed(link: Connection, live: Live, lead: int, sent: Submission, source: str, now: datetime) -> bool:
+def _agreed(
+    site: Site, link: Connection, live: Live, lead: int, sent: Submission, source: str, now: datetime
+) -> bool:  # fmt: skip
     """Keep the ticks under the form, or ask the mailbox whether they were its own; True if it is asked.
 
-    Who said no to us before must say yes from the mailbox: anybody can write another's address into a form.
+    Who said no to us before, or was forgotten, must say yes from the mailbox: anybody can write another's address into
+    a form.
     """
     visit, program = sent.visit, live.house.program
     say = WORDS[visit.language]
-    ticked = {purpose: box for box, purpose in BOXES.items() if sent.said.get(box)}
-    if not ticked:
+    boxes = {purpose: box for box, purpose in BOXES.items() if ticked(sent.said, box)}
+    if not boxes:
         return False
-    wording = {purpose: consents.worded(visit.language, say[box]) for purpose, box in ticked.items()}
+    wording = {purpose: consents.worded(visit.language, say[box]) for purpose, box in boxes.items()}
     row = link.execute(select(col(Lead.email), col(Lead.country)).where(col(Lead.id) == lead)).one()
-    twice = program.consents.asks_twice(row.country, visit.form.double_opt_in) or _said_no(link, lead, row.email)
+    twice = (
+        program.consents.asks_twice(row.country, visit.form.double_opt_in)
+        or _said_no(Run(link, live, now), lead, row.email, boxes)
+        or bool(Remembered(site.machine.keys).since(link, [row.email]))
+    )
     if twice:
         number = consents.ask_to_confirm(
-            link, live, lead, purposes=list(ticked), address=row.email, source=source, wording=wording,
-            evidence=_proof(sent, ticked), language=visit.language, now=now,
+            link, live, lead, purposes=list(boxes), address=row.email, source=source, wording=wording,
+            evidence=_proof(sent, boxes), language=visit.language, now=now,
         )  # fmt: skip
         return number is not None
-    for purpose in ticked:
+    for purpose in boxes:
         consents.give(
             link, lead, purpose, "consent", source=source, now=now, wording=wording[purpose],
             evidence=sent.evidence, expires_at=program.consents.end("consent", now),
@@ -159,8 +169,8 @@ def _agreed(link: Connection, live: Live, lead: int, sent: Submission, source: s
     return False
 
 
-def _said_no(link: Connection, lead: int, email: str | None) -> bool:
-    """Whether the lead or its address is on the suppression list, or the lead objected."""
+def _said_no(run: Run, lead: int, email: str | None, ticked: Collection[str]) -> bool:
+    """Whether the lead or its address is on the suppression list, or it objected, or took a ticked purpose back."""
     listed = select(col(Suppression.id)).where(
         or_(
             (col(Suppression.kind) == "lead") & (col(Suppression.value) == str(lead)),
@@ -168,4 +178,9 @@ def _said_no(link: Connection, lead: int, email: str | None) -> bool:
         )
     )
     objected = select(col(Objection.at)).where(col(Objection.lead_id) == lead, col(Objection.kind) == "profiling")
-    return any(link.execute(query.limit(1)).first() is not None for query in (listed, objected))
+    taken_back = select(col(Consent.purpose)).where(
+        col(Consent.lead_id) == col(Lead.id), col(Consent.withdrawn_at).is_not(None)
+    )
+    closed = (literal(purpose).in_(taken_back.correlate(Lead)) & ~has_consent(purpose) for purpose in ticked)
+    withdrawn = select(col(Lead.id)).where(col(Lead.id) == lead, or_(*closed))
+    return any(run(query.limit(1)).first() is not None for query in (listed, objected, withdrawn))

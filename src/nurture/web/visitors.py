@@ -23,7 +23,11 @@ def machine_reason(request: Request) -> str | None:
 
 def origin(request: Request) -> str:
     """Whence a visitor comes, by the connection or a trusted proxy; of IPv6 the network: a host has a million."""
-    host = request.client.host if request.client else ""
+    return network(request.client.host if request.client else "")
+
+
+def network(host: str) -> str:
+    """An address of IPv4, or the network of one of IPv6; what is neither as it is."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -86,7 +86,7 @@ def call(vendor: str, events: Sequence[Any], at: datetime, *, request: str = "re
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _basic(events: list[Any], at: datetime, request: str) -> Call:

@@ -50,7 +50,7 @@ class House:
     private: str
     site: str
     folder: Path
-    handoffs: dict[str, int] = field(default_factory=dict)
+    handoffs: dict[str, list[int]] = field(default_factory=dict)
     confirmations: dict[str, list[int]] = field(default_factory=dict)
 
     def letter(
@@ -60,9 +60,9 @@ class House:
         touch = touch_of(self.machine, address(reader, language), step).id
         return f"{self.url}/{door}/{self.machine.keys.seal(purpose, touch, item)}"
 
-    def handoff(self, language: str, item: int) -> str:
+    def handoff(self, language: str, item: int, which: int = 0) -> str:
         """An address in the notice that a salesperson of this language got."""
-        return f"{self.url}/h/{self.machine.keys.seal('handoff', self.handoffs[language], item)}"
+        return f"{self.url}/h/{self.machine.keys.seal('handoff', self.handoffs[language][which], item)}"
 
     def confirmation(self, language: str, which: int = 0) -> str:
         """An address in a letter that asks for the second yes."""
@@ -102,7 +102,9 @@ def open_house(database: Path, folder: Path) -> Iterator[House]:
         machine = stack.enter_context(opened(f"sqlite:///{database}", files=None))
         machine.public_url = f"http://127.0.0.1:{place}"
         put_live(machine, files)
-        public = stack.enter_context(PublicServer(machine, place, forms_per_minute=1000, forms_per_address=1000))
+        public = stack.enter_context(
+            PublicServer(machine, place, forms_per_minute=1000, forms_per_address=1000, refused_per_minute=1000)
+        )
         strict = stack.enter_context(PublicServer(machine, forms_per_minute=1))
         private = stack.enter_context(PrivateServer(machine, Listen("127.0.0.1", 0), Surroundings()))
         house = House(machine, public.url, strict.url, private.url, site, folder)
@@ -120,15 +122,15 @@ def _people(house: House) -> None:
     with httpx.Client(base_url=house.url) as client:
         for language, country in (("en", "GB"), ("ar", "EG")):
             said = {"first_name": {"en": "Kim", "ar": "كريم"}[language], "company": "Büro & Söhne", "country": country}
-            _sent(client, "demo", email=f"asks.{language}@person.example", lang=language, **said)
             for number in range(2):
+                _sent(client, "demo", email=f"asks{number}.{language}@person.example", lang=language, **said)
                 _sent(client, "news", email=f"yes{number}.{language}@person.example", lang=language, consent="yes")
     with house.machine.db.read() as link:
-        query = select(col(Handoff.id), col(Handoff.owner)).order_by(col(Handoff.id))
-        owners = {"mia@acorn.example": "en", "laila@acorn.example": "ar"}
-        house.handoffs = {owners[owner]: number for number, owner in link.execute(query) if number is not None}
+        to_sales: list[Any] = list(link.execute(select(col(Handoff.id), col(Handoff.owner)).order_by(col(Handoff.id))))
         asked = select(col(Confirmation.id), col(Lead.email)).join(Lead, col(Lead.id) == col(Confirmation.lead_id))
         rows: list[Any] = list(link.execute(asked.order_by(col(Confirmation.id))))
+    for number, owner in to_sales:
+        house.handoffs.setdefault("en" if owner == "mia@acorn.example" else "ar", []).append(number)
     for number, email in rows:
         house.confirmations.setdefault(email.partition("@")[0].rpartition(".")[2], []).append(number)
     later(house.machine)

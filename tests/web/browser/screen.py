@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, ViewportSize
 
-PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+#: A page twice as large on a small phone scrolls one way still (WCAG 2.2, 1.4.10).
+NARROWEST: ViewportSize = {"width": 320, "height": 640}
 SIZES = {"phone": PHONE, "desktop": DESKTOP}
 #: Chromium without a screen says so in its own, and would be taken for the machine that it is.
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36"
@@ -54,7 +57,7 @@ class Screen:
 @contextmanager
 def screen(browser: Browser, language: str = "en", size: str = "phone", **more: Any) -> Iterator[Screen]:
     """Somebody's browser, new, speaking `language`."""
-    context = browser.new_context(viewport=SIZES[size], locale=LOCALES[language], user_agent=AGENT, **more)  # type: ignore[arg-type]
+    context = browser.new_context(viewport=SIZES[size], locale=LOCALES[language], user_agent=AGENT, **more)
     context.set_default_timeout(15_000)
     seen = Screen(context.new_page())
     seen.page.on("console", seen.heard)

@@ -141,13 +141,13 @@ def test_a_question_answered_and_answered_otherwise(browser: Browser, house: Hou
 def test_a_salesperson_gives_a_lead_back(browser: Browser, house: House) -> None:
     """From the page with everything, by a button that says why; the letter's own link then says that it was done."""
     with screen(browser) as seen:
-        page, who = seen.page, "asks.en@person.example"
-        page.goto(house.handoff("en", PAGE))
+        page, who = seen.page, "asks1.en@person.example"
+        page.goto(house.handoff("en", PAGE, 1))
         page.get_by_role("button", name=EN["premature"]).click()
         expect(page.get_by_role("status")).to_contain_text(EN["premature"])
 
         (row,) = house.rows(Handoff, who)
         assert (row.state, row.reason, row.answered_by) == ("rejected", "premature", "mia@acorn.example")
-        page.goto(house.handoff("en", next(iter(ANSWERS))))
+        page.goto(house.handoff("en", next(iter(ANSWERS)), 1))
         expect(page.get_by_role("status")).to_contain_text(EN["h_was_rejected"])
         expect(page.get_by_role("button")).to_have_count(0)

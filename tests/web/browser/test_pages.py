@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from nurture.engine.notices import ACCEPT, PAGE
+from nurture.tokens import Purpose
 from tests.web.browser.house import LANGUAGES, House
-from tests.web.browser.screen import SIZES, screen
+from tests.web.browser.screen import NARROWEST, SIZES, screen
 
 pytestmark = pytest.mark.xdist_group("browser")
 #: A folder for pictures of all pages; nothing: none are taken.
@@ -19,9 +20,9 @@ PICTURES = os.environ.get("PICTURES")
 Way = Callable[[Page, House, str], object]
 
 
-def letter(door: str, purpose: str, reader: str = "reader", item: int = 0, step: str = "hello") -> Way:
+def letter(door: str, purpose: Purpose, reader: str = "reader", item: int = 0, step: str = "hello") -> Way:
     """Follow a letter's link."""
-    return lambda page, house, language: page.goto(house.letter(door, purpose, reader, language, item, step))  # type: ignore[arg-type]
+    return lambda page, house, language: page.goto(house.letter(door, purpose, reader, language, item, step))
 
 
 def at(path: str) -> Way:
@@ -114,15 +115,17 @@ def test_a_page_is_fit_for_everybody(browser: Browser, house: House, name: str, 
 
         wrong = {}
         for size, pixels in SIZES.items():
-            seen.page.set_viewport_size(pixels)  # type: ignore[arg-type]
+            seen.page.set_viewport_size(pixels)
             wrong[size] = [*seen.axe(), *([f"{seen.too_wide} pixels too wide"] if seen.too_wide > 0 else [])]
             if PICTURES:
                 seen.page.screenshot(
                     path=Path(PICTURES) / f"{name}.{language}.{size}.png".replace(" ", "-"), full_page=True
                 )
+        seen.page.set_viewport_size(NARROWEST)
         html = seen.page.locator("html")
 
         assert wrong == {"phone": [], "desktop": []}
+        assert seen.too_wide <= 0
         assert (html.get_attribute("lang"), html.get_attribute("dir")) == (language, RIGHT_TO_LEFT[language])
         assert seen.complaints == []
         assert {kind for kind, _ in seen.loaded} == {"document"}

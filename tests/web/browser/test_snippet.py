@@ -82,8 +82,13 @@ def test_nothing_is_kept_or_told_without_a_yes(browser: Browser, house: House) -
         with seen.page.expect_response(lambda answer: "/events?key=" in answer.url):
             seen.page.evaluate("window.nurture.consent()")
         assert seen.page.evaluate("localStorage.length") == 1
+        number = seen.page.evaluate("localStorage.nurture")
+        assert told(seen, at)["visitor"] == number, "the next page knows of the yes"
         seen.page.evaluate("window.nurture.consent(false)")
         assert seen.page.evaluate("localStorage.length") == 0
+        seen.loaded.clear()
+        seen.page.goto(at)
+        assert [kind for kind, _ in seen.loaded] == ["document", "script"]
     with screen(browser) as seen:
         seen.page.add_init_script(DNT)
         seen.page.goto(at)

@@ -1,16 +1,16 @@
 """Postal's webhooks: a JSON object each, signed with the installation's RSA key.
 
 https://docs.postalserver.io/developer/webhooks; signatures: `lib/postal/http.rb` and `lib/postal/signer.rb` of
-https://github.com/postalserver/postal: RSA-SHA256 over the body in X-Postal-Signature-256, RSA-SHA1 in
-X-Postal-Signature. The secret is the public key, as PEM or as `postal default-dkim-record` prints it. Postal keeps our
-Message-ID and tells it.
+https://github.com/postalserver/postal: RSA-SHA256 over the body in X-Postal-Signature-256, since Postal 3.2.0 of March
+2024. X-Postal-Signature (RSA-SHA1, "for legacy use") proves nothing here. The secret is the public key, as PEM or as
+`postal default-dkim-record` prints it. Postal keeps our Message-ID and tells it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from nurture.inbound.hooks.shape import (
     Kind,
@@ -33,12 +33,8 @@ _KINDS: dict[str, Kind] = {
 
 
 def check(posted: Posted, secret: str) -> None:
-    """The newer signature wherever there is one: whoever could break the older one gains nothing by leaving it out."""
-    key = public_key(secret)
-    if newer := posted.headers.get("x-postal-signature-256"):
-        rsa(key, newer, posted.body, SHA256())
-    else:
-        rsa(key, posted.header("x-postal-signature"), posted.body, SHA1())
+    """The newer signature alone: whoever could forge the older one would leave the newer one out."""
+    rsa(public_key(secret), posted.header("x-postal-signature-256"), posted.body, SHA256())
 
 
 def report(event: Any) -> Report | None:

@@ -68,7 +68,7 @@ class Posted:
 
 @dataclass(frozen=True)
 class Report:
-    """One thing that a service says of one message."""
+    """One thing that a service says of one message. What should be text and is none counts as not said."""
 
     kind: Kind
     #: The service's own name for this report: the same one twice is the same report; empty: it has none.
@@ -89,6 +89,13 @@ class Report:
     agent: str | None = None
     link: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("recipient", "status", "detail", "machine", "agent", "link"):
+            object.__setattr__(self, name, _kept(getattr(self, name)))
+        for name in ("message_ids", "tokens"):
+            object.__setattr__(self, name, tuple(kept for said in getattr(self, name) if (kept := _kept(said))))
+        object.__setattr__(self, "event_id", _kept(self.event_id) or "")
+
 
 @dataclass(frozen=True)
 class Vendor:
@@ -101,7 +108,7 @@ class Vendor:
     check: Callable[[Posted, str], None]
     events: Callable[[Posted], Sequence[Any]]
     report: Callable[[Any], Report | None]
-    #: The id of the request itself, the same at each of its attempts, where it has one.
+    #: The id of the request itself, the same at each of its attempts, where it has one: such a request is one event.
     request_id: Callable[[Posted], str | None] = lambda _: None
     #: Kinds of touches that it speaks of.
     touches: tuple[str, ...] = ("email", "offer")
@@ -161,6 +168,13 @@ def instant(value: Any) -> datetime | None:
 def words(value: Any) -> str:
     """Text or a number as text; nothing of anything else."""
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _kept(value: Any) -> str | None:
+    """Text that a database can hold, without NUL and lone surrogates; None for what is neither text nor number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return str(value).replace("\0", "").encode(errors="ignore").decode()
 
 
 def message_ids(*values: Any) -> tuple[str, ...]:

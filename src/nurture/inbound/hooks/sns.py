@@ -22,6 +22,8 @@ from nurture.inbound.hooks.shape import Posted, Unproven, Unsigned, instant, par
 from nurture.inbound.hooks.signing import rsa
 
 log = logging.getLogger("nurture.hooks")
+#: urlsplit would drop tabs and newlines, and judge another address than the one that is called.
+_ADDRESS = re.compile(r"[!-~]{1,2000}")
 #: SNS tries for an hour at most, and each attempt carries the instant of the first.
 PATIENCE = timedelta(hours=1, minutes=5)
 _SIGNED = {
@@ -62,7 +64,7 @@ def _check(certificates: re.Pattern[str], subscriptions: re.Pattern[str], posted
 
 def _confirm(posted: Posted, url: str, hosts: re.Pattern[str], topic: str) -> None:
     """Say yes to a topic that the operator has named."""
-    if not _of(hosts, url):
+    if not _of(hosts, url, query=True):
         raise Unsigned("its subscription is not where it should be")
     try:
         posted.fetch(url)
@@ -72,11 +74,14 @@ def _confirm(posted: Posted, url: str, hosts: re.Pattern[str], topic: str) -> No
     log.info("subscription to topic %s is confirmed", topic)
 
 
-def _of(hosts: re.Pattern[str], url: str) -> bool:
+def _of(hosts: re.Pattern[str], url: str, *, query: bool = False) -> bool:
+    """Whether it is an https address of these hosts, with nothing behind its path unless that is a `query`."""
     try:
         parts = urlsplit(url)
         plain = parts.scheme == "https" and parts.port is None and parts.username is None
     except ValueError:
+        return False
+    if not _ADDRESS.fullmatch(url) or "#" in url or ("?" in url and not query):
         return False
     return plain and hosts.fullmatch(f"{parts.hostname}{parts.path}") is not None
 

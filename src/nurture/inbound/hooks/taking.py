@@ -29,14 +29,16 @@ from nurture.tokens import BadToken, Keys
 from nurture.worklist import put_work
 
 log = logging.getLogger("nurture.hooks")
-#: Reports that one transaction takes in.
-BATCH = 500
+#: Reports that one transaction takes in: of those on the way or there, and of those from which more follows.
+BATCH, FEW = 500, 20
 #: States of a touch that left or may have.
 _LEFT = ("sending", "sent", "uncertain")
 #: Kinds that become an event of the house under their own name.
 _NOTED = ("delivered", "rejected")
 #: Kinds of reports that change nothing for a lead.
 _ON_THE_WAY = ("sent", "deferred")
+#: Kinds that are quickly taken in.
+_LIGHT = (*_ON_THE_WAY, "delivered")
 #: A report that its file cannot read is parked in these.
 _STUMBLES = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -54,7 +56,8 @@ def known(machine: Machine, vendor: Vendor, posted: Posted) -> bool:
 def take(machine: Machine, vendor: Vendor, posted: Posted) -> Counter[str]:
     """Take in every event of a request; how many came to what. Raises ValueError for a body that holds none.
 
-    At most five hundred are taken in at a time. Raises DatabaseFault, NotPublished: then the service tries again.
+    No transaction holds up the others for long. Raises DatabaseFault, NotPublished: then the service tries again, and
+    what had been taken in is known.
     """
     request, done = vendor.request_id(posted), Counter[str]()
     reports: list[Report] = []
@@ -69,9 +72,11 @@ def take(machine: Machine, vendor: Vendor, posted: Posted) -> Counter[str]:
             continue
         name = report.event_id or (f"{request}:{index}" if request else own_id(event))
         reports.append(replace(report, event_id=name[:500], detail=one_line(report.detail or "")))
-    for start in range(0, len(reports), BATCH):
-        part = reports[start : start + BATCH]
-        done += machine.db.transact(lambda link, part=part: _take(link, machine, vendor, part), door=True)  # type: ignore[misc]
+    for light, most in ((True, BATCH), (False, FEW)):
+        some = [report for report in reports if (report.kind in _LIGHT) is light]
+        for start in range(0, len(some), most):
+            part = some[start : start + most]
+            done += machine.db.transact(lambda link, part=part: _take(link, machine, vendor, part), door=True)  # type: ignore[misc]
     return done
 
 

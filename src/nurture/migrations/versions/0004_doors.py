@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("confirmed_at", Instant(), nullable=True),
         sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name=op.f("fk_confirmation_lead_id_lead")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_confirmation")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_confirmation_lead", "confirmation", ["lead_id", "asked_at"])
 
@@ -142,6 +143,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_visit_recorded", "visit", ["recorded_at"])
     op.create_index("ix_visit_visitor", "visit", ["visitor_id"])
+    op.create_index("ix_event_occurred", "event", ["occurred_at"])
 
     op.add_column("consent", sa.Column("withdrawn_by", sa.String(), nullable=True))
     op.add_column("consent", sa.Column("confirmed_at", Instant(), nullable=True))

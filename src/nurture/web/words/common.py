@@ -18,7 +18,8 @@ ENGLISH = {
     "wrong_type": "This cannot be read",
     "wrong_type_more": "Please send the form of the page.",
     "too_often": "One moment, please",
-    "too_often_more": "Too many forms came in a short time. Please try again in {seconds} seconds.",
+    "too_often_more": "Too many forms came in a short time. Go back: your answers are still there. "
+    "Please send them again in {seconds} seconds.",
 }
 ARABIC = {
     "home": "إلى هنا تقود الروابط في رسائل {brand}.",
@@ -38,5 +39,6 @@ ARABIC = {
     "wrong_type": "لا يمكن قراءة هذا",
     "wrong_type_more": "استعملوا النموذج الموجود في الصفحة من فضلكم.",
     "too_often": "لحظة من فضلكم",
-    "too_often_more": "وصلت عدة نماذج في وقت قصير. حاولوا مرة أخرى بعد {seconds} ثانية.",
+    "too_often_more": "وصلت عدة نماذج في وقت قصير. عودوا إلى الصفحة السابقة، فإجاباتكم ما زالت فيها، "
+    "وأرسلوها مرة أخرى بعد {seconds} ثانية.",
 }
