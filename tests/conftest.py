@@ -58,6 +58,12 @@ def pytest_configure(config: pytest.Config) -> None:
     }
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two cores: a test waits for a server, a lease or another process nearly as often as it works."""
+    return max(2, len(os.sched_getaffinity(0)) * 3 // 2)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def statements_compiled_once() -> Iterator[None]:
     """Engines of one kind share their compiled statements: compiling them anew for each test took a fifth of all."""
@@ -67,8 +73,11 @@ def statements_compiled_once() -> Iterator[None]:
 
     def create(*args: Any, **options: Any) -> Engine:
         engine = create_engine(*args, **options)
-        kept = first.setdefault(engine.dialect.name, engine)
-        engine.dialect, engine._compiled_cache = kept.dialect, kept._compiled_cache
+        kept = first.get(engine.dialect.name)
+        if kept is None or kept.dialect.server_version_info is None:  # it has not met its database
+            first[engine.dialect.name] = engine
+        else:
+            engine.dialect, engine._compiled_cache = kept.dialect, kept._compiled_cache
         return engine
 
     with pytest.MonkeyPatch.context() as here:
