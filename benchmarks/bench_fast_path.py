@@ -118,6 +118,11 @@ def fill(machine: Machine, leads: int) -> None:
                 link.execute(upsert(link)(table), values)
 
         machine.db.transact(put)
+    if not machine.db.is_sqlite:  # numbers were given; the next is drawn behind them
+        numbers = text("SELECT setval(pg_get_serial_sequence('lead', 'id'), max(id)) FROM lead")
+        machine.db.transact(lambda link: link.execute(numbers))
+        with machine.db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as link:
+            link.exec_driver_sql("ANALYZE")
 
 
 def back(machine: Machine, slug: str, leads: int) -> None:

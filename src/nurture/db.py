@@ -33,7 +33,7 @@ from nurture.records.types import instant, micros
 log = logging.getLogger("nurture.db")
 T = TypeVar("T")
 
-#: Rows that one bulk transaction moves at most: on SQLite a door waits for the one under way, a tenth of a second.
+#: Rows that one bulk transaction moves at most: on SQLite a door waits for the one under way.
 BULK_ROWS = 5_000
 _TRIES = 5
 #: Seconds for which a bulk writer waits for a moment without doors before it asks them to wait.
