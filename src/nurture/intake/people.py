@@ -11,6 +11,7 @@ from sqlmodel import SQLModel
 
 from nurture.dialects import upsert
 from nurture.engine.renaming import moved_house
+from nurture.errors import DatabaseFault
 from nurture.intake.agreements import Agreements
 from nurture.intake.aliases import Name, address, former, number
 from nurture.intake.forgotten import NO_PHONE, let_in
@@ -20,6 +21,8 @@ from nurture.rights.remembered import Remembered
 from nurture.worklist import put_work
 from nurture.zones import know_zones
 
+#: Looks at who is there before we give up; a second is needed where somebody else was faster.
+_ROUNDS = 10
 _LEAD = SQLModel.metadata.tables["lead"]
 _TAG = SQLModel.metadata.tables["lead_tag"]
 _LIST = SQLModel.metadata.tables["lead_list"]
@@ -51,8 +54,13 @@ def put_people(
     for outcome in todo:
         outcome.problem = outcome.person.oversized
     todo = [outcome for outcome in todo if outcome.problem is None]
-    while todo:
-        todo = _round(link, todo, now, origin, changed_addresses)
+    for _ in range(_ROUNDS):
+        todo = _round(link, todo, now, origin, changed_addresses) if todo else []
+    if todo:
+        raise DatabaseFault(
+            f"{len(todo)} new leads could not be written: the numbers drawn for them are taken; "
+            "set the sequence of lead.id behind its highest number, as after a restore by hand"
+        )
     for outcome in unphoned:
         outcome.notes.append(NO_PHONE)
     return outcomes
