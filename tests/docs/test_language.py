@@ -12,7 +12,10 @@ from pydantic import BaseModel
 from nurture.language.schema import condition
 from nurture.language.source import Written
 from nurture.program.checks import Check
-from nurture.program.models import Lifecycle, Offers, ProgramFile, Scoring
+from nurture.program.lifecycle import Lifecycle
+from nurture.program.models import ProgramFile
+from nurture.program.offers import Offers
+from nurture.program.scoring import Scoring
 from nurture.program.sequence import Sequence
 from nurture.steps import KINDS, Step
 from tests.docs.test_examples import ROOT, told
@@ -24,6 +27,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Utm": ("house", "program.yaml", "| `utm"),
     "Caps": ("house", "program.yaml", "| `caps"),
     "Salesperson": ("house", "program.yaml", "| `sales"),
+    "Away": ("house", "program.yaml", "| `sales"),
     "Form": ("forms", "A form"),
     "Thanks": ("forms", "What comes next"),
     "Next": ("forms", "What comes next"),
@@ -40,11 +44,14 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Growth": ("house", "program.yaml", "  growth:"),
     "Lifecycle": ("house", "lifecycle.yaml"),
     "Agreement": ("house", "lifecycle.yaml", "| `definitions"),
+    "Signature": ("house", "lifecycle.yaml", "| `agreed"),
+    "Rule": ("house", "lifecycle.yaml", "| `lead"),
     "Mql": ("house", "lifecycle.yaml", "| `mql"),
     "MilestoneRule": ("house", "lifecycle.yaml", "| `milestones"),
     "GateRule": ("house", "lifecycle.yaml", "| `gate"),
     "Sla": ("house", "lifecycle.yaml", "| `sla"),
     "Scoring": ("house", "scoring.yaml"),
+    "Group": ("house", "scoring.yaml", "- **`groups`"),
     "EngagementRule": ("house", "scoring.yaml", "- **`engagement`"),
     "FitRule": ("house", "scoring.yaml", "- **`fit`"),
     "AwarenessRule": ("house", "scoring.yaml", "- **`awareness`"),

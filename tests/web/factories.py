@@ -24,8 +24,8 @@ from nurture.db import Database
 from nurture.engine.machine import Machine
 from nurture.engine.publishing import publish
 from nurture.intake.write import put_lead
+from nurture.program.lifecycle import REJECTIONS
 from nurture.program.load import load, read_folder
-from nurture.program.models import REJECTIONS
 from nurture.records import Event, Handoff, Lead, Touch
 from nurture.web.public import public_app
 

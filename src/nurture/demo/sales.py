@@ -12,7 +12,7 @@ from nurture.demo.habits import share
 from nurture.demo.letters import Letter, Link
 from nurture.engine.routing import business_deadline
 from nurture.program.load import House
-from nurture.program.models import Salesperson
+from nurture.program.sales import Salesperson
 
 
 class SalesTeam:

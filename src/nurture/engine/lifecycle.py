@@ -15,8 +15,8 @@ from nurture.language import conditions as c
 from nurture.language.compiler import Scope, compile_condition, event_matches
 from nurture.language.objections import objects
 from nurture.language.scores import score
+from nurture.program.lifecycle import Mql
 from nurture.program.load import House
-from nurture.program.models import Mql
 from nurture.records import Event, Holding, Lead, Milestone, StageTransition
 from nurture.records.types import NOW, NOW_AT, micros
 
@@ -82,7 +82,7 @@ def become_mql(run: Run, *, everybody: bool = False) -> int:
 def _mql(house: House, among: ColumnElement[bool]) -> _Mql:
     rule = house.lifecycle.mql
     assert rule is not None
-    holds = compile_condition(rule.when, house.scope)
+    holds = compile_condition(rule.condition, house.scope)
     level = rearm_level(rule)
     low = score() < level if level is not None else not_(holds)
     rearmed = select(col(Lead.id)).where(among, or_(low, col(Lead.stage) == "recycled"), not_(holds))
@@ -101,7 +101,7 @@ def rearm_level(rule: Mql) -> float | None:
         return rule.rearm_below
     bounds = [
         part.value
-        for part in c.walk(rule.when)
+        for part in c.walk(rule.condition)
         if isinstance(part, c.Field) and part.name == "score" and part.operator in ("at_least", "above")
     ]
     return min(bounds) - 10 if bounds else None

@@ -20,13 +20,16 @@ from nurture.engine.live import Live
 from nurture.engine.renaming import EMAIL, ID, MERGED, forget_names, remember
 from nurture.engine.running import Run
 from nurture.errors import NotFound, Refused
-from nurture.program.models import STAGES
+from nurture.program.lifecycle import STAGES
 from nurture.records import Enrolment, Lead, LeadMerge, StageTransition, Work
 from nurture.worklist import put_work
 from nurture.zones import know_zones, lead_zone
 
 #: Tables whose rows of either lead are the other's as well, row by row.
-MOVED = ("event", "touch", "stage_transition", "task", "visitor", "inbound", "confirmation", "lead_alias", "lead_merge")
+MOVED = (
+    "event", "touch", "stage_transition", "status_change", "handoff_answer", "task", "visitor", "inbound",
+    "confirmation", "lead_alias", "lead_merge",
+)  # fmt: skip
 #: Tables with one row a lead and a thing: what either has.
 UNITED = ("lead_tag", "lead_list", "holding", "enrolment_queue", "refused_topic", "refusal")
 #: Tables that follow from others, and are derived anew.

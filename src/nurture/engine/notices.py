@@ -33,8 +33,9 @@ from nurture.mail.dkim import Signer
 from nurture.mail.faults import MessageFault
 from nurture.mail.render import NOTICE, Renderer
 from nurture.mail.templates import Templates
+from nurture.program.lifecycle import REJECTIONS
 from nurture.program.load import House
-from nurture.program.models import REJECTIONS, Salesperson
+from nurture.program.sales import Salesperson
 from nurture.program.wording import choice_words
 from nurture.records import Handoff, Outbox
 from nurture.records.types import EPOCH

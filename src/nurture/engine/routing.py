@@ -10,8 +10,8 @@ from sqlmodel import col
 from nurture.dialects import upsert
 from nurture.engine.running import Run
 from nurture.program.load import House
-from nurture.program.models import Salesperson
-from nurture.records import RoutingTurn
+from nurture.program.sales import Salesperson
+from nurture.records import RoutingShare
 from nurture.windows import Window, each_opening
 
 
@@ -20,9 +20,9 @@ class Routing:
 
     def __init__(self, run: Run) -> None:
         self._link, self._house, self._now = run.link, run.live.house, run.now
-        turns = self._link.execute(select(col(RoutingTurn.ring), col(RoutingTurn.turn)).with_for_update())
-        self._turns: dict[str, int] = {ring: turn for ring, turn in turns}
-        self._moved: set[str] = set()
+        owed = select(col(RoutingShare.ring), col(RoutingShare.person), col(RoutingShare.owed)).with_for_update()
+        self._owed: dict[tuple[str, str], int] = {(row.ring, row.person): row.owed for row in self._link.execute(owed)}
+        self._moved: set[tuple[str, str]] = set()
         self._deadlines: dict[str, datetime] = {}
 
     def owner(self, present: str | None, country: str | None, language: str | None) -> Salesperson:
@@ -37,19 +37,25 @@ class Routing:
             or [p for p in team if not p.countries]
             or team
         )
-        ring = [person for person in fitting for _ in range(person.weight)]
-        name = ",".join(person.email for person in fitting)
-        turn = self._turns.get(name, 0)
-        self._turns[name] = turn + 1
-        self._moved.add(name)
-        return ring[turn % len(ring)]
+        return self._next(fitting)
+
+    def _next(self, fitting: list[Salesperson]) -> Salesperson:
+        """Everybody is owed what they weigh, the one who is owed most is next and pays for all: smooth in any order."""
+        ring = ",".join(person.email for person in fitting)
+        for person in fitting:
+            place = (ring, person.email)
+            self._owed[place] = self._owed.get(place, 0) + person.weight
+            self._moved.add(place)
+        chosen = max(fitting, key=lambda person: self._owed[ring, person.email])
+        self._owed[ring, chosen.email] -= sum(person.weight for person in fitting)
+        return chosen
 
     def keep(self) -> None:
-        """Remember whose turn it is."""
-        for name in self._moved:
-            insert = upsert(self._link)(RoutingTurn).values(ring=name, turn=self._turns[name])
+        """Remember who is owed what."""
+        for ring, person in sorted(self._moved):
+            insert = upsert(self._link)(RoutingShare).values(ring=ring, person=person, owed=self._owed[ring, person])
             self._link.execute(
-                insert.on_conflict_do_update(index_elements=["ring"], set_={"turn": insert.excluded.turn})
+                insert.on_conflict_do_update(index_elements=["ring", "person"], set_={"owed": insert.excluded.owed})
             )
 
     def deadline(self, person: Salesperson) -> datetime:

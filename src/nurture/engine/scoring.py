@@ -19,7 +19,7 @@ from nurture.language.objections import objects
 from nurture.language.scores import faded
 from nurture.language.words import GRADE_OF
 from nurture.program.load import House
-from nurture.program.models import EngagementRule
+from nurture.program.scoring import EngagementRule
 from nurture.records import Event, Lead, ScoreEntry, ScoreSum
 from nurture.records.types import NOW, NOW_AT, micros
 from nurture.worklist import work_for
@@ -127,7 +127,8 @@ def _entries(house: House, rule: EngagementRule, leads: Select[Any], which: Colu
     rows = (
         select(
             col(Event.lead_id), literal(rule.rule), literal("engagement"), col(Event.id), literal(rule.points),
-            literal(rule.points if rule.cap is None else 0.0), literal(0.0), literal(rule_hours(rule, house)),
+            literal(rule.points if rule.cap.per_day is None else 0.0), literal(0.0), literal(""),
+            literal(rule_hours(rule, house)),
             col(Event.occurred_at), local_day(micros(col(Event.occurred_at)), lead_zone(house.program.zone)),
             literal(house.id),
         )
@@ -135,11 +136,11 @@ def _entries(house: House, rule: EngagementRule, leads: Select[Any], which: Colu
         .where(col(Event.lead_id).in_(leads), which, event_matches(rule.when), ~objects("profiling"))
     )  # fmt: skip
     columns = [
-        "lead_id", "rule", "dimension", "event_id", "points", "counted", "summed", "half_life_hours", "at", "day",
-        "program_version_id",
+        "lead_id", "rule", "dimension", "event_id", "points", "counted", "summed", "group_name", "half_life_hours",
+        "at", "day", "program_version_id",
     ]  # fmt: skip
     statements = [new_rows(ScoreEntry, columns, rows)]
-    if rule.cap is not None:
+    if rule.cap.per_day is not None:
         statements.append(_cap(rule, leads, which))
     return statements
 
@@ -172,7 +173,7 @@ def _cap(rule: EngagementRule, leads: Select[Any], which: ColumnElement[bool]) -
     return (
         update(mine)
         .where(col(mine.lead_id).in_(leads), col(mine.rule) == rule.rule, touched.exists())
-        .values(counted=case((before < rule.cap, col(mine.points)), else_=0.0))
+        .values(counted=case((before < rule.cap.per_day, col(mine.points)), else_=0.0))
     )
 
 
@@ -187,13 +188,13 @@ def _sums(leads: Select[Any]) -> list[Any]:
         func.sum(change).label("total"),
     )
     changes = select(*fields).where(unsummed).group_by(col(ScoreEntry.lead_id), hours).subquery()
-    rows = select(changes.c.lead_id, changes.c.hours, changes.c.total, NOW_AT)
+    rows = select(changes.c.lead_id, literal(""), changes.c.hours, changes.c.total, NOW_AT)
     old = faded(col(ScoreSum.total), micros(col(ScoreSum.as_of)), NOW, col(ScoreSum.half_life_hours))
     moved = newer_rows(
         ScoreSum,
-        ["lead_id", "half_life_hours", "total", "as_of"],
+        ["lead_id", "group_name", "half_life_hours", "total", "as_of"],
         rows,
-        ["lead_id", "half_life_hours"],
+        ["lead_id", "group_name", "half_life_hours"],
         lambda new: {"total": old + new.total, "as_of": new.as_of},
     )
     return [moved, update(ScoreEntry).where(unsummed).values(summed=col(ScoreEntry.counted))]

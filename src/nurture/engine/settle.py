@@ -240,7 +240,7 @@ def _turning(live: Live, versions: Sequence[Segment]) -> set[Condition]:
     rules: list[Any] = [rule.when for rule in house.milestones.values()]
     if house.mql is not None:
         level = lifecycle.rearm_level(house.mql)
-        rules += [house.mql.when, *([Field("score", "at_least", level)] if level is not None else [])]
+        rules += [house.mql.condition, *([Field("score", "at_least", level)] if level is not None else [])]
     found = set().union(*(turning(rule, live.scope()) for rule in rules))
     for segment in versions:
         spec, scope = segment.spec, live.scope(segment)

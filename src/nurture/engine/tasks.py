@@ -24,7 +24,7 @@ from nurture.mail.render import Rendered, Renderer
 from nurture.mail.templates import Templates
 from nurture.program.check_ways import TASK_NOTICE
 from nurture.program.load import House, Segment
-from nurture.program.models import Salesperson
+from nurture.program.sales import Salesperson
 from nurture.records import Enrolment, Lead, Outbox, Task
 from nurture.records.types import CLAIM, NOW_AT
 from nurture.steps import Task as TaskStep

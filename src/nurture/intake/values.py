@@ -13,7 +13,7 @@ from babel import Locale
 from babel.core import get_global
 
 from nurture.folding import canonical_email, fold, has_controls
-from nurture.program.models import STAGES
+from nurture.program.lifecycle import STAGES
 
 BASES = ("consent", "contract", "legitimate_interest", "soft_opt_in")
 _STAGE_WORDS = {

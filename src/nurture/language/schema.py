@@ -62,12 +62,19 @@ BUSINESS_HOURS: JsonSchema = {
     "patternErrorMessage": "Not business hours: write 4 business hours.",
     "examples": ["4 business hours", "1 business hour"],
 }
-CAP: JsonSchema = {
+PER_DAY: JsonSchema = {
     "type": "string",
     "pattern": r"^\s*[0-9]+\s+per\s+day\s*$",
     "patternErrorMessage": "Not a cap: write 2 per day.",
     "examples": ["1 per day", "2 per day"],
 }
+_CAP: JsonSchema = {
+    "type": "string",
+    "pattern": r"^\s*[0-9]+\s+(per\s+day|in\s+total)\s*$",
+    "patternErrorMessage": "Not a cap: write 2 per day, or 5 in total.",
+    "examples": ["2 per day", "5 in total"],
+}
+CAP: JsonSchema = {"anyOf": [_CAP, {"type": "array", "items": _CAP, "minItems": 1, "maxItems": 2}]}
 SHARE: JsonSchema = {
     "type": "string",
     "pattern": r"^\s*[0-9.]+\s*%\s*$",

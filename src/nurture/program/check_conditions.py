@@ -13,7 +13,7 @@ from babel import Locale
 
 from nurture.language.source import Path, Source, nearest, suggest
 from nurture.language.words import BUILT_IN, LEVELS, STATE
-from nurture.program.models import STAGES
+from nurture.program.lifecycle import STAGES
 
 _EXACT = ("is", "not", "one_of")
 _TEXT = (*_EXACT, "contains", "starts_with", "known")

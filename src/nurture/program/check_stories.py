@@ -16,7 +16,7 @@ from nurture.program.check_edits import lay_over
 from nurture.program.check_expected import read_moment
 from nurture.program.check_names import Names
 from nurture.program.checks import Check, Cohort
-from nurture.program.models import STAGES
+from nurture.program.lifecycle import STAGES
 
 #: What a check's lead may say beside its fields.
 _OF_A_LEAD = ("id", "consent", "tracking", "sms", "tags", "lists", "stage", "status", "owner")

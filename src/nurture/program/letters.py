@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Discriminator, Tag
 
-from nurture.program.models import Address, ProgramFile, Sender
+from nurture.program.kinds import Address
+from nurture.program.models import ProgramFile, Sender
 
 if TYPE_CHECKING:
     from nurture.program.sequence import Sequence

@@ -16,7 +16,10 @@ from nurture.language.compiler import Scope
 from nurture.language.source import Problem, ProgramError, Source, read_yaml
 from nurture.language.words import BUILT_IN
 from nurture.mail.templates import Templates
-from nurture.program.models import Lifecycle, Offers, ProgramFile, Scoring
+from nurture.program.lifecycle import Lifecycle
+from nurture.program.models import ProgramFile
+from nurture.program.offers import Offers
+from nurture.program.scoring import Scoring
 from nurture.program.sequence import Sequence
 from nurture.windows import Window
 

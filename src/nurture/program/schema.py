@@ -26,8 +26,11 @@ from nurture.language.words import BUILT_IN
 from nurture.program.check_stories import is_check, is_sequence
 from nurture.program.checks import Check
 from nurture.program.key_words import MEANINGS
+from nurture.program.lifecycle import Lifecycle
 from nurture.program.load import HOUSE_FILES
-from nurture.program.models import Lifecycle, Offers, ProgramFile, Scoring
+from nurture.program.models import ProgramFile
+from nurture.program.offers import Offers
+from nurture.program.scoring import Scoring
 from nurture.program.sequence import Sequence
 from nurture.steps import KINDS
 

@@ -9,8 +9,9 @@ from pydantic import BeforeValidator, Field
 from nurture.durations import Duration, parse_duration
 from nurture.language.conditions import When
 from nurture.language.source import Written
+from nurture.program.kinds import PerDay
 from nurture.program.letters import WhoReads, WhoWrites
-from nurture.program.models import PerDay, SendRule
+from nurture.program.models import SendRule
 from nurture.program.utm import UtmOrOff
 from nurture.steps import AnyStep, Step
 

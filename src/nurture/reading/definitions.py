@@ -5,8 +5,8 @@ from __future__ import annotations
 from babel.dates import format_date
 
 from nurture.language.conditions import ByStep
+from nurture.program.lifecycle import REJECTIONS, MilestoneRule
 from nurture.program.load import House
-from nurture.program.models import REJECTIONS, MilestoneRule
 from nurture.reading.sentences import sentence
 
 _THEN = {
@@ -38,7 +38,7 @@ def _mql(house: House) -> list[str]:
     again = "or after recycling"
     if rule.rearm_below is not None:
         again = f"after its score was below {rule.rearm_below}, {again}"
-    return [f"A lead becomes an MQL when {sentence(rule.when)}.", f"It can become one again {again}."]
+    return [f"A lead becomes an MQL when {sentence(rule.condition)}.", f"It can become one again {again}."]
 
 
 def _sal(house: House) -> list[str]:

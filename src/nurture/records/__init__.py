@@ -2,24 +2,26 @@
 
 from nurture.records.house import Control, Lease, Meta, Opening, ZoneSpan
 from nurture.records.outcomes import (
-    Handoff,
     Milestone,
     Outbox,
     Refusal,
-    RoutingTurn,
     ScoreEntry,
     ScoreSum,
     StageTransition,
+    StatusChange,
 )
 from nurture.records.passages import AudienceMember, Enrolment, EnrolmentDay, EnrolmentQueue, Holding, Touch
 from nurture.records.people import Consent, Event, Lead, LeadList, LeadTag, Suppression, Work
 from nurture.records.programs import ProgramVersion, SequenceVersion
+from nurture.records.sales import Absence, Account, Handoff, HandoffAnswer, MailDomain, RoutingShare
 from nurture.records.trials import Experiment, Task, WebhookBody
 from nurture.records.trust import Audit, Hold, Inbound, Volume
 from nurture.records.visitors import ApiKey, LeadAlias, LeadMerge, Visit, Visitor
 from nurture.records.wishes import Confirmation, Erasure, Objection, Preference, RefusedTopic
 
 __all__ = [
+    "Absence",
+    "Account",
     "ApiKey",
     "AudienceMember",
     "Audit",
@@ -33,6 +35,7 @@ __all__ = [
     "Event",
     "Experiment",
     "Handoff",
+    "HandoffAnswer",
     "Hold",
     "Holding",
     "Inbound",
@@ -42,6 +45,7 @@ __all__ = [
     "LeadMerge",
     "LeadTag",
     "Lease",
+    "MailDomain",
     "Meta",
     "Milestone",
     "Objection",
@@ -51,11 +55,12 @@ __all__ = [
     "ProgramVersion",
     "Refusal",
     "RefusedTopic",
-    "RoutingTurn",
+    "RoutingShare",
     "ScoreEntry",
     "ScoreSum",
     "SequenceVersion",
     "StageTransition",
+    "StatusChange",
     "Suppression",
     "Task",
     "Touch",

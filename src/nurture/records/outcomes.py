@@ -1,4 +1,4 @@
-"""Scores, stages, milestones and hand-offs."""
+"""Scores, stages, milestones, and what the house tells its own people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel
 from nurture.records.types import BigKey, Document, Instant
 
 _UNSUMMED = text("counted <> summed")
+_EXPIRES = text("expires_at IS NOT NULL")
 
 
 class ScoreEntry(SQLModel, table=True):
@@ -21,6 +22,7 @@ class ScoreEntry(SQLModel, table=True):
         UniqueConstraint("lead_id", "rule", "event_id"),
         Index("ix_score_entry_day", "lead_id", "rule", "day"),
         Index("ix_score_entry_unsummed", "lead_id", postgresql_where=_UNSUMMED, sqlite_where=_UNSUMMED),
+        Index("ix_score_entry_expires", "lead_id", "expires_at", postgresql_where=_EXPIRES, sqlite_where=_EXPIRES),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
@@ -36,8 +38,12 @@ class ScoreEntry(SQLModel, table=True):
     counted: float = 0
     #: What of it is in `score_sum` already.
     summed: float = 0
+    #: The rule's group; empty: none.
+    group_name: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
     #: Hours after which half of it is left; NULL: does not fade.
     half_life_hours: float | None = None
+    #: From when it is worth nothing; NULL: it does not run out.
+    expires_at: datetime | None = Field(default=None, sa_type=Instant)
     at: datetime = Field(sa_type=Instant)
     #: The lead's local day, days since 1970; caps count per day.
     day: int
@@ -45,14 +51,19 @@ class ScoreEntry(SQLModel, table=True):
 
 
 class ScoreSum(SQLModel, table=True):
-    """Sum of counted points of one half-life, faded to `as_of`; one row however long the history."""
+    """Sum of counted points of one group and half-life, as it stood at `as_of`; one row however long the history."""
 
     __tablename__ = "score_sum"
 
     lead_id: int = Field(foreign_key="lead.id", primary_key=True, sa_type=BigKey)
+    #: Empty: of the rules that are in no group.
+    group_name: str = Field(primary_key=True, default="")
     #: 0: does not fade.
     half_life_hours: float = Field(primary_key=True)
     total: float
+    #: What the group counts for at least and at most; NULL: no bound.
+    at_least: float | None = None
+    at_most: float | None = None
     as_of: datetime = Field(sa_type=Instant)
 
 
@@ -71,6 +82,22 @@ class StageTransition(SQLModel, table=True):
     #: rule, import, or a person's address.
     author: str
     program_version_id: int | None = Field(default=None, sa_type=BigKey)
+
+
+class StatusChange(SQLModel, table=True):
+    """What sales is doing about a lead became something else: dated, with cause and author."""
+
+    __tablename__ = "status_change"
+    __table_args__ = (Index("ix_status_change_lead", "lead_id", "at"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
+    lead_id: int = Field(foreign_key="lead.id", sa_type=BigKey)
+    from_status: str
+    to_status: str
+    at: datetime = Field(sa_type=Instant)
+    cause: str
+    #: rule, import, or a person's address.
+    author: str
 
 
 class Milestone(SQLModel, table=True):
@@ -100,42 +127,6 @@ class Milestone(SQLModel, table=True):
     handoff_id: int | None = Field(default=None, sa_type=BigKey)
 
 
-class Handoff(SQLModel, table=True):
-    """A lead asked of sales: an owner, a deadline, one answer."""
-
-    __table_args__ = (
-        UniqueConstraint("lead_id", "cycle"),
-        Index(
-            "uq_handoff_open",
-            "lead_id",
-            unique=True,
-            postgresql_where=text("state = 'open'"),
-            sqlite_where=text("state = 'open'"),
-        ),
-        Index("ix_handoff_owner", "owner", "state"),
-    )
-
-    id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
-    lead_id: int = Field(foreign_key="lead.id", sa_type=BigKey)
-    cycle: int
-    milestone: str
-    #: The sequence that nurtured it, if one did.
-    sequence: str | None = None
-    #: open, accepted, rejected or expired.
-    state: str = "open"
-    #: inaccurate_data, not_persona, premature or duplicate.
-    reason: str | None = None
-    owner: str
-    score: int
-    fit: int | None = None
-    stage_before: str
-    opened_at: datetime = Field(sa_type=Instant)
-    deadline_at: datetime = Field(sa_type=Instant)
-    answered_at: datetime | None = Field(default=None, sa_type=Instant)
-    answered_by: str | None = None
-    program_version_id: int = Field(sa_type=BigKey)
-
-
 class Outbox(SQLModel, table=True):
     """A message of the house to its own people, sent at least once with one Message-ID."""
 
@@ -156,15 +147,6 @@ class Outbox(SQLModel, table=True):
     message_id: str | None = None
     done_at: datetime | None = Field(default=None, sa_type=Instant)
     last_error: str | None = None
-
-
-class RoutingTurn(SQLModel, table=True):
-    """Whose turn it is in the round robin."""
-
-    __tablename__ = "routing_turn"
-
-    ring: str = Field(primary_key=True)
-    turn: int = 0
 
 
 class Refusal(SQLModel, table=True):

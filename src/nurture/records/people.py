@@ -10,11 +10,17 @@ from sqlmodel import Field, SQLModel
 
 from nurture.records.types import BigKey, Document, Instant
 
+_IN_ACCOUNT = text("account IS NOT NULL")
+
 
 class Lead(SQLModel, table=True):
     """One person. Its key is the canonical e-mail, or a source and the id it has there."""
 
-    __table_args__ = (UniqueConstraint("source", "source_id"), Index("ix_lead_stage", "stage"))
+    __table_args__ = (
+        UniqueConstraint("source", "source_id"),
+        Index("ix_lead_stage", "stage"),
+        Index("ix_lead_account", "account", postgresql_where=_IN_ACCOUNT, sqlite_where=_IN_ACCOUNT),
+    )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
     #: Random 31 bits, drawn at creation: splits and holdouts pick by it.
@@ -39,6 +45,8 @@ class Lead(SQLModel, table=True):
     status: str = "new"
     #: E-mail of the salesperson who has this lead.
     owner: str | None = None
+    #: The company that it belongs to: a key of `account`; derived from address and company when the lead is settled.
+    account: str | None = None
     #: Custom fields, typed as program.yaml declares them; dates as ISO text.
     fields: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     #: Folded shadow of every text field, built-in and custom.

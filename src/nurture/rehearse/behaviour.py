@@ -16,7 +16,7 @@ from nurture.engine import doors, holds
 from nurture.folding import fold
 from nurture.intake import write
 from nurture.language.conditions import Did
-from nurture.program.models import REJECTIONS
+from nurture.program.lifecycle import REJECTIONS
 from nurture.records import Handoff, Lead, LeadList, Touch
 from nurture.rehearse.made_up import Stranger, Vocabulary, soon
 from nurture.rehearse.simulate import Rehearsal

@@ -56,7 +56,7 @@ def _unique(number: Any) -> ColumnElement[str]:
 NOBODY = frozenset(
     {
         "api_key", "enrolment_day", "erasure", "experiment", "hold", "lease", "meta", "opening", "program_version",
-        "routing_turn", "sequence_version", "volume", "zone_span",
+        "absence", "account", "mail_domain", "routing_share", "sequence_version", "volume", "zone_span",
     }
 )  # fmt: skip
 
@@ -66,7 +66,7 @@ FATES: dict[str, Fate] = {
         "id draw source stage status created_at changed_at forgotten_at",
         email=None, source_id=None, first_name=None, last_name=None, company=None, title=None, phone=None,
         country=None, language=None, timezone=None, zone=None, owner=None, fields={}, folded={}, rests_until=None,
-        fit=None, fit_points=0.0,
+        fit=None, fit_points=0.0, account=None,
     ),
     "event": _fate(
         "id lead_id name occurred_at recorded_at ripe_at settled_at actor touch_id source",
@@ -94,8 +94,12 @@ FATES: dict[str, Fate] = {
     "milestone": _fate("id lead_id name reached_at event_id outcome reason handoff_id"),
     "handoff": _fate(
         "id lead_id cycle milestone sequence state reason owner score fit stage_before opened_at deadline_at "
-        "answered_at answered_by program_version_id"
+        "answered_at answered_by program_version_id entrance level routed_by next_at reminded_at escalated_at "
+        "instead_of progress progress_at lost_reason value currency",
+        note=None,
     ),
+    "handoff_answer": _fate("id handoff_id lead_id answer at by reason value currency source key", note=None),
+    "status_change": _fate("id lead_id from_status to_status at cause author"),
     "stage_transition": _fate("id lead_id from_stage to_stage at cause author program_version_id"),
     "task": _fate(
         "id lead_id enrolment_id sequence version_id step occurrence owner created_at due_at done_at done_by", text=""

@@ -18,7 +18,7 @@ from nurture.engine import doors
 from nurture.engine.live import Live
 from nurture.engine.notices import ACCEPT, ANSWERS, PAGE, notice_names
 from nurture.engine.story import tell
-from nurture.program.models import Salesperson
+from nurture.program.sales import Salesperson
 from nurture.records import Handoff
 from nurture.web.fields import field_words
 from nurture.web.following import READ
