@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 from sqlmodel import col
 
 from nurture import clock
-from nurture.dialects import database_clock, upsert
+from nurture.dialects import LooksUpFew, database_clock, upsert
 from nurture.errors import DatabaseFault, DatabaseGone, SchemaMismatch, SettingsError
 from nurture.locking import lock, unlock
 from nurture.records import Lease
@@ -68,11 +68,13 @@ class Database:
 
     def _open(self) -> Engine:
         if not self.is_sqlite:
-            return create_engine(
+            engine = create_engine(
                 self.url, hide_parameters=True, query_cache_size=_STATEMENTS, pool_pre_ping=True,
                 pool_size=10, max_overflow=20,
                 connect_args={"options": _SESSION, "connect_timeout": 10},
             )  # fmt: skip
+            engine.dialect.statement_compiler = LooksUpFew
+            return engine
         engine = create_engine(
             self.url,
             hide_parameters=True,

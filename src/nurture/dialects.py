@@ -8,8 +8,10 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, ColumnElement, Connection, Float, String, literal, true
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.sql.selectable import ScalarSelect, SelectStatementGrouping
 
 from nurture.records.types import Document, Instant
 
@@ -195,6 +197,31 @@ def day_in(document: Any, key: str) -> ColumnElement[int]:
     return nurture_day(text_in(document, key))
 
 
+class nurture_amount(GenericFunction[float]):
+    """The number that a text is, digits with or without a point; NULL for any other text."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(nurture_amount, "sqlite")
+def _sqlite_amount(element: Any, compiler: Any, **kw: Any) -> str:
+    text = compiler.process(element.clauses, **kw)
+    digits = f"{text} GLOB '*[0-9]*' AND {text} NOT GLOB '*[^0-9.]*' AND {text} NOT GLOB '*.*.*'"
+    return f"(CASE WHEN {digits} THEN CAST({text} AS REAL) END)"
+
+
+@compiles(nurture_amount, "postgresql")
+def _postgres_amount(element: Any, compiler: Any, **kw: Any) -> str:
+    text = compiler.process(element.clauses, **kw)
+    return f"CAST(substring({text} FROM '^(?:[0-9]+[.]?[0-9]*|[.][0-9]+)$') AS DOUBLE PRECISION)"
+
+
+def amount_in(document: Any, key: str) -> ColumnElement[float]:
+    """The number under `key`, written as a number or as its digits; NULL where something else stands there."""
+    return nurture_amount(text_in(document, key))
+
+
 def number_in(document: Any, key: str) -> ColumnElement[float]:
     """The number under `key`; NULL where something else stands there."""
     return nurture_number(document, literal(key, String()))
@@ -205,8 +232,48 @@ def flag_in(document: Any, key: str) -> ColumnElement[bool]:
     return nurture_flag(document, literal(key, String()))
 
 
+class nurture_domain(GenericFunction[str]):
+    """What stands behind the @ of a canonical address; NULL where there is none."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(nurture_domain, "sqlite")
+def _sqlite_domain(element: Any, compiler: Any, **kw: Any) -> str:
+    address = compiler.process(element.clauses, **kw)
+    return f"substr({address}, instr({address}, '@') + 1)"
+
+
+@compiles(nurture_domain, "postgresql")
+def _postgres_domain(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"split_part({compiler.process(element.clauses, **kw)}, '@', 2)"
+
+
+def domain_of(address: Any) -> ColumnElement[str]:
+    """The domain of a canonical address, in the letters in which it is kept."""
+    return nurture_domain(address)
+
+
+#: Begins a SELECT of keys that are few, though PostgreSQL cannot know it: claims and marks come and go between two
+#: ANALYZEs, so it expects one row, and joins row by row. `x IN (SELECT …)` then compiles so that each is looked up.
+FEW = "/* few */"
+
+
+class LooksUpFew(PGCompiler_psycopg):
+    """PostgreSQL's compiler, which asks an index for each of few keys: `= ANY (ARRAY(SELECT …))`."""
+
+    def visit_in_op_binary(self, binary: Any, _operator: Any, **kw: Any) -> str:
+        """`IN`, as ever unless its right side begins with FEW."""
+        if not isinstance(binary.right, (ScalarSelect, SelectStatementGrouping)):
+            return str(self._generate_generic_binary(binary, " IN ", **kw))
+        left = binary.left._compiler_dispatch(self, **kw)
+        right = binary.right._compiler_dispatch(self, **kw)
+        return f"{left} = ANY (ARRAY{right})" if right.startswith(f"(SELECT {FEW}") else f"{left} IN {right}"
+
+
 #: Numbers of the PostgreSQL advisory locks; SQLite's one writer needs none.
-RULES, CONTROL = 7215332, 7215333
+RULES, CONTROL, TURNS = 7215332, 7215333, 7215334
 
 
 def hold_still(link: Connection, what: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ from tests.web.factories import (
 )
 
 RAE = "rae@acme.example"
+CRAWLERS = Path(__file__).parents[2].parent / "shared/data/user_agents/crawler-user-agents.json"
 SAMPLE = Path(__file__).parents[2].parent / "shared/data/user_agents/mail_proxies_and_scanners.csv"
 PIXEL = re.compile(r'<img src="http://links\.test(/o/[\w-]+\.gif)" alt=""[^>]*>')
 TRAP = re.compile(r'<a href="http://links\.test(/c/[\w-]+)" hidden aria-hidden="true" tabindex="-1"[^>]*></a>')
@@ -150,6 +152,15 @@ AGENTS: dict[str, tuple[str, str | None]] = {
     "a person": (BROWSER, None),
     "a phone": ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_2 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148", None),
     "Edge today": ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36 Edg/130.0", None),
+    "Firefox": ("Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0", None),
+    "Internet Explorer 10": ("Mozilla/5.0 (compatible; MSIE 10.0; Windows NT 6.2; WOW64; Trident/6.0)", None),
+    "Opera of old": ("Opera/9.80 (Windows NT 6.1; WOW64) Presto/2.12.388 Version/12.18", None),
+    "a phone with keys": ("Mozilla/5.0 (Mobile; Nokia_8110_4G; rv:48.0) Gecko/48.0 Firefox/48.0 KAIOS/2.5", None),
+    "Samsung's": ("Mozilla/5.0 (Linux; Android 14; SM-S921B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/27.0 Chrome/125.0.0.0 Mobile Safari/537.36", None),
+    "Thunderbird": ("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.4", None),
+    "who says where to read of it": ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120 Safari/537.36 https://looks.example", "a User-Agent that presents itself as a program"),
+    "who is compatible": ("Mozilla/5.0 (compatible; Looker; Gecko/20100101)", "a User-Agent that presents itself as a program"),
+    "no browser": ("acme-preview 1.4", "no browser's User-Agent"),
     "Apple's proxy": ("Mozilla/5.0", "a User-Agent of one word: Apple's Mail Privacy Protection, or a scanner"),
     "Gmail's proxy": ("Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)", "an image proxy"),
     "Yahoo's proxy": ("YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html", "an image proxy"),
@@ -165,6 +176,15 @@ AGENTS: dict[str, tuple[str, str | None]] = {
 def test_what_a_user_agent_says(agent: str, why: str | None) -> None:
     """Each for a reason that can be read."""
     assert agent_reason(agent) == why
+
+
+def test_nearly_every_known_crawler_is_known() -> None:
+    """Of some 2,100 agents that others collected, 98 of a hundred; the rest call themselves browsers."""
+    if not CRAWLERS.exists():
+        pytest.skip("the list is not here")
+    agents = [agent for kind in json.loads(CRAWLERS.read_text("utf-8")) for agent in kind.get("instances", ())]
+
+    assert sum(agent_reason(agent) is not None for agent in agents) > 0.98 * len(agents) > 2000
 
 
 def test_agents_that_were_seen_in_the_wild(letters: Machine) -> None:

@@ -33,6 +33,10 @@ _LOOKED_AT = 512
 _IMAGE_PROXY = re.compile(r"GoogleImageProxy|ggpht\.com|YahooMailProxy")
 #: Gmail's look at what is delivered; Edge itself has called itself `Edg/` since 2020 and never ended so.
 _GMAIL_SCAN = re.compile(r"Edge/12\.\d+ Mozilla/5\.0$")
+#: What every browser of the last twenty years says of how it draws a page.
+_BROWSER = re.compile(r"AppleWebKit/|Gecko/\d|Trident/|MSIE |Presto/")
+#: Who presents itself: an address to read about it, or `compatible;`, which of browsers Internet Explorer alone said.
+_PRESENTS_ITSELF = re.compile(r"https?://|compatible;(?! MSIE)", re.IGNORECASE)
 _GATEWAY = re.compile(
     r"barracuda|proofpoint|mimecast|zscaler|forcepoint|symantec|messagelabs|ironport|fortimail|bitdefender|safelinks"
     r"|ms-office|microsoft office protocol discovery",
@@ -53,7 +57,11 @@ def agent_reason(agent: str) -> str | None:
         return "Gmail's scan at delivery"
     if _CRAWLERS.is_crawler(agent):
         return "User-Agent of a crawler"
-    return "User-Agent of a security gateway" if _GATEWAY.search(agent) else None
+    if _GATEWAY.search(agent):
+        return "User-Agent of a security gateway"
+    if _PRESENTS_ITSELF.search(agent):
+        return "a User-Agent that presents itself as a program"
+    return None if _BROWSER.search(agent) else "no browser's User-Agent"
 
 
 def too_soon(at: datetime, sending_at: datetime | None) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Select, select
 from sqlmodel import col
 
+from nurture.dialects import FEW
 from nurture.engine.live import Live
 from nurture.records import Work
 from nurture.records.types import CLAIM, to_micros
@@ -21,7 +22,7 @@ from nurture.records.types import CLAIM, to_micros
 P = TypeVar("P")
 
 #: The leads of a settle run, as a SELECT of ids.
-CLAIMED: Select[Any] = select(col(Work.lead_id)).where(col(Work.claim) == CLAIM)
+CLAIMED: Select[Any] = select(col(Work.lead_id)).prefix_with(FEW).where(col(Work.claim) == CLAIM)
 
 
 @dataclass(frozen=True)

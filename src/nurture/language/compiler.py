@@ -28,9 +28,10 @@ from nurture.dialects import flag_in, greatest, least, number_in, text_in
 from nurture.durations import Duration
 from nurture.folding import fold
 from nurture.language import conditions as c
+from nurture.language.addresses import of_the_address
 from nurture.language.levels import Levels, meaning
-from nurture.language.scores import score
-from nurture.language.words import BUILT_IN, GRADE_OF, LEVELS, STATE
+from nurture.language.scores import engaged, score
+from nurture.language.words import BUILT_IN, GRADE_OF, LEVELS, OF_THE_ADDRESS, STATE
 from nurture.records import Enrolment, Event, Lead, LeadList, LeadTag, Touch
 from nurture.records.types import NOW, NOW_AT, micros, span_micros
 
@@ -42,8 +43,9 @@ class Scope:
     """What a condition may refer to besides the lead.
 
     `segment`: the sequence's standing rule. `enrolled`: the row of `enrolment` is at hand, for `clicked:` and
-    `since: step`. `levels`: the rules of awareness and buying stage. `at`: the instant (microseconds) as of which
-    events, scores, messages and passages count; fields, tags, lists and stages are known as they are now alone.
+    `since: step`. `levels`: the rules of awareness, buying stage and MQL levels. `at`: the instant (microseconds) as
+    of which events, scores, messages and passages count; fields, tags, lists, stages and the account's score are known
+    as they are now.
     `recorded_by` (a wait's deadline): events recorded up to then count however long they rest, and what else is known
     of the lead counts only if it was last changed by then. `negated`: an odd number of `not` stand around.
     """
@@ -80,7 +82,11 @@ def compile_condition(condition: c.Condition, scope: Scope) -> ColumnElement[boo
             house = replace(scope, sequence=None, segment=None, enrolled=False)
             return compile_condition(meaning(condition, scope.levels), house)
         case c.Field("score"):
-            return _OPERATORS[condition.operator](score(scope.at), _numbers(condition.value))
+            return _known(_numbered(score(scope.at), condition))
+        case c.Field("engagement"):
+            return _known(_numbered(engaged(scope.at), condition))
+        case c.Field("account_score"):
+            return _in_time(_known(_numbered(col(Lead.account_score), condition)), scope)
         case c.Field():
             return _in_time(_known(_compare(condition, scope)), scope)
         case c.Tagged(tags):
@@ -136,6 +142,8 @@ def _compare(test: c.Field, scope: Scope) -> ColumnElement[bool]:
     if name == "fit":
         grades = tuple(GRADE_OF[v] for v in value) if isinstance(value, tuple) else GRADE_OF.get(value, value)
         return _OPERATORS[test.operator](col(Lead.fit), grades)
+    if name in OF_THE_ADDRESS:
+        return of_the_address(test, _OPERATORS)
     kind = scope.fields.get(name, "text")
     if test.operator == "known":
         column: Any = getattr(Lead, name) if name in (*BUILT_IN, *STATE) else None
@@ -150,6 +158,12 @@ def _compare(test: c.Field, scope: Scope) -> ColumnElement[bool]:
     if kind == "date":
         return _OPERATORS[test.operator](text_in(col(Lead.fields), name), _text(value))
     return _OPERATORS[test.operator](text_in(col(Lead.folded), name), _folded(value))
+
+
+def _numbered(number: SQLColumnExpression[Any], test: c.Field) -> ColumnElement[bool]:
+    if test.operator == "known":
+        return number.is_not(None) if test.value else number.is_(None)
+    return _OPERATORS[test.operator](number, _numbers(test.value))
 
 
 def _folded(value: Any) -> Any:
@@ -218,11 +232,9 @@ def events_of(did: c.Did, scope: Scope) -> Select[Any]:
 
 def _did(did: c.Did, scope: Scope) -> ColumnElement[bool]:
     rows = events_of(did, scope)
-    if did.at_least == 1:
-        found: ColumnElement[bool] = exists(rows)
-    else:
-        count = rows.with_only_columns(func.count()).correlate(Lead, Enrolment).scalar_subquery()
-        found = count >= did.at_least
+    if did.at_least > 1:  # the last of so many is looked for: a count would go through all history
+        rows = rows.offset(did.at_least - 1).limit(1).correlate(Lead, Enrolment)
+    found = exists(rows)
     return ~found if did.negated else found
 
 

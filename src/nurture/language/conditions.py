@@ -30,7 +30,7 @@ class Not:
 
 @dataclass(frozen=True)
 class Field:
-    """A lead's field (or stage, status, source, owner, score, fit, awareness, buying_stage) against values."""
+    """A lead's field (or stage, status, source, owner, score, engagement, fit, or what is in levels) against values."""
 
     name: str
     operator: str

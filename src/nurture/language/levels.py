@@ -1,4 +1,4 @@
-"""Awareness and buying stage: rules in scoring.yaml, best first; a lead is at the first whose condition holds.
+"""Awareness, buying stage and MQL level: rules in the house's files, best first; a lead is at the first that holds.
 
 Nothing is stored: a comparison with a level is put in terms of those rules, and compiled like any other condition.
 """
@@ -25,7 +25,7 @@ _OPERATORS: dict[str, Callable[[int, list[int]], bool]] = {
 
 
 def meaning(test: c.Field, levels: Levels) -> c.Condition:
-    """`test`, of awareness or buying stage, in terms of the rules; a lead of no level compares with nothing."""
+    """`test`, of a dimension in levels, in terms of the rules; a lead of no level compares with nothing."""
     rules = levels.get(test.name, ())
     if test.operator == "known":
         some = c.Any_(tuple(when for _, when in rules))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nurture.language.words import BUILT_IN, GRADES, LEVELS, OPERATORS, STATE
+from nurture.language.words import BUILT_IN, DOMAIN_KINDS, GRADES, LEVELS, OPERATORS, STATE
 
 JsonSchema = dict[str, Any]
 
@@ -130,10 +130,20 @@ _FIELDS: dict[str, str] = {
     "stage": "Where the lead is in its lifecycle.",
     "status": "What is being done about the lead.",
     "score": "The single score, 0 to 100.",
+    "engagement": "What the lead did, in points: 0 to 100.",
     "fit": "How well the lead fits: a letter, F to A+.",
     "tags": "The lead carries this tag, or one of these.",
     "source": "Where the lead came from.",
     "owner": "The salesperson who has the lead.",
+    "domain": "What stands behind the @ of its address, or above that: `acme.example`.",
+    "domain_kind": "Whose domain that is: company, free, disposable or academic.",
+    "account": "The company that the lead belongs to: a domain, or a folded name.",
+    "account_score": "The score of its account: the best lead's, and a little for each other.",
+}
+_OF_LEVELS = {
+    "awareness": "A level of scoring.yaml, by name.",
+    "buying_stage": "A level of scoring.yaml, by name.",
+    "mql_level": "A level of `mql:` in lifecycle.yaml, by name.",
 }
 _HISTORY: dict[str, JsonSchema] = {
     "where": {
@@ -168,9 +178,10 @@ def condition() -> dict[str, JsonSchema]:
         **{name: {"description": said, "allOf": [_TEST]} for name, said in of_a_lead.items()},
         "tags": {**_NAME, "type": ["string", "array"], "items": _NAME, "description": _FIELDS["tags"]},
         "stage": {**_test(), "description": _FIELDS["stage"], "examples": list(_STAGES)},
+        "domain_kind": {**_test(), "description": _FIELDS["domain_kind"], "examples": list(DOMAIN_KINDS)},
         "listed": {**_NAME, "type": ["string", "array"], "items": _NAME, "description": "The lead is on this list."},
         "fit": {**_test(_GRADE), "description": _FIELDS["fit"]},
-        **{name: {**_level_test(), "description": "A level of scoring.yaml, by name."} for name in LEVELS},
+        **{name: {**_level_test(), "description": _OF_LEVELS[name]} for name in LEVELS},
     }
     return {
         "Condition": {

@@ -11,13 +11,19 @@ GRADE_OF = {letter: index - 2 for index, letter in enumerate(GRADES)}
 BUILT_IN = ("email", "first_name", "last_name", "company", "title", "phone", "country", "language", "timezone")
 #: What the house knows of a lead besides its fields.
 STATE = ("stage", "status", "source", "owner")
+#: What follows from its address and its company.
+OF_THE_ADDRESS = ("domain", "domain_kind", "account")
+#: What a domain may be (`domain_kind`).
+DOMAIN_KINDS = ("company", "free", "disposable", "academic")
 OPERATORS = (
     "is", "not", "one_of", "at_least", "at_most", "above", "under", "contains", "starts_with",
     "known", "before", "after",
 )  # fmt: skip
 NUMERIC = ("at_least", "at_most", "above", "under")
-#: Dimensions whose levels are rules of scoring.yaml, best first.
-LEVELS = ("awareness", "buying_stage")
+#: Numbers of 0 to 100 that the house makes of what a lead did, and of what it is.
+SCORES = ("score", "engagement")
+#: What is in levels, best first, each a rule of scoring.yaml, or of `mql:` in lifecycle.yaml.
+LEVELS = ("awareness", "buying_stage", "mql_level")
 
 
 def operand_fault(name: str, operator: str, operand: Any) -> tuple[str, str] | None:
@@ -39,7 +45,7 @@ def operand_fault(name: str, operator: str, operand: Any) -> tuple[str, str] | N
         wrong = [value for value in values if value not in GRADES]
         return (f"'{wrong[0]}' is not a grade", f"known: {', '.join(GRADES)}") if wrong else None
     if name in LEVELS and operator in NUMERIC and not isinstance(operand, str):
-        return f"'{operand}' is not a level", f"write {name}: {{{operator}: a name of scoring.yaml}}"
+        return f"'{operand}' is not a level", f"write {name}: {{{operator}: the name of a level}}"
     numeric = operator in NUMERIC and name not in LEVELS
     if numeric and (isinstance(operand, bool) or not isinstance(operand, int | float)):
         return f"'{operand}' is not a number", f"write {name}: {{{operator}: 50}}"
