@@ -9,7 +9,7 @@ import pytest
 import yaml
 from sqlmodel import col
 
-from nurture.engine import control, doors
+from nurture.engine import control
 from nurture.records import Enrolment, SequenceVersion, Touch
 from tests.engine.conftest import Make
 from tests.engine.world import DAY, HOUR, World, program, sequence
@@ -226,11 +226,7 @@ def test_a_premature_lead_rests_and_then_enters(make: Make) -> None:
     world = make(program(DEMO, drip=sequence(REST, leave="{stage: sal}")))
     world.lead("ana")
     world.event("ana", "demo", settle=True)
-    handoff = world.handoffs("ana")[0].id
-    live = world.machine.live()
-    world.do(
-        lambda link: doors.answer_handoff(link, live, handoff, "rejected", "premature", "mihai@acme.example", world.now)
-    )
+    world.answer("ana", "rejected", "premature")
     world.run(5 * DAY)
     world.event("ana", "signed_up")
     world.tick()

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from sqlmodel import col
 
-from nurture.engine import doors
-from nurture.records import Handoff, Lead, Milestone, Outbox, StageTransition
+from nurture.records import Handoff, Lead, Milestone, Outbox
 from tests.engine.channels import Killed, Scripted
 from tests.engine.conftest import Make
-from tests.engine.world import DAY, HOUR, PROGRAM, World, program, sequence
+from tests.engine.world import DAY, HOUR, PROGRAM, program, sequence
 
 CALM = sequence("  - {id: rest, wait: 90 days}\n  - {id: over, exit: done}", leave="{stage: [sal, disqualified]}")
 LIFECYCLE = """
@@ -34,15 +33,6 @@ sla: {accept_within: 4 business hours}
 
 def files(**more: str) -> dict[str, str]:
     return program({"lifecycle.yaml": LIFECYCLE} | more, drip=CALM)
-
-
-def answer(world: World, name: str, verdict: str, reason: str | None = None) -> bool:
-    handoff, live = world.handoffs(name)[-1].id, world.machine.live()
-    return bool(
-        world.do(
-            lambda link: doors.answer_handoff(link, live, handoff, verdict, reason, "mihai@acme.example", world.now)
-        )
-    )
 
 
 GATE: dict[str, tuple[dict[str, Any], str, str | None, str, str]] = {
@@ -94,8 +84,8 @@ def test_a_further_milestone_is_evidence(make: Make) -> None:
         world.lead(name)
         world.event(name, "demo")
     world.tick()
-    answer(world, "accepted", "accepted")
-    answer(world, "rejected", "rejected", "inaccurate_data")
+    world.answer("accepted", "accepted")
+    world.answer("rejected", "rejected", "inaccurate_data")
     world.at(DAY)
     for name in world.ids:
         world.event(name, "demo")
@@ -212,6 +202,7 @@ def test_owners_are_dealt_by_weight_and_territory(make: Make) -> None:
     sizes = {"any": 700, "ae": 200, "sa": 40, "fr": 20, "c": 30, "gone": 10}
     for kind, size in sizes.items():
         world.crowd([f"{kind}{n}" for n in range(size)], **kinds[kind])
+    world.sql("UPDATE lead SET email = 'me@' || id || '.example'")  # no two of one company
     for n in range(5):  # the turn is remembered between settlements
         world.event_of(list(world.ids)[n::5], "demo")
         world.machine.settle(world.now)
@@ -255,52 +246,6 @@ def test_the_deadline_is_in_the_owners_business_hours(make: Make) -> None:
     assert found == {name: deadline for name, (_, deadline) in DEADLINES.items()}
 
 
-ANSWERS = {
-    # verdict, reason: stage, status, whether the lead rests, what its sequence came to
-    "accepted": ("accepted", None, "sal", "open", False),
-    "inaccurate_data": ("rejected", "inaccurate_data", "lead", "needs_repair", False),
-    "not_persona": ("rejected", "not_persona", "disqualified", "unqualified", False),
-    "premature": ("rejected", "premature", "recycled", "bad_timing", True),
-    "duplicate": ("rejected", "duplicate", "disqualified", "unqualified", False),
-}
-
-
-def test_each_answer_sends_the_lead_where_it_belongs(make: Make) -> None:
-    """What sales says decides stage, status and rest, is dated and signed; a second answer changes nothing."""
-    world = make(files())
-    for name in ANSWERS:
-        world.lead(name, email=f"{name}@lead.example".replace("_", "-"))
-        world.event(name, "demo", settle=True)
-    world.at(HOUR)
-    first = {name: answer(world, name, verdict, reason) for name, (verdict, reason, *_) in ANSWERS.items()}
-    before = world.rows(Lead), world.rows(Handoff), world.rows(StageTransition)
-    world.at(2 * HOUR)
-    second = {name: answer(world, name, "rejected", "premature") for name in ANSWERS}
-
-    assert set(first.values()) == {True}
-    assert set(second.values()) == {False}
-    assert (world.rows(Lead), world.rows(Handoff), world.rows(StageTransition)) == before
-    leads = {world.names()[row.id]: (row.stage, row.status, row.rests_until) for row in world.rows(Lead)}
-    assert leads == {
-        name: (stage, status, world.start + 30 * DAY if rests else None)  # at its own hour: clocks went forward
-        for name, (_, _, stage, status, rests) in ANSWERS.items()
-    }
-    assert {(row.state, row.reason, row.answered_at, row.answered_by) for row in world.rows(Handoff)} == {
-        (verdict, reason, world.start + HOUR, "mihai@acme.example") for verdict, reason, *_ in ANSWERS.values()
-    }
-
-
-def test_acceptance_by_sales_makes_the_sal(make: Make) -> None:
-    """Where sales has so agreed, a lead is SAL when it is accepted, not when it is handed over."""
-    world = make(files(**{"lifecycle.yaml": LIFECYCLE + "acceptance: by_sales\n"}))
-    world.lead("ana", stage="lead")
-    world.event("ana", "demo", settle=True)
-    before = world.who("ana").stage
-    answer(world, "ana", "accepted")
-
-    assert (before, world.who("ana").stage) == ("lead", "sal")
-
-
 @pytest.mark.parametrize(
     "verdicts", [["try_later"] * 3, ["refused"], ["unknown", "unknown"], ["not_started"]], ids=" ".join
 )
@@ -336,3 +281,23 @@ def test_a_worker_that_dies_with_a_notice_does_not_lose_it(make: Make) -> None:
     world.machine.drain(world.now)
 
     assert (early, len(relay.parcels), len({parcel.key for parcel in relay.parcels})) == (1, 2, 1)
+
+
+def test_a_request_comes_before_what_a_lead_shows(make: Make) -> None:
+    """One event reaches both; the first in the file is only shown, so the request opens the hand-off."""
+    lifecycle = """
+milestones:
+  warm: {when: {score: {at_least: 5}}, handoff: true}
+  demo: {when: {did: demo}, handoff: true, entrance: ready}
+"""
+    scoring = "engagement: [{rule: asked for a demo, when: {did: demo}, points: 40}]"
+    world = make(program({"lifecycle.yaml": lifecycle, "scoring.yaml": scoring}, drip=CALM))
+    world.lead("ana")
+    world.event("ana", "demo")
+    world.tick()
+
+    assert [row.milestone for row in world.handoffs("ana")] == ["demo"]
+    assert sorted((name, outcome) for name, outcome, _ in world.milestones("ana")) == [
+        ("demo", "handed_off"),
+        ("warm", "evidence"),
+    ]

@@ -18,7 +18,8 @@ from sqlalchemy import Executable, select, text
 from sqlmodel import SQLModel, col
 
 from nurture.channels.recording import RecordingChannel
-from nurture.engine import doors
+from nurture.engine import answers, doors
+from nurture.engine.answers import Outcome
 from nurture.engine.machine import Machine
 from nurture.engine.publishing import Published, publish
 from nurture.engine.story import Story, tell
@@ -149,6 +150,13 @@ class World:
                 doors.settle_one(link, self.machine.library.live(link), lead, self.now)
 
         self.do(put)
+
+    def answer(self, who: str, said: str, reason: str | None = None, **more: Any) -> Outcome:
+        """What sales says of the lead's latest hand-off, by default its owner, now."""
+        row, live = self.handoffs(who)[-1], self.machine.live()
+        told = {"by": row.owner, "now": self.now, "source": "test", "key": f"answer-{next(_serial)}"} | more
+        outcome: Outcome = self.do(lambda link: answers.answer(link, live, row.id, said, reason=reason, **told))
+        return outcome
 
     def do(self, work: Callable[[Any], Any]) -> Any:
         """One transaction of a door."""

@@ -227,15 +227,27 @@ def test_a_date_that_reads_two_ways_refuses_the_file(imports: Imports) -> None:
     assert imports.lead("bo@acme.example")["fields"]["renewal"] == "2027-04-03"
 
 
-def test_a_stage_is_for_newcomers_and_leaves_its_trace(imports: Imports) -> None:
-    """Later the stage is the lifecycle's: an old export does not turn a customer into a lead."""
+def test_a_stage_is_taken_forward_and_leaves_its_trace(imports: Imports) -> None:
+    """An old export does not turn a customer into a lead; a word that is no status is not taken, and the report says so."""
     imports.leads("Email,Lifecycle Stage,Lead Status\nana@acme.example,Sales Qualified Lead,Open\n")
     report = imports.leads("Email,Stage,Status\nana@acme.example,lead,Closed\n")
 
     lead = imports.lead("ana@acme.example")
-    assert (lead["stage"], lead["status"]) == ("sql", "Open")
-    assert "stage and status of a lead that is known already are left as they are" in report.text()
-    assert imports.rows("stage_transition", "from_stage", "to_stage", "author") == [("lead", "sql", "import")]
+    assert (lead["stage"], lead["status"]) == ("sql", "open")
+    assert "its stage was not taken: the lead has come further, to sql" in report.text()
+    assert "Status: 'Closed' is not a status; statuses are new, open" in report.text()
+    assert "(statuses: of lifecycle.yaml); left as it is" in report.text()
+    imports.leads("Email,Stage,Status\nana@acme.example,customer,Bad Timing\n")
+    again = imports.leads("Email,Stage,Status\nana@acme.example,customer,Bad Timing\n")
+
+    lead = imports.lead("ana@acme.example")
+    assert (lead["stage"], lead["status"], again.unchanged) == ("customer", "bad_timing", 1)
+    assert imports.rows("stage_transition", "from_stage", "to_stage", "author") == [
+        ("sql", "customer", "import"), ("visitor", "sql", "import"),
+    ]  # fmt: skip
+    assert imports.rows("status_change", "from_status", "to_status", "author") == [
+        ("new", "open", "import"), ("open", "bad_timing", "import"),
+    ]  # fmt: skip
 
 
 def test_leads_that_somebody_else_creates_meanwhile_are_completed(imports: Imports, monkeypatch: Any) -> None:

@@ -21,7 +21,8 @@ MOST = 3000
 
 def note(who: str) -> Callable[[Connection], Any]:
     return lambda link: link.execute(
-        text("INSERT INTO routing_turn (ring, turn) SELECT :who || count(*), 0 FROM routing_turn"), {"who": who}
+        text("INSERT INTO routing_share (ring, person, owed) SELECT :who || count(*), '', 0 FROM routing_share"),
+        {"who": who},
     )
 
 
@@ -29,7 +30,7 @@ def order(url: str) -> list[str]:
     """Who committed, in the order of commits."""
     db = Database(url)
     with db.read() as link:
-        rows = link.execute(text("SELECT ring FROM routing_turn ORDER BY rowid")).scalars().all()
+        rows = link.execute(text("SELECT ring FROM routing_share ORDER BY rowid")).scalars().all()
     db.dispose()
     return [row.rstrip("0123456789") for row in rows]
 
@@ -54,7 +55,7 @@ def test_doors_get_in_while_a_bulk_writer_loops(sqlite_url: str) -> None:
 
     def rounds() -> int:
         with db.read() as link:
-            return int(link.execute(text("SELECT count(*) FROM routing_turn WHERE ring LIKE 'bulk%'")).scalar() or 0)
+            return int(link.execute(text("SELECT count(*) FROM routing_share WHERE ring LIKE 'bulk%'")).scalar() or 0)
 
     for door in range(20):
         while rounds() < 5 * (door + 1):  # the import is at it
@@ -103,14 +104,18 @@ def test_sqlite_keeps_what_it_committed(sqlite_url: str) -> None:
 def test_a_deadlock_is_tried_again(postgres_url: str) -> None:
     """Two transactions that took two rows crosswise: the one that is chosen to die is repeated, and both are done."""
     db = Database(postgres_url)
-    db.transact(lambda link: link.execute(text("INSERT INTO routing_turn (ring, turn) VALUES ('a', 0), ('b', 0)")))
+    db.transact(
+        lambda link: link.execute(
+            text("INSERT INTO routing_share (ring, person, owed) VALUES ('a', '', 0), ('b', '', 0)")
+        )
+    )
     both, tries = threading.Barrier(2), {"ab": 0, "ba": 0}
 
     def cross(way: str) -> None:
         def work(link: Connection) -> None:
             tries[way] += 1
             for number, ring in enumerate(way):
-                link.execute(text("UPDATE routing_turn SET turn = turn + 1 WHERE ring = :ring"), {"ring": ring})
+                link.execute(text("UPDATE routing_share SET owed = owed + 1 WHERE ring = :ring"), {"ring": ring})
                 if number == 0 and tries[way] == 1:
                     both.wait()
 
@@ -122,7 +127,7 @@ def test_a_deadlock_is_tried_again(postgres_url: str) -> None:
     for thread in threads:
         thread.join()
     with db.read() as link:
-        turns = {row.ring: row.turn for row in link.execute(text("SELECT ring, turn FROM routing_turn"))}
+        turns = {row.ring: row.owed for row in link.execute(text("SELECT ring, owed FROM routing_share"))}
     db.dispose()
 
     assert turns == {"a": 2, "b": 2}
@@ -140,7 +145,7 @@ def test_what_fails_leaves_nothing(database: Database) -> None:
         database.transact(half)
 
     with database.read() as link:
-        assert link.execute(text("SELECT count(*) FROM routing_turn")).scalar() == 0
+        assert link.execute(text("SELECT count(*) FROM routing_share")).scalar() == 0
 
 
 def test_a_lease_has_one_holder(database: Database) -> None:

@@ -1,18 +1,24 @@
-"""One lead in or out of a sequence by hand: it skips the rule and its `again`, never the suppression list."""
+"""What a person decides of one lead: in or out of a sequence (it skips the rule and its `again`, never the suppression
+list), and whether what it did was a person's doing.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, case, literal, null, select
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, case, literal, null, select, update
 from sqlmodel import col
 
+from nurture.engine import classing
 from nurture.engine.audit import note
-from nurture.engine.doors import lock_lead
+from nurture.engine.doors import lock_lead, settle_one
 from nurture.engine.ending import end, ending
 from nurture.engine.enrolling import Waiting, barring, count_existing, entry, let_in_existing
+from nurture.engine.live import Live
 from nurture.engine.running import Run
 from nurture.errors import Refused
 from nurture.program.load import Segment
-from nurture.records import Enrolment, Lead
+from nurture.records import Enrolment, Event, Lead
 from nurture.zones import know_zones, lead_zone
 
 #: What stops even a hand, in words; the others are `reading.explain.REFUSALS`.
@@ -57,3 +63,24 @@ def unenrol(run: Run, slug: str, lead: int, by: str) -> None:
 
 def _live(slug: str, lead: int) -> ColumnElement[bool]:
     return (col(Enrolment.lead_id) == lead) & (col(Enrolment.sequence) == slug) & col(Enrolment.ended_at).is_(None)
+
+
+def reclass(
+    link: Connection, live: Live, lead: int, actor: str, now: datetime, *, since: datetime, until: datetime,
+    because: str, by: str,
+) -> int:  # fmt: skip
+    """What a lead did in messages between two instants was a `person`'s or a `machine`'s after all; how many deeds.
+
+    Everything that follows is derived anew in the same transaction; `audit` keeps who said so.
+    """
+    lock_lead(link, lead, now)
+    deeds = and_(
+        col(Event.lead_id) == lead, col(Event.name).in_(classing.DONE), col(Event.actor) != actor,
+        col(Event.occurred_at) >= since, col(Event.occurred_at) <= until,
+    )  # fmt: skip
+    values = {"actor": actor, "classed_by": f"{by}: {because}", "settled_at": None}
+    count = int(link.execute(update(Event).where(deeds).values(**values)).rowcount)
+    if count:
+        note(link, "reclass", f"lead:{lead}", by, now, {"as": actor, "deeds": count, "because": because})
+        settle_one(link, live, lead, now)
+    return count

@@ -11,13 +11,13 @@ from sqlmodel import col
 
 from nurture import clock
 from nurture.dialects import upsert
-from nurture.engine import classing, doubt, handoffs, settle, suppressing
+from nurture.engine import classing, doubt, settle, suppressing
 from nurture.engine.ending import end, ending
 from nurture.engine.live import Live
 from nurture.engine.running import Run
 from nurture.errors import NotFound, Refused
 from nurture.mail.render import TRAP_PLACE
-from nurture.records import Consent, Enrolment, Event, Handoff, Lead, Suppression, Task, Touch
+from nurture.records import Consent, Enrolment, Event, Lead, Suppression, Task, Touch
 from nurture.records.types import to_micros
 from nurture.worklist import put_work
 
@@ -228,31 +228,6 @@ def goodbye_keys(link: Connection, leads: Sequence[int]) -> dict[int, str]:
     )
     back = {lead: f"lead:{lead}:{to_micros(at)}" for lead, at in link.execute(last) if at is not None}
     return {lead: back.get(lead, f"lead:{lead}") for lead in leads}
-
-
-def answer_handoff(
-    link: Connection, live: Live, handoff: int, verdict: str, reason: str | None, by: str, now: datetime
-) -> bool:
-    """A salesperson's answer; False when it had been answered before."""
-    lead = link.execute(select(col(Handoff.lead_id)).where(col(Handoff.id) == handoff)).scalar()
-    if lead is None:
-        return False
-    lock_lead(link, lead, now)
-    if not handoffs.answer(Run(link, live, now), handoff, verdict, reason, by):
-        return False
-    name = f"handoff_{verdict}"
-    add_event(
-        link,
-        lead,
-        name,
-        now,
-        source="sales",
-        key=f"handoff:{handoff}",
-        data={"reason": reason} if reason else {},
-        actor="system",
-    )
-    settle_one(link, live, lead, now)
-    return True
 
 
 def done(link: Connection, live: Live, task: int, by: str | None, now: datetime) -> str:

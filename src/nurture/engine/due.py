@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from sqlmodel import col
 
 from nurture.engine.control import STOPPED, state_of, wide
-from nurture.records import Enrolment, Touch, Work
+from nurture.records import Enrolment, Handoff, Touch, Work
 
 #: States of a touch that a run may act on.
 _WAITING = ("planned", "retry_wait")
@@ -39,9 +39,13 @@ def waiting(link: Connection, segment: str, now: datetime) -> dict[str, int]:
 
 
 def next_due(link: Connection, *others: datetime | None) -> datetime | None:
-    """The next instant at which anything is due: work, a step, a touch, or one of `others`; what is stopped is not."""
+    """The next instant at which anything is due: work, a step, a touch, a hand-off, or one of `others`.
+
+    What is stopped is not.
+    """
     said = wide(link)
-    found = [*others, link.execute(select(func.min(col(Work.due_at)))).scalar()]
+    of_sales = select(func.min(col(Handoff.next_at))).where(col(Handoff.state).in_(("open", "accepted")))
+    found = [*others, *(link.execute(query).scalar() for query in (select(func.min(col(Work.due_at))), of_sales))]
     if state_of(said) != STOPPED:
         still = [scope.removeprefix("segment:") for scope, state in said.items() if state == STOPPED]
         steps = select(func.min(col(Enrolment.due_at))).where(col(Enrolment.sequence).not_in(still))

@@ -98,9 +98,10 @@ def handoffs(run: Run, keep: int, gone: int) -> list[int]:
     open_ = select(col(Handoff.id)).where(both, col(Handoff.state) == "open")
     asked = list(run(open_.order_by(col(Handoff.opened_at), col(Handoff.id))).scalars())
     closed = asked if has_it else asked[1:]
-    answer = {"state": "rejected", "reason": "duplicate", "answered_at": NOW_AT, "answered_by": BY}
+    answer = {"state": "rejected", "reason": "duplicate", "answered_at": NOW_AT, "answered_by": BY, "next_at": None}
     run(update(Handoff).where(col(Handoff.id).in_(closed)).values(**answer))
-    untold = and_(col(Outbox.kind) == "handoff_notice", col(Outbox.row_id).in_(closed), col(Outbox.done_at).is_(None))
+    of_them = and_(col(Outbox.kind).startswith("handoff_", autoescape=True), col(Outbox.row_id).in_(closed))
+    untold = and_(of_them, col(Outbox.done_at).is_(None))
     run(update(Outbox).where(untold).values(done_at=NOW_AT, next_at=None, lease_owner=None, last_error=MERGED))
     _count_anew(run.link, Handoff, "lead_id", "cycle", "opened_at", keep, gone)
     return closed

@@ -1,65 +1,66 @@
-"""Stages and milestones: one state machine for stages, whichever door a change comes by."""
+"""What the rules of lifecycle.yaml say of leads: who is a lead, who is an MQL, and which milestones are reached."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, false, func, literal, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    delete,
+    false,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    select,
+)
 from sqlmodel import col
 
 from nurture.dialects import new_rows
 from nurture.engine.running import CLAIMED, Run
 from nurture.engine.scoring import FRESH
+from nurture.engine.stages import move_stage, stage_moves
+from nurture.histories import Moves
 from nurture.language import conditions as c
 from nurture.language.compiler import Scope, compile_condition, event_matches
+from nurture.language.levels import Levels, meaning
 from nurture.language.objections import objects
-from nurture.language.scores import score
-from nurture.program.lifecycle import Mql
+from nurture.language.words import LEVELS, SCORES
+from nurture.program.lifecycle import Mql, Rule
 from nurture.program.load import House
-from nurture.records import Event, Holding, Lead, Milestone, StageTransition
+from nurture.records import Event, Holding, Lead, Milestone
 from nurture.records.types import NOW, NOW_AT, micros
 
-#: Where a lead may go from each stage; anything else is refused with the reason.
-MOVES: dict[str, tuple[str, ...]] = {
-    "subscriber": ("lead", "mql", "sal", "customer", "disqualified"),
-    "lead": ("mql", "sal", "customer", "disqualified", "recycled"),
-    "mql": ("lead", "sal", "recycled", "disqualified", "customer"),
-    "sal": ("sql", "mql", "lead", "recycled", "disqualified", "opportunity", "customer"),
-    "sql": ("opportunity", "recycled", "disqualified", "customer"),
-    "opportunity": ("customer", "recycled", "disqualified"),
-    "customer": ("sal",),
-    "recycled": ("lead", "mql", "sal", "disqualified", "customer"),
-    "disqualified": ("recycled", "lead", "sal"),  # who asks for us is heard
-}
 _AMONG = col(Lead.id).in_(CLAIMED)
 
 
-def stage_moves(
-    leads: ColumnElement[bool], to: str, *, cause: str, author: str, version: int | None
-) -> tuple[Any, Any]:
-    """The statements that bring the leads for which `leads` holds to stage `to`, where the machine allows it."""
-    moving = and_(leads, col(Lead.stage).in_([stage for stage, ways in MOVES.items() if to in ways]))
-    rows = select(
-        col(Lead.id), col(Lead.stage), literal(to), NOW_AT, literal(cause), literal(author), literal(version)
-    ).where(moving)
-    columns = ["lead_id", "from_stage", "to_stage", "at", "cause", "author", "program_version_id"]
-    return (
-        new_rows(StageTransition, columns, rows),
-        update(Lead).where(moving).values(stage=to, changed_at=NOW_AT),
-    )
+def become_lead(run: Run, *, everybody: bool = False) -> int:
+    """Subscribers of whom `lead:` of lifecycle.yaml holds are leads; of the claimed, or of everybody."""
+    rule = run.live.house.lifecycle.lead
+    if rule is None:
+        return 0
+    among = col(Lead.forgotten_at).is_(None) if everybody else _AMONG
+    return move_stage(run, run.plan(("lead", everybody), lambda: _lead(run.live.house, rule, among)))
 
 
-def move_stage(run: Run, moves: tuple[Any, Any]) -> int:
-    """Note the transitions, then make them; how many."""
-    run(moves[0])
-    return int(run(moves[1]).rowcount)
+def _lead(house: House, rule: Rule, among: ColumnElement[bool]) -> Moves:
+    holds = compile_condition(rule.when, house.scope)
+    subscribers = and_(among, col(Lead.stage) == "subscriber", holds)
+    return stage_moves(subscribers, "lead", cause="the definition of a lead holds", author="rule", version=house.id)
 
 
 @dataclass(frozen=True)
 class _Mql:
     rearm: Any
-    moves: tuple[Any, Any]
+    moves: Moves
     hold: Any
 
 
@@ -83,28 +84,60 @@ def _mql(house: House, among: ColumnElement[bool]) -> _Mql:
     rule = house.lifecycle.mql
     assert rule is not None
     holds = compile_condition(rule.condition, house.scope)
-    level = rearm_level(rule)
-    low = score() < level if level is not None else not_(holds)
+    below = rearm(rule, house.scope.levels)
+    low = compile_condition(below, house.scope) if below is not None else not_(holds)
     rearmed = select(col(Lead.id)).where(among, or_(low, col(Lead.stage) == "recycled"), not_(holds))
     newly = and_(~_held("mql"), col(Lead.stage).in_(("subscriber", "lead", "recycled")))
     fresh = and_(among, holds, newly, ~objects("profiling"))
     return _Mql(
         delete(Holding).where(col(Holding.rule) == "mql", col(Holding.lead_id).in_(rearmed)),
-        stage_moves(fresh, "mql", cause="the MQL definition holds", author="rule", version=house.id),
+        stage_moves(fresh, "mql", cause=_mql_cause(house), author="rule", version=house.id),
         hold("mql", select(col(Lead.id)).where(among, holds)),
     )
 
 
-def rearm_level(rule: Mql) -> float | None:
-    """The score below which a lead may become MQL anew: as said, else ten below the rule's own; None: no score."""
+def mql_level(house: House) -> ColumnElement[str | None]:
+    """The MQL level that a lead is at, by name; NULL: at none, or there are none."""
+    levels = house.lifecycle.mql.levels if house.lifecycle.mql is not None else {}
+    tests = [(compile_condition(when, house.scope), literal(name)) for name, when in levels.items()]
+    return case(*tests, else_=null()) if tests else cast(null(), String)
+
+
+def _mql_cause(house: House) -> ColumnElement[str]:
+    """Why a lead becomes an MQL, with the level that it is at."""
+    said = "the MQL definition holds"
+    return func.coalesce(literal(f"{said}: ") + mql_level(house), literal(said))
+
+
+def rearm(rule: Mql, levels: Levels) -> c.Condition | None:
+    """When a lead of whom the rule holds no more may become MQL anew: below all of `rearm_levels`; None: at once."""
+    low = tuple(c.Field(name, "under", level) for name, level in rearm_levels(rule, levels).items())
+    return c.All(low) if low else None
+
+
+def rearm_levels(rule: Mql, levels: Levels) -> dict[str, float]:
+    """`score`, as said, else both of score and engagement that the rule asks for, with ten below what it asks."""
     if rule.rearm_below is not None:
-        return rule.rearm_below
-    bounds = [
-        part.value
-        for part in c.walk(rule.condition)
-        if isinstance(part, c.Field) and part.name == "score" and part.operator in ("at_least", "above")
-    ]
-    return min(bounds) - 10 if bounds else None
+        return {"score": rule.rearm_below}
+    bounds: dict[str, list[float]] = {}
+    for part in _written_out(rule.condition, levels):
+        if isinstance(part, c.Field) and part.name in SCORES and part.operator in ("at_least", "above"):
+            bounds.setdefault(part.name, []).append(part.value)
+    return {name: max(min(values) - 10, 1) for name, values in bounds.items()}
+
+
+def rearm_level(rule: Mql) -> float | None:
+    """The score below which a lead may become MQL anew, as far as the rule itself says; None: no score."""
+    levels = {"mql_level": list(rule.levels.items())}
+    return rearm_levels(rule, levels).get("score")
+
+
+def _written_out(condition: c.Condition, levels: Levels) -> Iterator[c.Condition]:
+    """`condition` and everything in it, and in the rules of the levels that it names."""
+    for part in c.walk(condition):
+        yield part
+        if isinstance(part, c.Field) and part.name in LEVELS:
+            yield from _written_out(meaning(part, levels), levels)
 
 
 def hold(rule: str, leads: Select[Any]) -> Any:

@@ -16,7 +16,7 @@ from nurture.channels.base import Channel, Journal, NoJournal, Shut
 from nurture.channels.journal import FileJournal
 from nurture.clock import Clock
 from nurture.db import Database
-from nurture.engine import audiences, control, doubt, due, experiments, guard, migrating, movement, settle
+from nurture.engine import audiences, control, doubt, due, experiments, guard, migrating, movement, settle, terms
 from nurture.engine.delivery import Courier, Delivered
 from nurture.engine.heart import Heart
 from nurture.engine.instance import Instance
@@ -54,6 +54,7 @@ class Machine:
     public_url: str
     sms: Channel = field(default_factory=lambda: Shut("sms"))
     webhook: Channel = field(default_factory=lambda: Shut("webhooks"))
+    chat: Channel = field(default_factory=lambda: Shut("chat"))
     click_rest: timedelta = timedelta(seconds=30)
     journal_folder: Path | None = None
     #: Whose database it is; None: a rehearsal's, which may do what it likes.
@@ -144,9 +145,9 @@ class Machine:
         return Journals(self.journal_folder)
 
     def recover(self, now: datetime) -> Counter[str]:
-        """Take back what dead workers held; send again what its sequence says so of; how many of each."""
+        """Before a tick: take back what dead workers held, send again by policy, keep hand-offs' terms; counts."""
         self.chores(now)
-        found = take_back(self.db, self.journals, now)
+        found = take_back(self.db, self.journals, now) + terms.keep_all(self.db, self.library, now).counted()
         with self.db.read() as link:
             patient = [one for one in self.library.live(link).versions(link) if one.spec.on_uncertain != "hold"]
         if patient:
@@ -266,8 +267,7 @@ class Machine:
         """Send the notices that wait, what a door has `claimed` first, and tell platforms who left; notices sent."""
         if not self._may_send():
             return 0
-        self._asked = (-1.0, {})
-        desk = self._desk()
+        desk, self._asked = self._desk(), (-1.0, {})
         sent = (desk.send(claimed) if claimed is not None else 0) + desk.drain()
         audiences.take_out(self.db, self.audience, self.journal, now, desk.stopped)
         return sent
@@ -279,7 +279,7 @@ class Machine:
     def _desk(self) -> Desk:
         return Desk(
             self.db, self.library, self.email, self.journal, self.clock, self.keys, self.public_url, self.worker,
-            self.journals, self.heart, lambda: self._said() == control.STOPPED, self.signer,
+            self.journals, self.heart, lambda: self._said() == control.STOPPED, self.signer, self.chat,
         )  # fmt: skip
 
     def next_due(self) -> datetime | None:
@@ -290,7 +290,7 @@ class Machine:
     def close(self) -> None:
         """Let go of channels, journal and database. The journal goes only if nothing is in this worker's name."""
         self.heart.stop()
-        for way in self.ways.values():
+        for way in (*self.ways.values(), self.chat):
             way.close()
         if isinstance(self.journal, FileJournal):
             put_away(self.db, self.journal, self.journal_folder, self.worker)

@@ -9,26 +9,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
-from sqlmodel import col
+from sqlalchemy import Connection, and_, delete, select, update
+from sqlmodel import SQLModel, col
 
 from nurture import clock
 from nurture.engine import joining, scoring, settle
 from nurture.engine.audit import note
-from nurture.engine.ending import end, ending
 from nurture.engine.live import Live
 from nurture.engine.renaming import EMAIL, ID, MERGED, forget_names, remember
 from nurture.engine.running import Run
+from nurture.engine.stages import FURTHER, out_of_sequences
 from nurture.errors import NotFound, Refused
-from nurture.program.lifecycle import STAGES
-from nurture.records import Enrolment, Lead, LeadMerge, StageTransition, Work
+from nurture.histories import note as note_history
+from nurture.records import Handoff, Lead, LeadMerge, StageTransition, StatusChange, Work
 from nurture.worklist import put_work
 from nurture.zones import know_zones, lead_zone
 
 #: Tables whose rows of either lead are the other's as well, row by row.
 MOVED = (
     "event", "touch", "stage_transition", "status_change", "handoff_answer", "task", "visitor", "inbound",
-    "confirmation", "lead_alias", "lead_merge",
+    "confirmation", "lead_alias", "lead_merge", "crm_link",
 )  # fmt: skip
 #: Tables with one row a lead and a thing: what either has.
 UNITED = ("lead_tag", "lead_list", "holding", "enrolment_queue", "refused_topic", "refusal")
@@ -37,10 +37,6 @@ DERIVED = ("score_entry", "score_sum", "work")
 #: Tables with a rule of their own in `joining`.
 JOINED = ("enrolment", "handoff", "milestone", "consent", "audience_member", "preference", "objection")
 
-#: How far a lead has come. What sales decided of it counts for more than what marketing did, and for less than what
-#: sales is doing with it now.
-FURTHER = ("subscriber", "lead", "mql", "recycled", "disqualified", "sal", "sql", "opportunity", "customer")
-assert set(FURTHER) == set(STAGES)
 #: Filled from the other lead where they are empty; a zone goes with what it was read from.
 _FILLED = ("first_name", "last_name", "company", "title", "phone", "country", "language", "owner")
 
@@ -155,22 +151,29 @@ def _further(run: Run, kept: Any, left: Any) -> str:
     ahead = max((kept, left), key=lambda row: FURTHER.index(row["stage"]))
     if kept["stage"] == ahead["stage"]:
         ahead = kept
-    last = (
-        select(col(StageTransition.to_stage))
-        .where(col(StageTransition.lead_id) == kept["id"])
-        .order_by(col(StageTransition.at).desc(), col(StageTransition.id).desc())
-        .limit(1)
-    )
-    said = run(last).scalar()
+    mine = col(Lead.id) == kept["id"]
     if ahead is not kept:
-        run(update(Lead).where(col(Lead.id) == kept["id"]).values(stage=ahead["stage"], status=ahead["status"]))
-        if ahead["stage"] == "disqualified":
-            end(run, ending(col(Enrolment.lead_id) == kept["id"], "disqualified"))
-    if ahead is not kept or said not in (None, ahead["stage"]):
-        run(
-            StageTransition.__table__.insert().values(  # type: ignore[attr-defined]
-                lead_id=kept["id"], from_stage=kept["stage"], to_stage=ahead["stage"], at=run.now, author="rule",
-                cause=f"merged with lead {left['id']}", program_version_id=run.live.house.id,
-            )
-        )  # fmt: skip
+        run(update(Lead).where(mine).values(stage=ahead["stage"], status=ahead["status"]))
+    if ahead["stage"] == "disqualified":
+        for statement in out_of_sequences(select(col(Lead.id)).where(mine)):
+            run(statement)
+    elif ahead["stage"] == "customer":  # what either asked of sales is what a customer asks
+        asked = and_(col(Handoff.lead_id) == kept["id"], col(Handoff.state) == "open")
+        run(update(Handoff).where(asked).values(stage_before="customer"))
+    _ends_there(run, StageTransition, "stage", kept, left, ahead["stage"])
+    _ends_there(run, StatusChange, "status", kept, left, ahead["status"])
     return str(ahead["stage"])
+
+
+def _ends_there(run: Run, table: type[SQLModel], name: str, kept: Any, left: Any, now_is: str) -> None:
+    """The joined history of stages, or of statuses, ends with what the lead is now: no move of the machine, one person
+    has been there all along.
+    """
+    rows = table.__table__  # type: ignore[attr-defined]
+    last = select(rows.c[f"to_{name}"]).where(rows.c.lead_id == kept["id"]).order_by(rows.c.at.desc(), rows.c.id.desc())
+    if kept[name] == now_is and run(last.limit(1)).scalar() in (None, now_is):
+        return
+    version = run.live.house.id if name == "stage" else None
+    cause = f"merged with lead {left['id']}"
+    row = (kept["id"], kept[name], now_is)
+    note_history(run.link, name, [row], run.now, cause=cause, author="rule", version=version)

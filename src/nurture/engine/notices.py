@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from threading import Lock
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
 from sqlalchemy import Connection, literal, select, update
 from sqlmodel import col
 
@@ -18,12 +17,25 @@ from nurture import clock
 from nurture.channels.base import Channel, Journal, Parcel
 from nurture.clock import Clock
 from nurture.db import Database
-from nurture.engine import confirming, consents, tasks
+from nurture.engine import chatting, confirming, consents, tasks
 from nurture.engine.heart import Heart
 from nurture.engine.live import Library, Live
 from nurture.engine.parcels import brand_of
+from nurture.engine.reader import Reader, member
 from nurture.engine.recording import BACKOFF
-from nurture.engine.story import Story, letter, tell
+from nurture.engine.story import tell
+from nurture.engine.telling_sales import (
+    ACCEPT,
+    ANSWERS,
+    FIRST,
+    KINDS,
+    PAGE,
+    base_kind,
+    letter_names,
+    notice_names,
+    recipient,
+    wanted,
+)
 from nurture.engine.workers import Journals, claim_of
 from nurture.failpoints import reach
 from nurture.mail import plain_notice
@@ -32,11 +44,6 @@ from nurture.mail.compose import compose
 from nurture.mail.dkim import Signer
 from nurture.mail.faults import MessageFault
 from nurture.mail.render import NOTICE, Renderer
-from nurture.mail.templates import Templates
-from nurture.program.lifecycle import REJECTIONS
-from nurture.program.load import House
-from nurture.program.sales import Salesperson
-from nurture.program.wording import choice_words
 from nurture.records import Handoff, Outbox
 from nurture.records.types import EPOCH
 from nurture.tokens import Keys
@@ -45,15 +52,15 @@ log = logging.getLogger("nurture.notices")
 #: Notices to sales have a built-in form, sent where the program's own cannot be made; how `last_error` then begins.
 SALES = ("handoff_notice", tasks.NOTICE)
 PLAINLY = "sent in its built-in form: "
+_FOR_EVER = float("inf")
 #: A claimed notice is another's after this long, unless its holder puts that off.
 _LEASE = timedelta(minutes=2)
 #: What a door has claimed is, if it does not come to send it.
 _DOOR_LEASE = timedelta(seconds=10)
-#: After these a sentence has its end.
-_ENDS = ("?", "!", "؟", "…")
-#: Answers as they stand in a link's token: 0 accepts, 1 is the page, then the reasons.
-ACCEPT, PAGE = 0, 1
-ANSWERS = {2 + index: reason for index, reason in enumerate(REJECTIONS)}
+#: Seconds that chats may take of one round: who drains the outbox has mail to send again soon.
+_CHAT_SECONDS = 10.0
+#: One thread of a process tells chats at a time, so that a slow one holds up no other.
+_CHATTING = Lock()
 
 
 @dataclass(frozen=True)
@@ -83,15 +90,28 @@ class Desk:
     heart: Heart
     #: Looked at before each notice: an operator's stop of everything.
     stopped: Callable[[], bool]
-    signer: Signer | None = None
+    signer: Signer | None
+    chat: Channel
 
     def drain(self, limit: int = 100) -> int:
-        """Send every notice that is due; how many left. What a dead worker had claimed is due at once."""
-        sent = 0
+        """Send every mail that is due, then tell the chats; how many mails left. What a dead worker had claimed is due
+        at once.
+        """
         self._take_over()
-        while not self.stopped() and self._anything_due():
+        sent = self._round(limit, ~chatting.CHATS, _FOR_EVER)
+        if _CHATTING.acquire(blocking=False):  # else another thread is at it, and takes what this one would
+            try:
+                self._round(1, chatting.CHATS, _CHAT_SECONDS)
+            finally:
+                _CHATTING.release()
+        return sent
+
+    def _round(self, limit: int, which: Any, seconds: float) -> int:
+        """Send what is due of `which`, claimed `limit` at a time, beginning nothing after `seconds`; how many left."""
+        sent, until = 0, clock.monotonic() + seconds
+        while clock.monotonic() < until and not self.stopped() and self._anything_due(which):
             now = self.clock.now()
-            claimed = self.db.transact(lambda link, now=now: self._claim(link, now, _LEASE, limit), door=True)  # type: ignore[misc]
+            claimed = self.db.transact(lambda link, now=now: self._claim(link, now, _LEASE, limit, which), door=True)  # type: ignore[misc]
             if not claimed.rows:
                 break
             sent += self.send(claimed)
@@ -101,7 +121,7 @@ class Desk:
         """What this transaction itself has put into the outbox, at `since`: a door that has waited for the database to
         write it need not wait a second time to take it. If the door then fails, anybody has it in ten seconds.
         """
-        return self._claim(link, since, _DOOR_LEASE, 100, col(Outbox.created_at) >= since)
+        return self._claim(link, since, _DOOR_LEASE, 100, col(Outbox.created_at) >= since, ~chatting.CHATS)
 
     def send(self, claimed: Claimed) -> int:
         """Send what is claimed; how many left."""
@@ -115,9 +135,9 @@ class Desk:
                     sent += self._send(*row)
         return sent
 
-    def _anything_due(self) -> bool:
+    def _anything_due(self, which: Any) -> bool:
         """Asked before writing: most rounds find nothing, and need not wait for a tick that writes much."""
-        due = select(literal(1)).where(col(Outbox.next_at) <= self.clock.now()).limit(1)
+        due = select(literal(1)).where(col(Outbox.next_at) <= self.clock.now(), which).limit(1)
         with self.db.read() as link:
             return link.execute(due).first() is not None
 
@@ -145,6 +165,8 @@ class Desk:
         columns = (col(Outbox.id), col(Outbox.kind), col(Outbox.row_id), col(Outbox.attempt))
         taken = link.execute(claim.returning(*columns))
         rows = [(int(outbox or 0), kind, row, attempt) for outbox, kind, row, attempt in taken]
+        if any(base_kind(kind) in KINDS for _, kind, _, _ in rows):
+            chatting.also_by_chat(link, self.library.live(link), rows, due_at)
         return Claimed(owner, sorted(rows), asked, lease)
 
     def _send(self, outbox: int, kind: str, row: int, attempt: int) -> int:
@@ -153,7 +175,7 @@ class Desk:
             try:
                 parcel = self._parcel(outbox, kind, row, now)
             except MessageFault as fault:
-                if kind not in SALES:
+                if kind != tasks.NOTICE and base_kind(kind) not in KINDS:
                     raise
                 why = f"{PLAINLY}{fault}"[:200]
                 log.error("notice goes out in its built-in form kind=%s row=%d problem=%s", kind, row, fault)
@@ -169,7 +191,8 @@ class Desk:
             )
             log.error("notice cannot be rendered kind=%s row=%d problem=%s", kind, row, fault)
             return 0
-        receipt = self.channel.deliver([parcel], self.journal, lambda *_: False)[0]
+        way = self.chat if chatting.is_chat(kind) else self.channel
+        receipt = way.deliver([parcel], self.journal, lambda *_: False)[0]
         if receipt.verdict == "accepted":
             reach("notice_sent")
             self._note(
@@ -177,7 +200,7 @@ class Desk:
             )
             reach("notice_noted")
             return 1
-        pause = BACKOFF * 3 ** min(attempt, 4)
+        pause = timedelta(seconds=receipt.wait) if receipt.wait is not None else BACKOFF * 3 ** min(attempt, 4)
         self._note(
             outbox,
             {"attempt": attempt + 1, "last_error": receipt.detail[:200], "next_at": now + pause, "lease_owner": None},
@@ -201,8 +224,13 @@ class Desk:
                 if asked is None:
                     return None
                 told = asked
+            elif chatting.is_chat(kind):
+                return chatting.parcel(link, live, outbox, kind, number, self.keys, self.public_url, now)
             else:
-                told = self._handoff(link, live, number, now, plain)
+                found = self._handoff(link, live, kind, number, now, plain)
+                if found is None:
+                    return None
+                told = found
         program = live.house.program
         sender = one_address(program.sender.address, "From")
         message_id = self.keys.message_id(outbox, ascii_domain(sender), "n")
@@ -219,19 +247,24 @@ class Desk:
         )
         return Parcel(-outbox, message_id, sender, one_address(told.to), payload)
 
-    def _handoff(self, link: Connection, live: Live, handoff: int, now: datetime, plain: bool) -> tasks.Notice:
+    def _handoff(
+        self, link: Connection, live: Live, kind: str, handoff: int, now: datetime, plain: bool
+    ) -> tasks.Notice | None:  # fmt: skip
+        """The letter that tells of a hand-off; None: what it would say is so no more. `plain`: as it is built in."""
         row = link.execute(select(Handoff.__table__).where(col(Handoff.id) == handoff)).one()  # type: ignore[attr-defined]
-        story = tell(link, live, row.lead_id, now)
         house = live.house
-        person = next((p for p in house.program.sales if p.email == row.owner), house.program.sales[0])
-        names = notice_names(house, story, row, person, self.keys, self.public_url)
-        if plain:
-            names["who"] = full_name(story) or story.lead["email"] or "A lead"
-        templates, file = (Templates(plain_notice.FILES), plain_notice.TEMPLATE) if plain else (house.templates, NOTICE)
+        to = recipient(house, kind, row)
+        if to is None or not wanted(kind, row):
+            return None
+        story, person = tell(link, live, row.lead_id, now), member(house, to)
+        names = letter_names(link, house, story, row, person, self.keys, self.public_url, now, kind)
+        names["plain"] = Reader.of(house, person).filled("plain", brand=house.program.name)
+        file = plain_notice.TEMPLATE if plain else NOTICE if base_kind(kind) == FIRST else plain_notice.REMINDER
+        built_in = plain or (file == plain_notice.REMINDER and not house.templates.variants(file))
+        templates = plain_notice.built_in() if built_in else house.templates
         renderer = Renderer(templates, brand_of(house), self.keys, self.public_url)
-        language = person.language or house.program.language
-        rendered = renderer.notice(names, language, file, fallback="en" if plain else None)
-        return tasks.Notice(row.owner, rendered, story.lead["email"])
+        rendered = renderer.notice(names, Reader.of(house, person).language, file)
+        return tasks.Notice(to, rendered, story.lead["email"] if to == row.owner else row.owner)
 
 
 def _open_row() -> Any:
@@ -239,61 +272,4 @@ def _open_row() -> Any:
     return col(Outbox.next_at) >= EPOCH
 
 
-def notice_names(
-    house: House, story: Story, row: object, person: Salesperson, keys: Keys, public_url: str
-) -> dict[str, object]:
-    """What `_shared/notice.j2` (and the answer page) may print."""
-    handoff = row
-    zone = ZoneInfo(person.zone or house.program.zone)
-    language = person.language or house.program.language
-
-    def when(at: datetime) -> str:
-        return str(format_datetime(at.astimezone(zone), "EEE d MMM, HH:mm", locale=language.replace("-", "_")))
-
-    opened, deadline, name = (getattr(handoff, key) for key in ("opened_at", "deadline_at", "milestone"))
-    lines = sorted((line for line in story.lines if abs(line.points) >= 0.5), key=lambda line: -abs(line.points))
-    rule = house.lifecycle.milestones.get(name)
-
-    def link_to(answer: int) -> str:
-        return f"{public_url}/h/{keys.seal('handoff', handoff.id, answer)}"  # type: ignore[attr-defined]
-
-    return {
-        "handoff": {
-            "id": handoff.id,  # type: ignore[attr-defined]
-            "milestone": name,
-            "reason": reason_sentence(name, story),
-            "opened": when(opened),
-            "deadline": when(deadline),
-            "accept_url": link_to(ACCEPT),
-            "page_url": link_to(PAGE),
-            "reject_urls": {reason: link_to(number) for number, reason in ANSWERS.items()},
-        },
-        "lead": story.lead | choice_words(house.program.choices, story.lead, language, house.program.language),
-        "score": handoff.score,  # type: ignore[attr-defined]
-        "fit": letter(handoff.fit),  # type: ignore[attr-defined]
-        "reasons": [
-            {"points": round(line.points), "rule": line.rule, "when": when(line.at) if line.at else None}
-            for line in lines[:6]
-        ],
-        "timeline": [{"when": when(h.at), "what": h.what} for h in story.happenings if h.by_person][-12:],
-        "sent": [
-            {"when": when(h.at), "what": h.what} for h in story.happenings if h.kind == "touch" and ": sent" in h.what
-        ],
-        "suggestion": (rule.follow_up if rule else None)
-        or "Call or write within the deadline, and begin with what they asked for.",
-        "owner": {"name": person.name, "email": person.email},
-    }
-
-
-def reason_sentence(milestone: str, story: Story) -> str:
-    """Why now, in one sentence."""
-    company = f" of {story.lead['company']}" if story.lead.get("company") else ""
-    who = full_name(story) or "This lead"
-    last = next((h for h in reversed(story.happenings) if h.by_person), None)
-    seen = f" Last seen: {last.what}{'' if last.what.endswith(_ENDS) else '.'}" if last else ""
-    return f"{who}{company} reached “{milestone.replace('_', ' ')}”.{seen}"
-
-
-def full_name(story: Story) -> str:
-    """First and last name, as far as they are known."""
-    return " ".join(filter(None, (story.lead.get("first_name"), story.lead.get("last_name"))))
+__all__ = ["ACCEPT", "ANSWERS", "PAGE", "PLAINLY", "SALES", "Claimed", "Desk", "notice_names"]

@@ -12,7 +12,7 @@ from sqlmodel import col
 from nurture import clock
 from nurture.db import Database
 from nurture.dialects import RULES, change
-from nurture.engine import lifecycle, scoring, settle
+from nurture.engine import accounts, lifecycle, passing, scoring, settle
 from nurture.engine.effect import Effect
 from nurture.engine.enrolling import belongs, end_of_limit, holding_rule, holds_already, let_in_existing, rested
 from nurture.engine.lifecycle import hold, release
@@ -82,6 +82,7 @@ def _publish(link: Connection, library: Library, loaded: Loaded, slugs: list[str
     result = _publish_house(link, house, now)
     if result.program_changed:
         _rescore(link, library, result, now)
+        passing.take_over(Run(link, library.live(link), now))
     for slug in slugs:
         result.effects.append(_publish_segment(link, library, loaded, slug, now))
     if result.program_changed:
@@ -107,7 +108,10 @@ def _settle_before(link: Connection, library: Library, now: datetime) -> None:
 def _rescore(link: Connection, library: Library, result: Published, now: datetime) -> None:
     """Scores, fit and MQL by the new rules, before anybody is asked who matches: other points are no transition."""
     run = Run(link, library.live(link), now)
+    accounts.derive_everybody(run)
     scoring.rescore_everybody(run)
+    accounts.count_everybody(run)
+    lifecycle.become_lead(run, everybody=True)
     lifecycle.become_mql(run, everybody=True)
     if result.program_number > 1:
         result.rescored = link.execute(select(func.count()).select_from(Lead)).scalar_one()
@@ -160,6 +164,7 @@ def _publish_segment(link: Connection, library: Library, loaded: Loaded, slug: s
     fresh, run = live.segment(slug), Run(link, live, now)
     effect = Effect(slug, number, True, existing=fresh.spec.enrol.existing, first=before is None)
     effect.on_edit = fresh.spec.on_edit
+    accounts.count_everybody(run)  # it may be the first that asks
     if before is not None:
         effect.differences = differences(before, fresh)
         effect.added = [step.id for step in fresh.spec.steps if not before.spec.has(step.id)]

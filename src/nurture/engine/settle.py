@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Integer, and_, bindparam, case, delete, func,
 from sqlmodel import col
 
 from nurture.dialects import greatest, least
-from nurture.engine import handoffs, lifecycle, scoring
+from nurture.engine import accounts, handoffs, lifecycle, scoring
 from nurture.engine.ending import Ending, end, ending
 from nurture.engine.enrolling import enrol, next_in_line, objective_reached, suppressed
 from nurture.engine.live import Live
@@ -23,7 +23,7 @@ from nurture.engine.planning import exhausted
 from nurture.engine.running import CLAIMED, Run
 from nurture.engine.scoring import FRESH
 from nurture.language.compiler import compile_condition
-from nurture.language.conditions import Condition, Field
+from nurture.language.conditions import Condition
 from nurture.language.turns import turn, turning
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Enrolment, Event, Lead, Work
@@ -125,6 +125,7 @@ def anybody_due(link: Connection, now: datetime) -> bool:
 
 def claim_due(run: Run, limit: int = BATCH) -> int:
     """Take up to `limit` leads whose time has come; how many. Two settlers never take the same."""
+    accounts.tell_colleagues(run, limit)
     return int(run(_TAKE, at_most=limit).rowcount)
 
 
@@ -144,7 +145,11 @@ def settle(run: Run) -> SettleReport:
     default = live.house.program.zone
     zones = run.plan(("zones",), lambda: select(lead_zone(default)).where(col(Lead.id).in_(CLAIMED)).distinct())
     know_zones(run.link, run(zones).scalars())
+    accounts.derive(run)
     scoring.score(run)
+    if by_account := accounts.asked(run):
+        accounts.count(run)
+    lifecycle.become_lead(run)
     report.mql = lifecycle.become_mql(run)
     report.milestones.update(lifecycle.reach_milestones(run))
     report.handoffs = handoffs.decide(run, "claimed", CLAIMED)
@@ -161,8 +166,7 @@ def settle(run: Run) -> SettleReport:
             report.enrolled[segment.slug] += entered
     if report.enrolled:  # being in one sequence may be a reason to leave another
         report.left += _leave(run)
-    run(_TAKEN_IN)
-    _recheck(run)
+    _recheck(run, by_account)
     for segment in queues:
         next_in_line(run, segment)
     return report
@@ -206,13 +210,18 @@ def _measured(run: Run, version: int, name: str) -> Any:
     )
 
 
-def _recheck(run: Run) -> None:
-    """Plan the next look at each lead: when an event ripens, or when time alone turns a condition."""
+def _recheck(run: Run, by_account: bool) -> None:
+    """Plan the next look at each lead: when an event ripens, or when time alone turns a condition; what was fresh is
+    taken in.
+    """
     run(_UNPLANNED)
     versions = run.live.versions(run.link)
     key = tuple(sorted(segment.id for segment in versions))
     for look in run.plan(("recheck", key), lambda: _looks(run.live, versions)):
         run(look)
+    if by_account:
+        accounts.again(run)
+    run(_TAKEN_IN)
     run(_DROP)
     run(_GIVE_BACK)
 
@@ -238,9 +247,10 @@ def _turning(live: Live, versions: Sequence[Segment]) -> set[Condition]:
     """Every part of every rule that time alone may turn: of the house, and of each version that leads are in."""
     house = live.house.lifecycle
     rules: list[Any] = [rule.when for rule in house.milestones.values()]
+    rules += [house.lead.when] if house.lead is not None else []
     if house.mql is not None:
-        level = lifecycle.rearm_level(house.mql)
-        rules += [house.mql.condition, *([Field("score", "at_least", level)] if level is not None else [])]
+        below = lifecycle.rearm(house.mql, live.house.scope.levels)
+        rules += [house.mql.condition, *([below] if below is not None else [])]
     found = set().union(*(turning(rule, live.scope()) for rule in rules))
     for segment in versions:
         spec, scope = segment.spec, live.scope(segment)

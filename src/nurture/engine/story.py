@@ -4,51 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import floor
 from typing import Any
 
 from sqlalchemy import Connection, and_, literal, or_, select
 from sqlmodel import col
 
+from nurture.engine.known_to_sales import missed
 from nurture.engine.live import Live
 from nurture.engine.parcels import LEAD_COLUMNS, lead_data
 from nurture.engine.renaming import EMAIL, ID, named, present
-from nurture.engine.running import Run
+from nurture.engine.score_lines import ScoreLine, score_lines
 from nurture.errors import NotFound
-from nurture.folding import canonical_email
-from nurture.language.compiler import compile_condition
-from nurture.language.scores import faded, score
+from nurture.folding import canonical_email, row_number
+from nurture.language.scores import score
 from nurture.language.words import GRADES
 from nurture.records import (
     Enrolment,
     Event,
     Handoff,
+    HandoffAnswer,
     Lead,
     Milestone,
     Refusal,
-    ScoreEntry,
-    ScoreSum,
     StageTransition,
     Task,
     Touch,
 )
-from nurture.records.types import micros, to_micros
+from nurture.records.types import to_micros
 
 #: What makes the lines add up to the number; never a rule of the house's, and always last.
 ADJUSTED = ("rounded", "kept within 0 to 100")
 #: What the house itself notes, and what changes whether a lead can be written to.
 BOUNCES = ("email_bounced", "sms_bounced")
-
-
-@dataclass(frozen=True)
-class ScoreLine:
-    """One reason for the number: a rule, when it was earned, what is left of it."""
-
-    rule: str
-    points: float
-    at: datetime | None
-    earned: float
-    capped: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +47,8 @@ class Happening:
     what: str
     #: Of an event: whether the person did it, and not a machine.
     by_person: bool = False
-    #: Of a touch its state and why it is so, of a milestone what became of it and the gate's reason.
+    #: Of a touch its state and why it is so, of a milestone what became of it and the gate's reason, of a hand-off
+    #: why it is its owner's.
     state: str | None = None
     reason: str | None = None
 
@@ -100,8 +88,8 @@ def find_lead(link: Connection, who: str) -> int:
     elif ":" in who:
         source, _, number = who.partition(":")
         query = query.where(col(Lead.source) == source, col(Lead.source_id) == number)
-    elif who.isdigit():
-        query = query.where(col(Lead.id) == int(who))
+    elif (own := row_number(who)) is not None:
+        query = query.where(col(Lead.id) == own)
     else:
         raise NotFound(f"'{who}' names no lead; {_WAYS}")
     found = link.execute(query).scalar() or _once_called(link, who)
@@ -129,13 +117,11 @@ def tell(link: Connection, live: Live, lead: int, now: datetime) -> Story:
     if row is None:
         raise NotFound(f"there is no lead {lead}; {_WAYS}")
     story = Story(lead_data(row, live.house), lead, row.zone, row.score, letter(row.fit))
-    story.lines = _lines(link, live, lead, now)
+    story.lines = score_lines(link, live, lead, now, row.zone or live.house.program.zone)
     if story.score is None:
         story.lines = []
     raw = sum(line.points for line in story.lines)
-    if _is_past(link, lead, now):
-        story.score = None if story.score is None else max(0, min(100, floor(raw + 0.500001)))
-        story.lead["stage"] = _stage_then(link, lead, now) or story.lead["stage"]
+    story.lead["stage"] = _stage_then(link, lead, now) or story.lead["stage"]
     if story.score is not None and abs(raw - story.score) > 0.005:
         word = ADJUSTED[0 if 0 <= raw <= 100 else 1]
         story.lines.append(ScoreLine(word, story.score - raw, None, story.score - raw))
@@ -153,15 +139,8 @@ def tell(link: Connection, live: Live, lead: int, now: datetime) -> Story:
     return story
 
 
-def _is_past(link: Connection, lead: int, now: datetime) -> bool:
-    """Whether sums and stage have moved on since `now`: then the ledger alone knows."""
-    moved = select(col(StageTransition.id)).where(col(StageTransition.lead_id) == lead, col(StageTransition.at) > now)
-    summed = select(col(ScoreSum.lead_id)).where(col(ScoreSum.lead_id) == lead, col(ScoreSum.as_of) > now)
-    return link.execute(moved).first() is not None or link.execute(summed).first() is not None
-
-
 def _stage_then(link: Connection, lead: int, now: datetime) -> str | None:
-    """The stage that the first later transition left."""
+    """The stage that the first later transition left; None: none was later."""
     later = (
         select(col(StageTransition.from_stage))
         .where(col(StageTransition.lead_id) == lead, col(StageTransition.at) > now)
@@ -169,30 +148,6 @@ def _stage_then(link: Connection, lead: int, now: datetime) -> str | None:
         .limit(1)
     )
     return link.execute(later).scalar()
-
-
-def _lines(link: Connection, live: Live, lead: int, now: datetime) -> list[ScoreLine]:
-    left = faded(
-        col(ScoreEntry.counted), micros(col(ScoreEntry.at)), literal(to_micros(now)), col(ScoreEntry.half_life_hours)
-    )
-    entries = (
-        select(col(ScoreEntry.rule), left, col(ScoreEntry.at), col(ScoreEntry.points), col(ScoreEntry.counted))
-        .where(col(ScoreEntry.lead_id) == lead, col(ScoreEntry.at) <= now)
-        .order_by(col(ScoreEntry.at), col(ScoreEntry.event_id))
-    )
-    lines = [
-        ScoreLine(rule, float(rest), at, float(points), counted != points)
-        for rule, rest, at, points, counted in link.execute(entries)
-    ]
-    run = Run(link, live, now)
-    scope = live.scope()
-    for rule in live.house.scoring.fit:
-        if not rule.points:
-            continue
-        holds = select(col(Lead.id)).where(col(Lead.id) == lead, compile_condition(rule.when, scope))
-        if run(holds).first():
-            lines.append(ScoreLine(rule.rule, rule.points, None, rule.points))
-    return lines
 
 
 def _happenings(link: Connection, lead: int, now: datetime) -> list[Happening]:
@@ -232,16 +187,32 @@ def _happenings(link: Connection, lead: int, now: datetime) -> list[Happening]:
         found.append(
             Happening(milestone.reached_at, "milestone", told, state=milestone.outcome, reason=milestone.reason)
         )
-    for handoff in link.execute(
-        select(Handoff.__table__).where(col(Handoff.lead_id) == lead, col(Handoff.opened_at) <= now)  # type: ignore[attr-defined]
-    ):
-        found.append(
-            Happening(handoff.opened_at, "handoff", f"hand-off {handoff.id} to {handoff.owner}: {handoff.milestone}")
-        )
+    theirs = select(Handoff.__table__).where(col(Handoff.lead_id) == lead, col(Handoff.opened_at) <= now)  # type: ignore[attr-defined]
+    handoffs = {handoff.id: handoff for handoff in link.execute(theirs.order_by(col(Handoff.id)))}
+    for handoff in handoffs.values():
+        if (before := handoffs.get(handoff.instead_of)) is not None:
+            late = missed(before.deadline_at, handoff.opened_at, before.answered_at)
+            why = "not answered in time by" if late else "taken from"
+            found.append(Happening(handoff.opened_at, "handoff", f"hand-off {before.id} was {why} {before.owner}"))
+        told = f"hand-off {handoff.id} to {handoff.owner}: {handoff.milestone}"
+        found.append(Happening(handoff.opened_at, "handoff", told, reason=handoff.routed_by))
+        found += [
+            Happening(at, "handoff", f"hand-off {handoff.id}: {what}its owner was reminded")
+            for at, what in ((handoff.reminded_at, ""), (handoff.escalated_at, "overdue, "))
+            if at is not None and at <= now
+        ]
         if handoff.answered_at is not None and handoff.answered_at <= now:
             why = f" ({handoff.reason})" if handoff.reason else ""
             said = f"hand-off {handoff.id} {handoff.state}{why} by {handoff.answered_by}"
             found.append(Happening(handoff.answered_at, "handoff", said))
+    later = select(HandoffAnswer.__table__).where(col(HandoffAnswer.lead_id) == lead, col(HandoffAnswer.at) <= now)  # type: ignore[attr-defined]
+    for one in link.execute(later.where(col(HandoffAnswer.answer).not_in(("accepted", "rejected")))):
+        worth = f"{one.value:g} {one.currency or ''}".strip() if one.value is not None else one.reason
+        found.append(
+            Happening(
+                one.at, "handoff", f"hand-off {one.handoff_id} {one.answer}{f' ({worth})' if worth else ''} by {one.by}"
+            )
+        )
     asked = select(Task.__table__).where(col(Task.lead_id) == lead, col(Task.created_at) <= now)  # type: ignore[attr-defined]
     for task in link.execute(asked):
         found.append(Happening(task.created_at, "task", f"task {task.id} for {task.owner}: {task.text}"))

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
 from sqlalchemy import Connection, literal, select
 from sqlmodel import col
 
@@ -16,7 +15,8 @@ from nurture.dialects import new_rows, upsert
 from nurture.durations import Duration
 from nurture.engine.live import Live
 from nurture.engine.parcels import LEAD_COLUMNS, brand_of, lead_data
-from nurture.engine.routing import Routing
+from nurture.engine.reader import Reader
+from nurture.engine.routing import Routing, asked
 from nurture.engine.running import Run
 from nurture.mail.faults import MessageFault
 from nurture.mail.plain import PlainRenderer
@@ -36,15 +36,16 @@ NOTICE = "task_notice"
 #: What the salesperson receives; the program's own file of this name goes before the one that is built in.
 TEMPLATE = TASK_NOTICE
 BUILT_IN = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<title>{% block subject %}To do: {{ (lead.first_name or lead.email or "a lead") | truncate(100, true, "…") }}{% if lead.company %}, {{ lead.company | truncate(100, true, "…") }}{% endif %}{% endblock %}</title></head>
-<body style="font-family:sans-serif;font-size:15px;line-height:1.5;color:#22302f;">
+<html lang="{{ say.lang }}" dir="{{ say.dir }}"><head><meta charset="utf-8">
+<title>{% block subject %}{{ say.task }}: {{ who | truncate(70, true, "…") }}{% if lead.company %}{{ say.comma }}{{ lead.company | truncate(50, true, "…") }}{% endif %}{% endblock %}</title></head>
+<body dir="{{ say.dir }}" style="font-family:sans-serif;font-size:15px;line-height:1.5;color:#22302f;">
 <p style="font-size:18px;"><bdi>{{ task.text }}</bdi></p>
-{% if task.due %}<p>By {{ task.due }}.</p>{% endif %}
-<p><bdi>{{ lead.first_name or "" }} {{ lead.last_name or "" }}</bdi>{% if lead.company %}, <bdi>{{ lead.company }}</bdi>{% endif %}<br>
+{% if task.due %}<p>{{ task.title }}</p>{% endif %}
+<p><bdi>{{ who }}</bdi>{% if lead.company %}{{ say.comma }}<bdi>{{ lead.company }}</bdi>{% endif %}<br>
 {% if lead.email %}<a href="mailto:{{ lead.email | urlencode | replace("%40", "@") }}">{{ lead.email }}</a><br>{% endif %}
-{% if lead.phone %}<a href="tel:{{ lead.phone }}">{{ lead.phone }}</a>{% endif %}</p>
-<p style="color:#5f6b69;">{{ owner.name }}, when it is done: nurture done {{ task.id }}</p>
+{% if lead.phone %}<a href="tel:{{ lead.phone }}"><bdi dir="ltr">{{ lead.phone }}</bdi></a>{% endif %}</p>
+<p>{{ task.yours }}</p>
+<p style="color:#5f6b69;">{{ task.asked_by }} <code dir="ltr">nurture done {{ task.id }}</code></p>
 </body></html>
 """  # noqa: E501
 
@@ -67,10 +68,10 @@ class Notice:
 
 def ask(run: Run, segment: Segment, step: TaskStep) -> int:
     """A task, and a notice of it, for each of the claimed cohort that has none for this passage; how many."""
-    rows = run(run.plan(("asked", segment.id, step.id), lambda: _unasked(step.id))).all()
+    rows = run(run.plan(("asked", segment.id, step.id), lambda: _unasked(run.live.house, step.id))).all()
     if not rows:
         return 0
-    house, routing = run.live.house, Routing(run)
+    house, routing = run.live.house, Routing(run, rows)
     renderer = run.plan(
         ("task text", segment.id, step.id), lambda: PlainRenderer(texts(segment, step), brand_of(house))
     )
@@ -85,7 +86,7 @@ def ask(run: Run, segment: Segment, step: TaskStep) -> int:
                 "due_at": None if step.due is None else _until(step.due, person, house, run.now),
             }
         )  # fmt: skip
-    routing.keep()
+    routing.keep("task")
     run.link.execute(upsert(run.link)(Task).on_conflict_do_nothing(), tasks)
     run(run.plan(("task notices", segment.id, step.id), lambda: _notices(step.id)))
     return len(tasks)
@@ -113,9 +114,9 @@ def _of_step(step: str) -> Any:
     return mine.exists()
 
 
-def _unasked(step: str) -> Any:
+def _unasked(house: House, step: str) -> Any:
     cohort = (col(Enrolment.claim) == CLAIM, col(Enrolment.step) == step, ~_of_step(step))
-    query = select(*_COLUMNS).join_from(Enrolment, Lead, col(Lead.id) == col(Enrolment.lead_id))
+    query = select(*_COLUMNS, *asked(house)).join_from(Enrolment, Lead, col(Lead.id) == col(Enrolment.lead_id))
     return query.where(*cohort).order_by(col(Enrolment.id))
 
 
@@ -137,7 +138,7 @@ def _whom(routing: Routing, house: House, asked: str, row: Any) -> tuple[Salespe
     team = {person.email: person for person in house.program.sales}
     if asked == "owner" and row.owner:
         return team.get(row.owner), row.owner
-    person = team.get(asked) or routing.owner(row.owner, row.country, row.language)
+    person = team.get(asked) or routing.owner(row).person
     return person, person.email
 
 
@@ -184,18 +185,20 @@ def templates(files: Mapping[str, str]) -> Templates:
 
 
 def notice_names(row: Any, lead: Mapping[str, Any], person: Salesperson | None, house: House) -> dict[str, Any]:
-    """What `_shared/task.j2` may print."""
-    zone = ZoneInfo((person.zone if person else None) or house.program.zone)
-    language = ((person.language if person else None) or house.program.language).replace("-", "_")
-
-    def when(at: datetime | None) -> str | None:
-        return None if at is None else str(format_datetime(at.astimezone(zone), "EEE d MMM, HH:mm", locale=language))
-
+    """What `_shared/task.j2` may print, in the words and on the clock of who is asked."""
+    reader = Reader.of(house, person)
+    name, say = person.name if person else row.owner, reader.say
+    due = reader.when(row.due_at) if row.due_at else None
+    asked = reader.when(row.created_at)
     return {
         "task": {
-            "id": row.id, "text": row.text, "sequence": row.sequence, "step": row.step, "due": when(row.due_at),
-            "asked": when(row.created_at),
+            "id": row.id, "text": row.text, "sequence": row.sequence, "step": row.step, "due": due, "asked": asked,
+            "title": reader.filled("task_by", due=due) if due else say["task"],
+            "yours": reader.filled("task_yours", owner=name),
+            "asked_by": reader.filled("task_asked", when=asked, brand=house.program.name),
         },
         "lead": dict(lead),
-        "owner": {"name": person.name if person else row.owner, "email": row.owner},
+        "who": " ".join(filter(None, (lead["first_name"], lead["last_name"]))) or lead["email"] or say["a_lead"],
+        "owner": {"name": name, "email": row.owner},
+        "say": say,
     }  # fmt: skip

@@ -19,6 +19,7 @@ from nurture.engine import consents, doors
 from nurture.engine.live import Live
 from nurture.engine.objecting import has_consent, objects
 from nurture.engine.running import Run
+from nurture.histories import began_as_visitor
 from nurture.records import Consent, Event, Lead, Visit, Visitor
 from nurture.records.types import NOW_AT, instant, micros
 from nurture.worklist import put_work
@@ -77,10 +78,23 @@ def stitch(link: Connection, live: Live, key: str, lead: int, now: datetime) -> 
     put = upsert(link)(Visitor).values(**row)
     put = put.on_conflict_do_update(index_elements=["key"], set_={"lead_id": lead})
     opted_out = link.execute(put.returning(col(Visitor.opted_out))).scalar_one()
+    run(_CAME_AS_VISITOR, key=key, lead=lead)
     moved = _move(run, [key])
     if opted_out:
         consents.object_to(link, live, lead, "sharing", now, GPC)
     return moved
+
+
+def _came_as_visitor() -> Any:
+    """The statement that notes that a lead was a visitor, if its browser was here before it said who it is."""
+    earlier = select(1).where(
+        col(Visit.visitor_id) == col(Visitor.id), col(Visitor.key) == bindparam("key"),
+        col(Visit.occurred_at) < col(Lead.created_at),
+    )  # fmt: skip
+    return began_as_visitor(and_(col(Lead.id) == bindparam("lead"), earlier.correlate(Lead).exists()))
+
+
+_CAME_AS_VISITOR = _came_as_visitor()
 
 
 def take(link: Connection, live: Live, seen: Sequence[Seen], now: datetime, *, opted_out: bool | None = None) -> Taken:

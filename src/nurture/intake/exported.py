@@ -13,6 +13,7 @@ from nurture.intake.mapping import ConsentColumn
 from nurture.intake.person import TEXTS, Person
 from nurture.intake.reader import Record
 from nurture.intake.report import Refusal
+from nurture.program.lifecycle import Lifecycle
 from nurture.records.types import to_micros
 from nurture.rights.marks import EXPORTED
 
@@ -37,7 +38,7 @@ def plan(names: Sequence[str], fields: Mapping[str, Kind]) -> Plan:
     return found
 
 
-def person(record: Record, fields: Mapping[str, Kind]) -> tuple[Person, list[Refusal]]:
+def person(record: Record, fields: Mapping[str, Kind], lifecycle: Lifecycle) -> tuple[Person, list[Refusal]]:
     """What a row of `nurture export leads` says, and every cell that was changed into something unreadable."""
     cells, found, problems = record.cells, Person(None), list[Refusal]()
 
@@ -54,7 +55,7 @@ def person(record: Record, fields: Mapping[str, Kind]) -> tuple[Person, list[Ref
     take("source_id", lambda value: setattr(found, "source_id", values.line_of_text(str(value))))
     found.source = str(cells.get("source") or "") or None
     for name in TEXTS:
-        read = _READ.get(name, values.line_of_text)
+        read = _READ.get(name, values.line_of_text) if name != "status" else lambda text: values.status(text, lifecycle)
         take(name, lambda value, name=name, read=read: found.columns.update({name: read(str(value))}))  # type: ignore[misc]
     take("stage", lambda value: found.columns.update(stage=values.stage(value)))
     take("zone", lambda value: found.columns.update(zone=values.zone(value)))

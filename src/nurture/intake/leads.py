@@ -25,6 +25,7 @@ from nurture.intake.report import ImportReport, Notes, Refusal, sentence
 from nurture.intake.shapes import as_text, quoted
 from nurture.intake.staging import Progress, Staging
 from nurture.intake.trouble import finish, place_for_refused
+from nurture.program.lifecycle import Lifecycle
 from nurture.rights.marks import EXPORTED
 from nurture.rights.remembered import Remembered
 
@@ -43,13 +44,14 @@ def import_leads(
     db: Database, path: Path, *, known: KnownFields, now: datetime, mapping: Mapping | None = None,
     encoding: str | None = None, consent: str | None = None, source: str | None = None, onto: str | None = None,
     refused_to: Path | None = None, progress: Progress = None, remembered: Remembered | None = None,
-    changed_addresses: bool = False,
+    changed_addresses: bool = False, lifecycle: Lifecycle | None = None,
 ) -> ImportReport:  # fmt: skip
     """Create and complete leads from a CSV or NDJSON file; the same file again changes nothing.
 
     `consent`: the basis on which all may be written to, or `none`. `onto`: the static list that all of the file are
     put on. `progress` is told bytes done and in all. `remembered`: who was forgotten, and stays out.
-    `changed_addresses`: an id that is known with another address tells of a change of address.
+    `changed_addresses`: an id that is known with another address tells of a change of address. `lifecycle` says which
+    statuses there are; None: the usual ones.
     Raises FileFault, with the way out, if the file cannot be imported at all; then nothing was applied.
     """
     mapping = mapping or Mapping()
@@ -63,7 +65,7 @@ def import_leads(
     report = ImportReport("leads", path, table.form)
     target = place_for_refused(path, refused_to)
     with Staging(table, report, progress) as staging:
-        rows = LeadRows(table, mapping, known, source, consent, onto)
+        rows = LeadRows(table, mapping, known, source, consent, onto, lifecycle)
         rows.read_into(staging)
         target.check(report)
         how = {"now": now, "origin": source or path.name, "remembered": remembered}
@@ -115,10 +117,10 @@ class LeadRows:
 
     def __init__(
         self, table: Table, mapping: Mapping, known: KnownFields, source: str | None, consent: str | None,
-        onto: str | None,
+        onto: str | None, lifecycle: Lifecycle | None = None,
     ) -> None:  # fmt: skip
         self.table, self.mapping, self.known, self.source = table, mapping, known, source
-        self.consent = consent
+        self.consent, self.lifecycle = consent, lifecycle or Lifecycle()
         self.basis = None if consent == NO_BASIS else consent
         self.lists = [values.tag(onto)] if onto is not None else []
         self.notes = Notes()
@@ -196,7 +198,7 @@ class LeadRows:
     def _person(self, record: Record, plan: Plan) -> tuple[Person, list[Refusal]]:
         """What the row says, and every cell that cannot be read."""
         if EXPORTED in record.cells:
-            whole, wrong = exported.person(record, self.known.fields)
+            whole, wrong = exported.person(record, self.known.fields, self.lifecycle)
             keep_lasting(whole, self.known.consents)
             return whole, wrong
         person = Person(None, self.source)
@@ -241,6 +243,8 @@ class LeadRows:
             person.terms[TERMS[ours]] = term(ours, text, self.dates)
         elif ours == "stage":
             person.columns["stage"] = values.stage(text)
+        elif ours == "status":
+            self._lenient(person, "status", partial(values.status, lifecycle=self.lifecycle), text, line, column)
         elif ours == "timezone":
             person.columns["timezone"] = values.line_of_text(text)
             self._lenient(person, "zone", values.zone, text, line, column)
@@ -257,7 +261,8 @@ class LeadRows:
         try:
             person.columns[ours] = parse(text)
         except ValueError as problem:
-            instead = f"the program's, {self.known.zone}, counts" if ours == "zone" else "left empty"
+            kept = {"zone": f"the program's, {self.known.zone}, counts", "status": "left as it is"}
+            instead = kept.get(ours, "left empty")
             self.notes.add(f"{column}: {quoted(text)} {_clause(problem, ours)}; {instead}", line)
 
     def _agree(self, person: Person, record: Record, plan: Plan) -> list[Refusal]:

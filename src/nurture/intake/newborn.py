@@ -11,27 +11,33 @@ from sqlmodel import SQLModel
 
 from nurture import clock
 from nurture.dialects import upsert
+from nurture.histories import VISITOR, note
 from nurture.intake.person import BUILT_IN
 
 _LEAD = SQLModel.metadata.tables["lead"]
-_TRANSITION = SQLModel.metadata.tables["stage_transition"]
 #: The stage of somebody who gave us data, unless it was said otherwise; a mere subscriber is said to be one.
 BORN_AS = "lead"
+BORN_WITH_STATUS = "new"
 KEYS = ("email", "source", "source_id")
+#: What newcomers have unless it was said otherwise, and what they had before.
+_BORN_WITH = (("stage", BORN_AS, VISITOR), ("status", BORN_WITH_STATUS, BORN_WITH_STATUS))
 _BORN = [_LEAD.c[name] for name in ("id", "draw", *KEYS)]
 
 
 def insert(
     link: Connection, fresh: Sequence[dict[str, Any]], by_email: Mapping[str, dict[str, Any]],
-    by_id: Mapping[tuple[Any, Any], dict[str, Any]], now: datetime,
+    by_id: Mapping[tuple[Any, Any], dict[str, Any]], now: datetime, author: str = "import",
 ) -> set[int]:  # fmt: skip
-    """Write the rows of `fresh` and give each its id; one whose lead somebody else created meanwhile keeps None."""
+    """Write the rows of `fresh` and give each its id; one whose lead somebody else created meanwhile keeps None.
+
+    `author`: by whom those came who are not at the stage, or of the status, that newcomers have.
+    """
     born: set[int] = set()
     if not fresh:
         return born
     newborn = {
         "stage": BORN_AS,
-        "status": "new",
+        "status": BORN_WITH_STATUS,
         "fit_points": 0,
         "created_at": now,
         "changed_at": now,
@@ -50,15 +56,19 @@ def insert(
                 row = by_email[email] if email else by_id[source, source_id]
                 row["id"] = lead_id
                 born.add(lead_id)
-    moves = [
-        {"lead_id": row["id"], "from_stage": BORN_AS, "to_stage": row["stage"], "at": now,
-         "cause": "import", "author": "import"}
-        for row in fresh
-        if row["id"] is not None and row.get("stage", BORN_AS) != BORN_AS
-    ]  # fmt: skip
-    if moves:
-        link.execute(_TRANSITION.insert(), moves)
+    for name, usual, before in _BORN_WITH:
+        said = [
+            (row["id"], before, row[name])
+            for row in fresh
+            if row["id"] is not None and row.get(name, usual) != usual
+        ]  # fmt: skip
+        note(link, name, said, now, cause=cause_of(author), author=author)
     return born
+
+
+def cause_of(author: str) -> str:
+    """Why somebody has a stage or a status that `author` brought."""
+    return "import" if author == "import" else "said so in a form"
 
 
 def whose(keys: Sequence[dict[str, Any]]) -> Iterator[ColumnElement[bool]]:

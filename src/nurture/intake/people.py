@@ -15,8 +15,9 @@ from nurture.errors import DatabaseFault
 from nurture.intake.agreements import Agreements
 from nurture.intake.aliases import Name, address, former, number
 from nurture.intake.forgotten import NO_PHONE, let_in
+from nurture.intake.moves import make_moves, taken
 from nurture.intake.newborn import KEYS, insert, whose
-from nurture.intake.person import AT_BIRTH, BUILT_IN, Outcome, Person, folded
+from nurture.intake.person import BUILT_IN, MACHINES, Outcome, Person, folded
 from nurture.rights.remembered import Remembered
 from nurture.worklist import put_work
 from nurture.zones import know_zones
@@ -29,7 +30,7 @@ _LIST = SQLModel.metadata.tables["lead_list"]
 _SUPPRESSION = SQLModel.metadata.tables["suppression"]
 
 _READ = [_LEAD.c[name] for name in ("id", *KEYS, *BUILT_IN, "fields", "folded", "changed_at")]
-_UPDATED = (*KEYS, *(name for name in BUILT_IN if name not in AT_BIRTH), "fields", "folded", "changed_at")
+_UPDATED = (*KEYS, *(name for name in BUILT_IN if name not in MACHINES), "fields", "folded", "changed_at")
 #: Compared as they are.
 _UNFOLDED = ("zone", "stage", "status", "owner", "source", "source_id")
 _ANOTHER = "belongs to another lead than the e-mail address"
@@ -156,6 +157,7 @@ class _Plan:
                 self.by_id.setdefault((source, value), self.rows[lead_id])
         self.moved: list[tuple[dict[str, Any], str]] = []
         self.left: set[str] = set()
+        self.moves: list[tuple[int, str, str, str]] = []
         for outcome in self.outcomes:
             outcome.state, outcome.problem, outcome.notes, outcome.readdressed = "unchanged", None, [], False
             row = self._meet(outcome)
@@ -198,7 +200,9 @@ class _Plan:
 
     def _apply(self, outcome: Outcome, row: dict[str, Any]) -> None:
         person, new = outcome.person, outcome.state == "created"
-        said: dict[str, Any] = {k: v for k, v in person.columns.items() if new or k not in AT_BIRTH}
+        said: dict[str, Any] = {k: v for k, v in person.columns.items() if new or k not in MACHINES}
+        if not new:
+            said |= taken(outcome, row, self.moves)
         if "timezone" in said and "zone" not in said:
             said["zone"] = None  # what it says now is no zone: the program's clock counts
         if person.email and not new and (person.email in self.left or address(person.email) in self.former):
@@ -218,8 +222,6 @@ class _Plan:
             and number(person.source, person.source_id) not in self.former
         ):
             outcome.notes.append("the lead is known under another id already and keeps it")
-        if not new and any(row.get(k) != person.columns[k] for k in AT_BIRTH if k in person.columns):
-            outcome.notes.append("stage and status of a lead that is known already are left as they are")
         changes = {k: v for k, v in said.items() if k not in row or row[k] != v}
         fields = {k: v for k, v in person.fields.items() if k not in row["fields"] or _differ(row["fields"][k], v)}
         if changes or fields:
@@ -253,9 +255,11 @@ class _Plan:
 
     def write(self, origin: str) -> list[Outcome]:
         """Write what was decided; the outcomes whose lead came into being elsewhere meanwhile."""
-        self.born = insert(self.link, self.fresh, self.by_email, self.by_id, self.now)
+        author = f"form {origin.removeprefix('form:')}" if origin.startswith("form:") else "import"
+        self.born = insert(self.link, self.fresh, self.by_email, self.by_id, self.now, author)
         again = [outcome for outcome, row in self.pairs if row["id"] is None]
         done = [(outcome, row) for outcome, row in self.pairs if row["id"] is not None]
+        make_moves(self.link, self.moves, self.now, author)
         if self.dirty:
             keyed = update(_LEAD).where(_LEAD.c.id == bindparam("lead_id"))
             self.link.execute(

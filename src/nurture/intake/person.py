@@ -23,8 +23,8 @@ TEXTS = (
     "owner",
 )
 BUILT_IN = (*TEXTS, "zone", "stage")
-#: Only newcomers bring these: later they are the lifecycle's.
-AT_BIRTH = ("stage", "status")
+#: Newcomers bring these as they are; later a machine decides (`moves`).
+MACHINES = ("stage", "status")
 #: Characters of an id, its source, a tag, a list's name: they stand in indexes, and PostgreSQL's take 2,704 bytes.
 LONGEST_NAME = 200
 

@@ -23,6 +23,7 @@ from nurture.intake.posted import Line, Report, Sender
 from nurture.intake.reader import Record, Table
 from nurture.intake.report import Notes
 from nurture.intake.shapes import as_text, flat, quoted
+from nurture.program.lifecycle import Lifecycle
 from nurture.program.models import ProgramFile
 from nurture.records.types import to_micros
 from nurture.rights.marks import EXPORTED
@@ -53,6 +54,7 @@ class _Batch:
     """The leads of one request, read as the rows of files are: one for each source of ids."""
 
     program: ProgramFile
+    lifecycle: Lifecycle
     sender: Sender
     now: datetime
     rows: dict[str, LeadRows] = field(default_factory=dict)
@@ -69,7 +71,7 @@ def take_leads(
     `remembered`: who was forgotten, and stays out.
     """
     report, read = Report([]), []
-    batch = _Batch(live.house.program, sender, now)
+    batch = _Batch(live.house.program, live.house.lifecycle, sender, now)
     for number, fact in enumerate(facts, 1):
         line = Line("refused")
         report.lines.append(line)
@@ -100,7 +102,8 @@ def _lead(fact: Any, line: Line, number: int, batch: _Batch) -> _Read:
     whole = {name: cell for name, cell in fact.items() if name not in apart}
     source = values.line_of_text(as_text(fact.get("source"))) or batch.sender.source
     if source not in batch.rows:
-        batch.rows[source] = LeadRows(_Body(), Mapping(zone=batch.sender.zone), batch.program, source, NO_BASIS, None)
+        mapping = Mapping(zone=batch.sender.zone)
+        batch.rows[source] = LeadRows(_Body(), mapping, batch.program, source, NO_BASIS, None, batch.lifecycle)
     rows, cells = batch.rows[source], flat(json.dumps(whole))
     rows.notes, rows.unused = Notes(), {}
     try:

@@ -13,7 +13,7 @@ from babel import Locale
 from babel.core import get_global
 
 from nurture.folding import canonical_email, fold, has_controls
-from nurture.program.lifecycle import STAGES
+from nurture.program.lifecycle import STAGES, Lifecycle
 
 BASES = ("consent", "contract", "legitimate_interest", "soft_opt_in")
 _STAGE_WORDS = {
@@ -99,6 +99,15 @@ def stage(text: str) -> str:
     found = _STAGE_WORDS.get(word, word)
     if found not in STAGES:
         raise ValueError(f"is not a stage; stages are {', '.join(STAGES)}")
+    return found
+
+
+def status(text: str, lifecycle: Lifecycle) -> str:
+    """A status of the lifecycle, however it is spelled."""
+    found = lifecycle.status_named(text)
+    if found is None:
+        known = ", ".join(lifecycle.known_statuses)
+        raise ValueError(f"is not a status; statuses are {known} (statuses: of lifecycle.yaml)")
     return found
 
 

@@ -11,15 +11,18 @@ from nurture.language.source import Path, Problem, Source, nearest, suggest
 from nurture.language.words import BUILT_IN
 from nurture.mail import check as mail
 from nurture.mail.templates import Templates
-from nurture.program.check_conditions import OF_THE_HOUSE, RESERVED, Around, Known, Stands, country_fault
+from nurture.program.check_conditions import OF_THE_HOUSE, RESERVED, Around, Known, Stands
 from nurture.program.check_consents import check_confirmation
+from nurture.program.check_crm import check_crm
 from nurture.program.check_events import misspelled
 from nurture.program.check_forms import check_forms
+from nurture.program.check_groups import check_groups, levels_of
 from nurture.program.check_letters import odd_variants, spoken, unused, wordless
 from nurture.program.check_names import Names
 from nurture.program.check_steps import SequenceCheck, equal_hours, mail_fields
 from nurture.program.check_stories import is_sequence, read_story
 from nurture.program.check_topics import check_topics
+from nurture.program.check_values import country_fault, statuses_of
 from nurture.program.check_ways import check_endpoints, check_notice, check_ways, texts_of
 from nurture.program.check_windows import check_windows
 from nurture.program.load import HOUSE_FILES, load
@@ -29,8 +32,6 @@ from nurture.program.sequence import Sequence
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,59}")
 _EXTENDS = re.compile(r"""{%-?\s*extends\s+["']([^"']+)["']""")
 _NOTICE = "_shared/notice.j2"
-#: Dimension to the key that names its levels.
-_LEVEL_KEYS = {"awareness": "level", "buying_stage": "stage"}
 
 
 def check(files: Mapping[str, str]) -> list[Problem]:
@@ -43,6 +44,7 @@ def check(files: Mapping[str, str]) -> list[Problem]:
     problems = [*loaded.problems, *_strange_files(files, sequences)]
     _check_program(house["program.yaml"], known)
     check_endpoints(house["program.yaml"], known.fields)
+    check_crm(house["program.yaml"], known.fields, list(_mapping(house["lifecycle.yaml"], "lost") or {}))
     _check_lifecycle(house["lifecycle.yaml"], known)
     _check_scoring(house["scoring.yaml"], known)
     _twice(house["offers.yaml"], ("offers",), "key")
@@ -116,7 +118,8 @@ def _known(files: Mapping[str, str], house: Mapping[str, Source], sequences: Map
         forms=None if (named := _mapping(program, "forms")) is None else list(named),
         language=str(language),
         questions=None if (named := _mapping(program, "questions")) is None else answers_of(named),
-        levels={part: _names(house["scoring.yaml"], part, key) for part, key in _LEVEL_KEYS.items()},
+        statuses=statuses_of(house["lifecycle.yaml"]),
+        levels=levels_of(house["scoring.yaml"], house["lifecycle.yaml"]),
     )
     letters = {
         slug: [
@@ -134,16 +137,6 @@ def _mapping(source: Source, key: str) -> dict[str, Any] | None:
     if value is None and source.value is not None:
         return {}
     return value if isinstance(value, dict) else None
-
-
-def _names(source: Source, part: str, key: str) -> list[str] | None:
-    """What the entries of a list are called; None where the list cannot be read."""
-    entries = source.at((part,))
-    if entries is None and source.value is not None:
-        return []
-    if not isinstance(entries, list):
-        return None
-    return [str(entry.get(key)) for entry in entries if isinstance(entry, dict)]
 
 
 def _by_step(rule: Any) -> bool:
@@ -180,8 +173,9 @@ def _check_program(source: Source, known: Known) -> None:
     team = source.at(("sales",))
     for index, person in enumerate(team if isinstance(team, list) else []):
         at: Path = ("sales", index)
-        equal_hours(source, (*at, "hours"))
+        equal_hours(source, (*at, "hours"), 'hours: "00:00-24:00" for the whole day')
         _country(source, (*at, "country"))
+        Around(source, known, "house").look((*at, "takes"))
         theirs = person.get("countries") if isinstance(person, dict) else None
         for number in range(len(theirs) if isinstance(theirs, list) else 0):
             _country(source, (*at, "countries", number))
@@ -194,7 +188,10 @@ def _country(source: Source, path: Path) -> None:
 
 
 def _check_lifecycle(source: Source, known: Known) -> None:
+    Around(source, known, "house").look(("lead", "when"))
     Around(source, known, "house").look(("mql", "when"))
+    for level in known.levels["mql_level"] or ():
+        Around(source, known, "mql").look(("mql", "levels", level))
     for name in _mapping(source, "milestones") or {}:
         Around(source, known, "milestone").look(("milestones", name, "when"))
     rules = source.at(("gate",))
@@ -216,6 +213,7 @@ def _check_scoring(source: Source, known: Known) -> None:
         for index in range(len(rules) if isinstance(rules, list) else 0):
             Around(source, known, stands).look((part, index, "when"))
         _twice(source, (part,), name)
+    check_groups(source)
 
 
 def _twice(source: Source, path: Path, key: str) -> None:
@@ -226,11 +224,11 @@ def _twice(source: Source, path: Path, key: str) -> None:
         value = entry.get(key) if isinstance(entry, dict) else None
         if not isinstance(value, str):
             continue
-        at = (*path, index, key)
-        if value in seen:
-            source.complain(at, f"'{value}' stands on line {seen[value]} already", "say it once")
+        at, same = (*path, index, key), value.casefold() if key == "email" else value
+        if same in seen:
+            source.complain(at, f"'{value}' stands on line {seen[same]} already", "say it once")
         else:
-            seen[value] = source.places[at][0]
+            seen[same] = source.places[at][0]
 
 
 def _languages(house: Mapping[str, Source]) -> None:

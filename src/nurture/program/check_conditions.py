@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from functools import cache
 from typing import Any, Literal
 
-from babel import Locale
-
 from nurture.language.source import Path, Source, nearest, suggest
-from nurture.language.words import BUILT_IN, LEVELS, STATE
-from nurture.program.lifecycle import STAGES
+from nurture.language.words import BUILT_IN, LEVELS, SCORES, STATE
+from nurture.program.check_values import FAULTS, check_status, declare
 
 _EXACT = ("is", "not", "one_of")
 _TEXT = (*_EXACT, "contains", "starts_with", "known")
@@ -25,6 +21,9 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "flag": ("true or false", ("is", "not", "known")),
     "date": ("a date", (*_EXACT, "before", "after", "known")),
     "stage": ("a stage", (*_EXACT, "known")),
+    "status": ("a status", (*_EXACT, "known")),
+    "domain": ("the domain of an address", (*_EXACT, "known")),
+    "domain_kind": ("a kind of domain", (*_EXACT, "known")),
     "fit": ("a grade", _NUMBER),
     "score": ("always a number", _NUMBER[:-1]),
     "level": ("a level", _NUMBER),
@@ -33,8 +32,13 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
 OF_THE_HOUSE = {
     **dict.fromkeys((*BUILT_IN, *STATE), "text"),
     "stage": "stage",
+    "status": "status",
+    "domain": "domain",
+    "domain_kind": "domain_kind",
+    "account": "text",
+    "account_score": "number",
     "fit": "fit",
-    "score": "score",
+    **dict.fromkeys(SCORES, "score"),
     **dict.fromkeys(LEVELS, "level"),
 }
 _WORDS = ("all", "any", "not", "did", "did_not", "clicked", "replied", "tags", "listed", "received", "in_sequence")
@@ -44,7 +48,15 @@ RESERVED = (*_WORDS, *_OF_DID, "segment_left", "by_step")
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ANSWERS = {"clicked": "email_clicked", "replied": "email_replied"}
 
-Stands = Literal["house", "milestone", "fit", "level", "segment", "enrol", "leave", "step"]
+Stands = Literal["house", "milestone", "fit", "level", "mql", "segment", "enrol", "leave", "step"]
+#: What the rules that stand somewhere make, so that they cannot ask for it, and what to write instead.
+_MAKE: dict[str, tuple[tuple[str, ...], str]] = {
+    "fit": (("fit", *SCORES, "account_score", *LEVELS), "name a field"),
+    "level": (LEVELS, "name what the lead did, or a field"),
+    "mql": (("mql_level",), "name what the levels are made of: fit, engagement, awareness, buying_stage, score"),
+}
+#: Where the levels of a dimension are written.
+_WRITTEN = dict.fromkeys(LEVELS, "{}: in scoring.yaml") | {"mql_level": "mql: levels: in lifecycle.yaml"}
 
 
 @dataclass(frozen=True)
@@ -63,8 +75,10 @@ class Known:
     questions: Mapping[str, Sequence[str]] | None = None
     #: Segment to the letters that its steps name.
     letters: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    #: The levels of awareness and the buying stages, best first.
+    #: The levels of awareness, the buying stages and the MQL levels, best first.
     levels: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    #: What `statuses:` of lifecycle.yaml says, or the usual words; None: it cannot be read.
+    statuses: Sequence[str] | None = None
 
     @property
     def typed(self) -> bool:
@@ -186,8 +200,8 @@ class Around:
             remedy = f"did you mean '{near}'?" if near else "declare it under fields: in program.yaml"
             self.source.complain(path, what, remedy, at_key=True)
             return
-        if (self.stands == "fit" and name in ("fit", "score", *LEVELS)) or (self.stands == "level" and name in LEVELS):
-            remedy = "name a field" if self.stands == "fit" else "name what the lead did, or a field"
+        made, remedy = _MAKE.get(self.stands, ((), ""))
+        if name in made:
             self.source.complain(path, f"'{name}' is made of these very rules", remedy, at_key=True)
             return
         kind = types[name]
@@ -204,6 +218,8 @@ class Around:
                 continue
             if kind == "level" and operator != "known":
                 self._levels(name, operand, at)
+            elif kind == "status" and operator in _EXACT:
+                check_status(self.source, at, operand, self.known.statuses)
             elif operator in _EXACT:
                 self._values("country" if name == "country" else kind, operand, at)
 
@@ -213,81 +229,13 @@ class Around:
             if known is None or value in known or not isinstance(value, str):
                 continue
             place = (*path, index) if isinstance(operand, list) else path
-            what = f"no rule under {name}: in scoring.yaml makes '{value}'"
+            what = f"no rule under {_WRITTEN[name].format(name)} makes '{value}'"
             self.source.complain(place, what, suggest(value, known) if known else "write the rule there")
 
     def _values(self, kind: str, operand: Any, path: Path) -> None:
         several = operand if isinstance(operand, list) else [operand]
         for index, value in enumerate(several):
-            fault = _FAULTS[kind](value) if kind in _FAULTS and value is not None else None
+            fault = FAULTS[kind](value) if kind in FAULTS and value is not None else None
             if fault is not None:
                 place = (*path, index) if isinstance(operand, list) else path
                 self.source.complain(place, *fault)
-
-
-def declare(name: str, known: Collection[str], where: str) -> str:
-    """What was probably meant, else what is known, and where a new one is declared."""
-    if not known:
-        return f"declare it under {where}"
-    said = suggest(name, known)
-    return said if nearest(name, known) else f"{said}; or declare it under {where}"
-
-
-Fault = tuple[str, str] | None
-
-
-def country_fault(value: Any) -> Fault:
-    """Countries are kept as ISO codes, so nothing else ever compares equal."""
-    if value in _countries() or not isinstance(value, str):
-        return None
-    by_name = {name.casefold(): code for code, name in _countries().items()} | {"uk": "GB", "usa": "US"}
-    meant = by_name.get(value.casefold()) or (value.upper() if value.upper() in _countries() else None)
-    return (
-        f"'{value}' is not the code of a country",
-        f"did you mean '{meant}'?" if meant else "write RO, GB …",
-    )
-
-
-@cache
-def _countries() -> dict[str, str]:
-    names = Locale("en").territories
-    odd = ("EU", "EZ", "UN", "ZZ", "QO", "XA", "XB")
-    return {code: name for code, name in names.items() if len(code) == 2 and code.isalpha() and code not in odd}
-
-
-def _stage_fault(value: Any) -> Fault:
-    return None if value in STAGES else (f"there is no stage '{value}'", suggest(str(value), STAGES))
-
-
-def _number_fault(value: Any) -> Fault:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return None if number else (f"'{value}' is not a number", "write it in digits, without quotes")
-
-
-def _flag_fault(value: Any) -> Fault:
-    return None if isinstance(value, bool) else (f"'{value}' is not true or false", "write true or false")
-
-
-def date_fault(value: Any) -> Fault:
-    """A date of the calendar as ISO text, or what is wrong with it."""
-    try:
-        date.fromisoformat(str(value))
-    except ValueError:
-        return f"'{value}' is not a date", "write 2026-03-02"
-    return None
-
-
-_FAULTS = {
-    "country": country_fault,
-    "stage": _stage_fault,
-    "number": _number_fault,
-    "flag": _flag_fault,
-    "date": date_fault,
-}
-
-
-def value_fault(kind: str, value: Any) -> Fault:
-    """What is wrong with `value` for a field of this kind."""
-    if kind == "text":
-        return None if isinstance(value, str) else (f"'{value}' is not text", f'write "{value}"')
-    return _FAULTS[kind](value) if kind in _FAULTS else None

@@ -14,7 +14,9 @@ OF_THE_HOUSE = frozenset(
         "email_sent", "email_clicked", "email_opened", "email_replied", "email_bounced", "email_complained",
         "email_delivered", "email_rejected", "sms_delivered", "sms_bounced",
         "unsubscribed", "preferences_changed",
-        "offer_viewed", "handoff_accepted", "handoff_rejected", "offer_sent", "sms_sent", "webhook_sent",
+        "offer_viewed", "handoff_accepted", "handoff_rejected", "handoff_met", "handoff_sql", "handoff_opportunity",
+        "handoff_expired", "handoff_reassigned",
+        "deal_won", "deal_lost", "handoff_recycled", "offer_sent", "sms_sent", "webhook_sent",
         "audience_changed", "task_done", "question_answered", "consent_confirmed", "objected", "objection_taken_back",
     }
 )  # fmt: skip

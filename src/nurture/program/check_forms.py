@@ -8,8 +8,9 @@ from typing import Any
 
 from nurture.language.source import Path, Source, suggest
 from nurture.language.words import BUILT_IN
-from nurture.program.check_conditions import Known, declare, value_fault
+from nurture.program.check_conditions import Known
 from nurture.program.check_letters import spoken
+from nurture.program.check_values import check_status, declare, value_fault
 from nurture.program.forms import Thanks
 from nurture.program.wording import languages_of
 
@@ -114,6 +115,8 @@ class _Form:
                     self.source.complain(path, f"{name}: {fault[0]}", fault[1])
             elif fields is not None and not isinstance(value, str):
                 self.source.complain(path, f"'{value}' is not text", f'write "{value}"')
+            else:
+                check_status(self.source, path, value, self.known.statuses)
 
     def _thanks(self, key: str) -> None:
         written, at = self.form.get("thanks"), (*self.at, "thanks")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, replace
 
 from nurture.language.source import Source
 from nurture.language.words import BUILT_IN
+from nurture.program.check_values import statuses_of
+from nurture.program.lifecycle import LOST
 from nurture.program.questions import answers_of
 from nurture.steps import KINDS
 
@@ -35,6 +37,9 @@ class Names:
     #: `question: answer`.
     answers: Collection[str] | None
     topics: Collection[str] | None
+    statuses: Collection[str] | None
+    #: Why deals are lost.
+    losses: Collection[str] | None
 
     @classmethod
     def of(cls, sources: Mapping[str, Source]) -> Names:
@@ -53,6 +58,8 @@ class Names:
             offers=_names(offers, "offers", "key"),
             answers=_answers(program),
             topics=_names(program, "topics"),
+            statuses=statuses_of(lifecycle),
+            losses=_names(lifecycle, "lost") or LOST,
         )
 
     def edited(self, sources: Mapping[str, Source]) -> Names:

@@ -14,9 +14,10 @@ from nurture.mail import check as mail
 from nurture.mail.check import Kind
 from nurture.mail.templates import Templates
 from nurture.program.check_conditions import KINDS as KINDS_OF_FIELDS
-from nurture.program.check_conditions import Around, Known, Stands, declare, value_fault
+from nurture.program.check_conditions import Around, Known, Stands
 from nurture.program.check_letters import surely_known
 from nurture.program.check_loops import check_gotos, check_loops
+from nurture.program.check_values import check_status, declare, value_fault
 from nurture.steps import KINDS, AnyStep, Step
 
 _ONE_STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
@@ -206,6 +207,7 @@ class SequenceCheck:
             what = "the sequence has no objective"
             self.source.complain((*at, "winner", "by"), what, "name one under objective:, or write by: clicked")
         changes = step.get("update")
+        check_status(self.source, (*at, "update", "status"), self.source.at((*at, "update", "status")), known.statuses)
         fields = changes.get("fields") if isinstance(changes, dict) else None
         for name, value in (fields if isinstance(fields, dict) else {}).items():
             self._written((*at, "update", "fields", name), name, value)
@@ -270,13 +272,13 @@ def mail_fields(declared: Mapping[str, str]) -> dict[str, str]:
     return {**dict.fromkeys((*BUILT_IN, *STATE), "text"), **declared}
 
 
-def equal_hours(source: Source, path: Path) -> None:
-    """Note hours that end when they begin."""
+def equal_hours(source: Source, path: Path, remedy: str = "leave hours away for the whole day") -> None:
+    """Note hours that end when they begin; `remedy`: how the whole day is written there."""
     hours = source.at(path)
     begins, dash, ends = str(hours).partition("-")
     if dash and begins.strip() == ends.strip():
         what = f"'{hours}' never opens: it ends when it begins"
-        source.complain(path, what, "write another end, or leave hours away for the whole day")
+        source.complain(path, what, f"write another end, or {remedy}")
 
 
 def _about(piece: Any, topic: str) -> bool:

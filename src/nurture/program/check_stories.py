@@ -11,15 +11,16 @@ from typing import Any
 from nurture.folding import canonical_email
 from nurture.language.source import Path, Source, nearest, read_yaml, suggest
 from nurture.language.words import GRADES
-from nurture.program.check_conditions import declare
 from nurture.program.check_edits import lay_over
 from nurture.program.check_expected import read_moment
 from nurture.program.check_names import Names
+from nurture.program.check_values import declare
 from nurture.program.checks import Check, Cohort
 from nurture.program.lifecycle import STAGES
 
 #: What a check's lead may say beside its fields.
 _OF_A_LEAD = ("id", "consent", "tracking", "sms", "tags", "lists", "stage", "status", "owner")
+_STATUSES = "statuses: in lifecycle.yaml"
 _LETTERS = ("email", "offer")
 _ANSWERABLE = ("email", "offer", "sms")
 _SENDING = ("email", "offer", "sms", "audience", "webhook")
@@ -170,6 +171,7 @@ class _Story:
         if not lead.get("email") and not lead.get("id"):
             self.source.complain(at, "a lead needs an email, or an id", "add 'email:'")
         self._fields(at, lead, _OF_A_LEAD)
+        self._one_of((*at, "status"), "status", lead.get("status"), self.names.statuses, _STATUSES)
 
     def _fields(self, at: Path, given: Any, more: tuple[str, ...] = ()) -> None:
         for name in given if isinstance(given, dict) and self.names.fields is not None else ():
@@ -198,6 +200,10 @@ class _Story:
         for word in ("enrol", "unenrol"):
             self._one_of((*at, word), "segment", event.get(word), self.names.steps)
         self._one_of((*at, "stage"), "stage", event.get("stage"), STAGES)
+        self._one_of((*at, "status"), "status", event.get("status"), self.names.statuses, _STATUSES)
+        answer = event.get("handoff")
+        lost = answer.get("lost") if isinstance(answer, dict) else None
+        self._one_of((*at, "handoff", "lost"), "reason", lost, self.names.losses, "lost: in lifecycle.yaml")
         data = event.get("data")
         if "answers" in event and isinstance(data, dict):
             said = f"{data.get('question')}: {data.get('answer')}"
@@ -237,6 +243,7 @@ class _Story:
         self._one_of((*at, "refused"), "reason", expected.get("refused"), names.reasons, "gate: in lifecycle.yaml")
         self._one_of((*at, "owner"), "salesperson", expected.get("owner"), names.sales, "sales: in program.yaml")
         self._one_of((*at, "stage"), "stage", expected.get("stage"), STAGES)
+        self._one_of((*at, "status"), "status", expected.get("status"), names.statuses, _STATUSES)
         self._one_of((*at, "fit"), "grade", expected.get("fit"), GRADES)
         self._fields((*at, "field"), expected.get("field"), ("owner",))
         slug, _, outcome = str(expected.get("left") or "").rpartition("/")

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from nurture.language.source import Path, Source
-from nurture.program.check_conditions import declare
 from nurture.program.check_letters import spoken
+from nurture.program.check_values import declare
 from nurture.program.wording import languages_of
 
 _WHERE = "topics: in program.yaml"

@@ -14,14 +14,19 @@ from nurture.mail.check_plain import Wanted
 from nurture.mail.faults import TemplateFault
 from nurture.mail.render import Brand, Renderer
 from nurture.mail.templates import Templates
-from nurture.program.check_conditions import Known, declare
+from nurture.mail.words import ENGLISH
+from nurture.program.check_conditions import Known
 from nurture.program.check_letters import surely_known
 from nurture.program.check_steps import mail_fields
+from nurture.program.check_values import declare
 from nurture.program.endpoints import Texts
 from nurture.tokens import Keys
 
 TASK_NOTICE = "_shared/task.j2"
-_TASK = {"id": 1, "text": "Call them", "sequence": "sample", "step": "ask", "asked": "today"}
+_TASK = {
+    "id": 1, "text": "Call them", "sequence": "sample", "step": "ask", "asked": "today", "title": "To do",
+    "yours": "Yours", "asked_by": "Asked today",
+}  # fmt: skip
 #: Besides its fields, what a webhook may tell of a lead.
 OF_A_LEAD = ("score", "fit")
 
@@ -35,7 +40,13 @@ def texts_of(slug: str, source: Source) -> Iterator[tuple[Path, str, Wanted]]:
 
 
 def check_endpoints(source: Source, fields: Iterable[str] | None) -> None:
-    """Note audiences and webhooks of program.yaml that lead nowhere, and fields that no lead has."""
+    """Note audiences and webhooks of program.yaml that lead nowhere, and fields and chat places that there are not."""
+    places, team = source.at(("chat",)), source.at(("sales",))
+    for index, person in enumerate(team if isinstance(team, list) else []):
+        chat = person.get("chat") if isinstance(person, dict) else None
+        if isinstance(chat, str) and chat not in (places if isinstance(places, dict) else ()):
+            remedy = declare(chat, places if isinstance(places, dict) else (), "chat: in program.yaml")
+            source.complain(("sales", index, "chat"), f"there is no chat place '{chat}'", remedy)
     for part in ("audiences", "webhooks"):
         named = source.at((part,))
         for name, endpoint in named.items() if isinstance(named, dict) else ():
@@ -127,7 +138,9 @@ def check_notice(program: Source, known: Known) -> list[Problem]:
             names = {
                 "task": {**_TASK, "due": due},
                 "lead": lead,
+                "who": "Sam Sample",
                 "owner": {"name": "Sam", "email": "sam@sample.example"},
+                "say": ENGLISH,
             }
             try:
                 renderer.notice(names, language, variant)

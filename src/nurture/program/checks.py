@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -42,10 +42,35 @@ def _numbered(value: Any, number: int) -> Any:
     return value.replace("{n}", str(number)) if isinstance(value, str) else value
 
 
-class Rejected(Written):
-    """`handoff: {rejected: premature}`."""
+class Answered(Written):
+    """`handoff: {rejected: premature}`, `{won: 12000, currency: EUR}`, `{lost: price}`: one answer, and its parts."""
 
-    rejected: Literal["inaccurate_data", "not_persona", "premature", "duplicate"]
+    rejected: Literal["inaccurate_data", "not_persona", "premature", "duplicate"] | None = None
+    lost: str | None = None
+    opportunity: float | None = Field(default=None, ge=0)
+    won: float | None = Field(default=None, ge=0)
+    recycled: Literal[True] | None = None
+    currency: str | None = None
+    note: str | None = None
+    until: date | None = None
+
+    @model_validator(mode="after")
+    def _one_answer(self) -> Answered:
+        said = [word for word in _ANSWERED if getattr(self, word) is not None]
+        if len(said) != 1:
+            raise ValueError(f"a hand-off has one answer, this says {', '.join(said) or 'none'}; say one of {_WORDS}")
+        return self
+
+    def parts(self) -> tuple[str, dict[str, Any]]:
+        """The answer, and what else is said of it."""
+        word = next(word for word in _ANSWERED if getattr(self, word) is not None)
+        name = {"rejected": "reason", "lost": "reason", "opportunity": "value", "won": "value"}.get(word)
+        more = {"currency": self.currency, "note": self.note, "until": self.until}
+        return word, more | ({name: getattr(self, word)} if name else {})
+
+
+_ANSWERED = ("rejected", "lost", "opportunity", "won", "recycled")
+_WORDS = ", ".join(_ANSWERED)
 
 
 class TagChange(Written):
@@ -93,7 +118,14 @@ class Event(Written):
     suppress: Literal["address", "domain", "lead"] | None = None
     enrol: str | None = None
     unenrol: str | None = None
-    handoff: Literal["accepted"] | Rejected | None = None
+    handoff: (
+        Annotated[
+            Annotated[Literal["accepted", "met", "sql", "opportunity", "won", "recycled"], Tag("word")]
+            | Annotated[Answered, Tag("mapping")],
+            ONE_SHAPE,
+        ]
+        | None
+    ) = None
     done: str | None = None
     publish: Annotated[Annotated[str, Tag("word")] | Annotated[Edit, Tag("mapping")], ONE_SHAPE] | None = None
     pause: str | None = None
@@ -159,4 +191,4 @@ class Check(Edit):
         return everybody
 
 
-__all__ = ["Check", "Cohort", "Edit", "Event", "Expected", "Rejected", "TagChange"]
+__all__ = ["Answered", "Check", "Cohort", "Edit", "Event", "Expected", "TagChange"]

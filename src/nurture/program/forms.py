@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -91,6 +91,8 @@ class Form(Written):
     at_once: int = Field(default=2, ge=1, le=10)
     #: Of the fields, those that must be answered; the e-mail address always must.
     required: list[str] = []
+    #: What a newcomer is by it: who gives no more than an address is a subscriber. `lead`: subscribers become one, too.
+    stage: Literal["subscriber", "lead"] | None = None
     #: Set with each submission, whatever the visitor sends: fields, or the lead's status.
     hidden: dict[str, str | bool | int | float] = {}
     #: Parameter of the page's address to the field that it fills.

@@ -22,6 +22,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "forms": "Public forms at `/f/<key>`.",
         "consents": "Whose yes in a form is asked for twice, and how long a basis lasts.",
         "audiences": "Retargeting audiences, by name.",
+        "chat": "Channels in which salespeople are told of hand-offs besides by mail, by name.",
         "webhooks": "Endpoints of other systems that a `webhook` step may call, by name.",
         "utm": "What is added to links of ours, so that a website knows where a visit came from.",
         "sms": "Text messages.",
@@ -35,6 +36,10 @@ MEANINGS: dict[str, dict[str, str]] = {
         "content": "utm_content of a link.",
     },
     "Tracking": {"opens": "Whether letters carry an image that tells when they are opened: on or off."},
+    "Chat": {
+        "kind": "Whose channel it is: slack or teams. Its address is a setting, NURTURE_CHAT_URLS.",
+        "everybody": "Whether it is for whoever of the team names no other.",
+    },
     "WebhookEndpoint": {"url": "Where it is called, signed.", "fields": "The lead's fields that it is told."},
     "Consents": {
         "double_opt_in": "Whether the mailbox must say yes again: true, false, or the countries in which it must.",
@@ -54,11 +59,13 @@ MEANINGS: dict[str, dict[str, str]] = {
         "days": "The days on which they work.",
         "country": "Whose public holidays they keep.",
         "weight": "Leads in proportion to this; 1 unless said.",
+        "chat": "The channel of `chat:` in which they are told of hand-offs, besides by mail.",
         "language": "The language of their notices.",
     },
     "Form": {
         "event": "The event that it records of a lead.",
         "fields": "What it asks for, besides the e-mail address.",
+        "stage": "What a newcomer is by it: `subscriber`, who gives no more than an address; else a lead.",
         "title": "Over the form.",
         "button": "On its button.",
         "text": "Under the title.",
@@ -108,7 +115,8 @@ MEANINGS: dict[str, dict[str, str]] = {
     "MilestoneRule": {
         "when": "Reached when this turns true; `by_step`: a handoff step says so.",
         "handoff": "Whether reaching it calls the gate, and then sales.",
-        "follow_up": "What a salesperson should do first.",
+        "label": "What salespeople read instead of its name: a text, or one for each language.",
+        "follow_up": "What a salesperson should do first: a text, or one for each language.",
     },
     "GateRule": {
         "reason": "One word, as reports show it.",

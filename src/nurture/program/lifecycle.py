@@ -7,9 +7,11 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Field, model_validator
 
+from nurture.folding import fold
 from nurture.language.conditions import Any_, Condition, When
 from nurture.language.source import Written
 from nurture.program.kinds import LEVEL, Address, Span, WorkHours
+from nurture.program.wording import Wording
 
 STAGES = ("subscriber", "lead", "mql", "sal", "sql", "opportunity", "customer", "recycled", "disqualified")
 REJECTIONS = ("inaccurate_data", "not_persona", "premature", "duplicate")
@@ -78,8 +80,10 @@ class MilestoneRule(Written):
     handoff: bool = False
     #: By which way the lead comes to sales: as an MQL, by using the product, as a customer who asks for more, or ready.
     entrance: Entrance = "marketing"
+    #: What salespeople read instead of its name.
+    label: Wording | None = None
     #: What a salesperson should do first.
-    follow_up: str | None = None
+    follow_up: Wording | None = None
 
 
 class GateRule(Written):
@@ -106,6 +110,10 @@ class Sla(Written):
     escalate_to: Address | None = None
 
 
+def _plain(word: str) -> str:
+    return fold(word).replace("-", " ").replace("_", " ")
+
+
 class Lifecycle(Written):
     """lifecycle.yaml."""
 
@@ -129,6 +137,12 @@ class Lifecycle(Written):
     def known_statuses(self) -> tuple[str, ...]:
         """Every status that a lead may have."""
         return tuple(dict.fromkeys((*(self.statuses or STATUSES), "new", "needs_repair")))
+
+    def status_named(self, word: str) -> str | None:
+        """The status that `word` means, whatever its capitals, spaces and dashes; None: there is no such."""
+        if word in self.known_statuses:
+            return word
+        return {_plain(status): status for status in self.known_statuses}.get(_plain(word))
 
     @property
     def lost_reasons(self) -> dict[str, Literal["recycled", "disqualified"]]:

@@ -63,7 +63,8 @@ class House:
         """What a condition may refer to, outside of a sequence."""
         awareness = [(rule.level, rule.when) for rule in self.scoring.awareness]
         stages = [(rule.stage, rule.when) for rule in self.scoring.buying_stage]
-        return Scope(self.fields, levels={"awareness": awareness, "buying_stage": stages})
+        mql = list(self.lifecycle.mql.levels.items()) if self.lifecycle.mql is not None else []
+        return Scope(self.fields, levels={"awareness": awareness, "buying_stage": stages, "mql_level": mql})
 
     @cached_property
     def templates(self) -> Templates:

@@ -10,7 +10,9 @@ from pydantic import Field
 from nurture.durations import Hours
 from nurture.language.arms import Share
 from nurture.language.source import Written
+from nurture.program.chat import Chats
 from nurture.program.consents import Consents
+from nurture.program.crm import Crm
 from nurture.program.endpoints import AudienceEndpoint, Texts, WebhookEndpoint
 from nurture.program.forms import Choices, Form
 from nurture.program.guard import Guard
@@ -73,6 +75,10 @@ class ProgramFile(Written):
     audiences: dict[str, AudienceEndpoint] = {}
     webhooks: dict[str, WebhookEndpoint] = {}
     sms: Texts = Texts()
+    #: The CRM beside us: what it is told of leads, and what we hear from it.
+    crm: Crm | None = None
+    #: Where salespeople are told of hand-offs besides by mail, by name; the addresses are settings.
+    chat: Chats = {}
     website: Website = Website()
     tracking: Tracking = Tracking()
     guard: Guard = Guard()

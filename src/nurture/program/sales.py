@@ -43,3 +43,5 @@ class Salesperson(Written):
     #: Open hand-offs at one time.
     capacity: int | None = Field(default=None, ge=1)
     away: list[Away] = []
+    #: The place of `chat:` in which this person is told of hand-offs; None: the one that is for everybody.
+    chat: str | None = None

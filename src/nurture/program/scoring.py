@@ -69,8 +69,8 @@ class Group(Written):
     half_life: Span | None = None
     #: After this long points are worth nothing; until then they are worth all.
     expires: Span | None = None
-    at_most: float | None = None
-    at_least: float | None = None
+    at_most: float | None = Field(default=None, ge=0)
+    at_least: float | None = Field(default=None, le=0)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Group:

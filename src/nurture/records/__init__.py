@@ -1,5 +1,6 @@
 """The tables. Import from here; the files group them by what they tell of."""
 
+from nurture.records.crm import CrmLink, CrmState
 from nurture.records.house import Control, Lease, Meta, Opening, ZoneSpan
 from nurture.records.outcomes import (
     Milestone,
@@ -28,6 +29,8 @@ __all__ = [
     "Confirmation",
     "Consent",
     "Control",
+    "CrmLink",
+    "CrmState",
     "Enrolment",
     "EnrolmentDay",
     "EnrolmentQueue",

@@ -12,6 +12,7 @@ from nurture.records.types import BigKey, Document, Instant
 
 _UNSUMMED = text("counted <> summed")
 _EXPIRES = text("expires_at IS NOT NULL")
+_LIMITED = text("in_total IS NOT NULL")
 
 
 class ScoreEntry(SQLModel, table=True):
@@ -20,9 +21,19 @@ class ScoreEntry(SQLModel, table=True):
     __tablename__ = "score_entry"
     __table_args__ = (
         UniqueConstraint("lead_id", "rule", "event_id"),
-        Index("ix_score_entry_day", "lead_id", "rule", "day"),
+        Index("ix_score_entry_day", "lead_id", "rule", "day", "at"),
         Index("ix_score_entry_unsummed", "lead_id", postgresql_where=_UNSUMMED, sqlite_where=_UNSUMMED),
         Index("ix_score_entry_expires", "lead_id", "expires_at", postgresql_where=_EXPIRES, sqlite_where=_EXPIRES),
+        Index("ix_score_entry_order", "lead_id", "rule", "at", postgresql_where=_LIMITED, sqlite_where=_LIMITED),
+        Index(
+            "ix_score_entry_counted",
+            "lead_id",
+            "rule",
+            "counted",
+            "at",
+            postgresql_where=_LIMITED,
+            sqlite_where=_LIMITED,
+        ),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
@@ -44,6 +55,8 @@ class ScoreEntry(SQLModel, table=True):
     half_life_hours: float | None = None
     #: From when it is worth nothing; NULL: it does not run out.
     expires_at: datetime | None = Field(default=None, sa_type=Instant)
+    #: How many lines of the rule count in all, of those that a day's cap lets count; NULL: any number, or not of these.
+    in_total: int | None = None
     at: datetime = Field(sa_type=Instant)
     #: The lead's local day, days since 1970; caps count per day.
     day: int
@@ -58,12 +71,14 @@ class ScoreSum(SQLModel, table=True):
     lead_id: int = Field(foreign_key="lead.id", primary_key=True, sa_type=BigKey)
     #: Empty: of the rules that are in no group.
     group_name: str = Field(primary_key=True, default="")
-    #: 0: does not fade.
+    #: 0: does not fade; what runs out is taken out.
     half_life_hours: float = Field(primary_key=True)
     total: float
     #: What the group counts for at least and at most; NULL: no bound.
     at_least: float | None = None
     at_most: float | None = None
+    #: What all engagement counts for at most, the same in each row of the lead; NULL: no bound.
+    in_all_at_most: float | None = None
     as_of: datetime = Field(sa_type=Instant)
 
 
@@ -136,7 +151,8 @@ class Outbox(SQLModel, table=True):
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigKey)
-    #: handoff_notice, task_notice or confirmation.
+    #: handoff_notice, handoff_reminder, handoff_escalation or meeting_reminder (said again: with ':' and the day),
+    #: handoff_evidence (with ':' and the milestone), task_notice or confirmation; with `_chat` in it, the same by chat.
     kind: str
     row_id: int = Field(sa_type=BigKey)
     created_at: datetime = Field(sa_type=Instant)

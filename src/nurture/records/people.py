@@ -47,6 +47,8 @@ class Lead(SQLModel, table=True):
     owner: str | None = None
     #: The company that it belongs to: a key of `account`; derived from address and company when the lead is settled.
     account: str | None = None
+    #: That company's score when this lead was looked at last, where a rule asks for it.
+    account_score: int | None = None
     #: Custom fields, typed as program.yaml declares them; dates as ISO text.
     fields: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     #: Folded shadow of every text field, built-in and custom.
@@ -57,6 +59,8 @@ class Lead(SQLModel, table=True):
     fit: int | None = None
     #: Fit points of the single score; changes with fields, never with time.
     fit_points: float = 0
+    #: The `zone` by whose days the caps of its score were counted.
+    scored_zone: str | None = None
     created_at: datetime = Field(sa_type=Instant)
     changed_at: datetime = Field(sa_type=Instant)
     #: When its person was erased: what is left is a shell that keeps the counts right.

@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from nurture.dialects import merged, new_rows
 from nurture.folding import fold
+from nurture.histories import status_moves
 from nurture.language.source import Written
 from nurture.records import Enrolment, Lead, LeadTag
 from nurture.records.types import NOW_AT
@@ -53,9 +54,11 @@ class Update(Step):
             if gone:
                 mine = col(LeadTag.lead_id).in_(cohort) & col(LeadTag.tag).in_(gone)
                 statements.append(delete(LeadTag).where(mine))
-        values: dict[str, Any] = {"changed_at": NOW_AT}
         if self.update.status is not None:
-            values["status"] = self.update.status
+            author = f"sequence {here.sequence}/{self.id}"
+            moving = col(Lead.id).in_(cohort)
+            statements += status_moves(moving, self.update.status, cause=self.title, author=author)
+        values: dict[str, Any] = {"changed_at": NOW_AT}
         if self.update.fields:
             values["fields"] = merged(col(Lead.fields), self.update.fields)
             words = {

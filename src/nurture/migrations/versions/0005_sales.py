@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from nurture.dialects import database_clock
 from nurture.records.types import BigKey, Instant
 
 revision, down_revision = "0005", "0004"
@@ -28,6 +29,8 @@ def upgrade() -> None:
 
 
 def _scores() -> None:
+    op.add_column("lead", sa.Column("scored_zone", sa.String(), nullable=True))
+    op.execute("UPDATE lead SET scored_zone = zone WHERE zone IS NOT NULL")
     op.add_column("score_entry", sa.Column("group_name", sa.String(), server_default=sa.text("''"), nullable=False))
     op.add_column("score_entry", sa.Column("expires_at", Instant(), nullable=True))
     expires = sa.text("expires_at IS NOT NULL")
@@ -35,6 +38,16 @@ def _scores() -> None:
         "ix_score_entry_expires", "score_entry", ["lead_id", "expires_at"], postgresql_where=expires,
         sqlite_where=expires,
     )  # fmt: skip
+    op.add_column("score_entry", sa.Column("in_total", sa.Integer(), nullable=True))
+    limited = sa.text("in_total IS NOT NULL")
+    for name, columns in (("order", ["lead_id", "rule", "at"]), ("counted", ["lead_id", "rule", "counted", "at"])):
+        op.create_index(
+            f"ix_score_entry_{name}", "score_entry", columns, postgresql_where=limited, sqlite_where=limited
+        )  # fmt: skip
+    op.drop_index("ix_score_entry_day", "score_entry")
+    op.create_index("ix_score_entry_day", "score_entry", ["lead_id", "rule", "day", "at"])
+    if op.get_bind().dialect.name == "postgresql":  # where no two constraints with an index may be called alike
+        op.execute("ALTER TABLE score_sum RENAME CONSTRAINT pk_score_sum TO pk_score_sum_old")
     op.create_table(
         "score_sum_new",
         sa.Column("lead_id", BigKey, nullable=False),
@@ -43,9 +56,10 @@ def _scores() -> None:
         sa.Column("total", sa.Float(), nullable=False),
         sa.Column("at_least", sa.Float(), nullable=True),
         sa.Column("at_most", sa.Float(), nullable=True),
+        sa.Column("in_all_at_most", sa.Float(), nullable=True),
         sa.Column("as_of", Instant(), nullable=False),
-        sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name=op.f("fk_score_sum_lead_id_lead_new")),
-        sa.PrimaryKeyConstraint("lead_id", "group_name", "half_life_hours", name=op.f("pk_score_sum_new")),
+        sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name=op.f("fk_score_sum_lead_id_lead")),
+        sa.PrimaryKeyConstraint("lead_id", "group_name", "half_life_hours", name=op.f("pk_score_sum")),
     )
     op.execute(
         "INSERT INTO score_sum_new (lead_id, group_name, half_life_hours, total, as_of) "
@@ -74,8 +88,12 @@ def _handoffs() -> None:
         op.add_column("handoff", column)
     timed = sa.text("next_at IS NOT NULL")
     op.create_index("ix_handoff_next", "handoff", ["next_at"], postgresql_where=timed, sqlite_where=timed)
-    # What was open before sales had terms is looked at when its deadline comes.
-    op.execute("UPDATE handoff SET next_at = deadline_at WHERE state = 'open'")
+    # What was open before sales had terms is looked at when its deadline comes; what is late by more than a day stays
+    # with whom it is, for it was agreed with nobody that it goes to somebody else.
+    handoff = sa.table("handoff", sa.column("state"), sa.column("deadline_at", sa.BigInteger), sa.column("next_at"))
+    day = 86_400_000_000
+    late = handoff.c.deadline_at < sa.type_coerce(database_clock(), sa.BigInteger) - day
+    op.execute(sa.update(handoff).where(handoff.c.state == "open", ~late).values(next_at=handoff.c.deadline_at))
     op.create_table(
         "handoff_answer",
         sa.Column("id", BigKey, nullable=False),
@@ -139,5 +157,12 @@ def _accounts() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_account")),
     )
     op.add_column("lead", sa.Column("account", sa.String(), nullable=True))
+    op.add_column("lead", sa.Column("account_score", sa.Integer(), nullable=True))
     there = sa.text("account IS NOT NULL")
     op.create_index("ix_lead_account", "lead", ["account"], postgresql_where=there, sqlite_where=there)
+    # Everybody is looked at once: a lead's account is derived when it is settled.
+    now = database_clock().compile(dialect=op.get_bind().dialect)
+    op.execute(
+        f"INSERT INTO work (lead_id, due_at) SELECT id, {now} FROM lead WHERE forgotten_at IS NULL "
+        "ON CONFLICT (lead_id) DO UPDATE SET due_at = excluded.due_at WHERE work.due_at > excluded.due_at"
+    )
