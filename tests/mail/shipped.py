@@ -15,6 +15,7 @@ from nurture.mail.dkim import Signer
 from nurture.mail.render import Rendered, Renderer, RenderJob
 from nurture.mail.templates import Templates
 from nurture.mail.verp import unsubscribe_address
+from nurture.mail.words import ENGLISH
 from nurture.program.load import House, load, read_folder
 from nurture.steps import Email, Offer
 from nurture.tokens import keys
@@ -43,6 +44,12 @@ NOTICE = {
     "handoff": {
         "id": 7,
         "milestone": "demo_requested",
+        "title": "Demo requested",
+        "handed": "Handed over Mon 2 Mar, 11:00 by Brightdesk.",
+        "open": True,
+        "entrance": "themselves, ready to talk",
+        "level": None,
+        "routed_by": "takes RO, next in turn",
         "reason": "Ștefania Pop reached “demo requested”.",
         "opened": "Mon 2 Mar, 11:00",
         "deadline": "Mon 2 Mar, 13:00",
@@ -50,6 +57,12 @@ NOTICE = {
         "page_url": f"{URL}/h/b",
         "reject_urls": {"premature": f"{URL}/h/c", "duplicate": f"{URL}/h/d"},
     },
+    "notice": {"kind": "first", "title": "New for you", "text": "Mihai Ionescu, this one is yours."},
+    "who": "Ștefania Pop-O'Neill",
+    "facts": [{"name": "email", "label": "E-mail", "value": "ana.pop@acme.example"}],
+    "earlier": [{"when": "3 Mar 2025", "by": "Mihai Ionescu", "what": "rejected: Too early", "note": "no <budget>"}],
+    "account": {"title": "Others of Acme", "people": [{"who": "Ben", "title": None, "what": "taken by Mihai Ionescu"}]},
+    "say": ENGLISH,
     "score": 71,
     "fit": "A",
     "reasons": [{"points": 30, "rule": "Asked for a demo", "when": "Mon 2 Mar, 11:00"}],

@@ -66,12 +66,12 @@ def a_month(url: str) -> World:
     world.event("cyn", "visited", settle=True)
     world.run(3 * DAY)
     world.event("ana", "asked", settle=True)
-    handoff = world.handoffs("ben")[0].id
     from nurture.engine import doors
 
-    live = world.machine.live()
-    world.do(lambda link: doors.answer_handoff(link, live, handoff, "rejected", "premature", "mihai", world.now))
-    world.do(lambda link: doors.unsubscribe_lead(link, live, world.ids["dan"], world.now, source="test"))
+    world.answer("ben", "rejected", "premature")
+    world.do(
+        lambda link: doors.unsubscribe_lead(link, world.machine.live(), world.ids["dan"], world.now, source="test")
+    )
     world.run(8 * DAY)
     world.event("eve", "visited", settle=True)
     world.run(28 * DAY)
@@ -337,6 +337,14 @@ BREAKS: dict[str, Broken] = {
         "a lead's stage is what its last transition says", "is customer, and its last transition says ",
         ("UPDATE lead SET stage = 'customer' WHERE id = 1",),
     ),
+    "a status that nobody gave": Broken(
+        "a lead's status is what its last change says", "is lost, and its last change says open",
+        (
+            "INSERT INTO status_change (lead_id, from_status, to_status, at, cause, author) "
+            "VALUES (1, 'new', 'open', 1, 'by hand', 'test')",
+            "UPDATE lead SET status = 'lost' WHERE id = 1",
+        ),
+    ),
     "two open hand-offs": Broken(
         "one open hand-off per lead", "is one of 2 open ones",
         (
@@ -357,6 +365,22 @@ BREAKS: dict[str, Broken] = {
     ),
     "a hand-off that nobody heard of": Broken(
         "every hand-off has its notice", "nobody told mihai@acme.example", ("DELETE FROM outbox",)
+    ),
+    "a hand-off that nobody looks at": Broken(
+        "something is due about every open hand-off, and about none that is over", "nobody will ever be reminded",
+        ("UPDATE handoff SET next_at = NULL WHERE state = 'open'",),
+    ),
+    "a hand-off that is over and due": Broken(
+        "something is due about every open hand-off, and about none that is over", "is rejected, and something is due",
+        ("UPDATE handoff SET state = 'rejected' WHERE state = 'open'",),
+    ),
+    "a hand-off instead of none": Broken(
+        "a hand-off that was passed on has one in its place", "stands instead of 99, which was not passed on",
+        ("UPDATE handoff SET instead_of = 99",),
+    ),
+    "a hand-off passed on to nobody": Broken(
+        "a hand-off that was passed on has one in its place", "was passed on to 0 others",
+        ("UPDATE handoff SET state = 'reassigned', next_at = NULL WHERE state = 'open'",),
     ),
     "an address of one that was another's": Broken(
         "a name means one lead", "its present name is also a former one: email",

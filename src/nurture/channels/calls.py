@@ -12,14 +12,11 @@ import httpx
 from standardwebhooks import Webhook
 
 from nurture.channels.base import Journal, Parcel, Receipt, Stop, receipt
-from nurture.channels.outbound import NOTHING_LEFT, Answer, Outbound, Resolve, addresses
+from nurture.channels.outbound import LATER, NOTHING_LEFT, Answer, Outbound, Resolve, addresses
 from nurture.channels.places import unfit
 from nurture.clock import Clock
 from nurture.errors import SettingsError
 from nurture.failpoints import reach
-
-#: Request Timeout, Conflict ("in progress"), Too Early, Too Many Requests (RFC 9110, 8470, 6585).
-_LATER = frozenset({408, 409, 425, 429})
 
 
 class SignedCalls:
@@ -92,7 +89,7 @@ class SignedCalls:
         status = answer.status
         if 200 <= status < 300:
             return receipt(parcel, "accepted", status)
-        if status >= 500 or status in _LATER:
+        if status >= 500 or status in LATER:
             return receipt(parcel, "try_later", status, wait=answer.wait)
         return receipt(parcel, "refused", status, "a redirect is not followed" if 300 <= status < 400 else "")
 

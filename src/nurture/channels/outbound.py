@@ -14,7 +14,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 import httpcore
@@ -41,6 +41,10 @@ class Refused(httpx.TransportError):
 
 #: Errors after which it is certain that the other side saw nothing of the call.
 NOTHING_LEFT = (Refused, httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+#: Request Timeout, Conflict, Locked, Too Early, Too Many Requests (RFC 9110, 4918, 8470, 6585): later it may be taken.
+LATER = frozenset({408, 409, 423, 425, 429})
+#: Errors of every call to which there is no answer.
+UNANSWERED = (httpx.HTTPError, httpx.InvalidURL)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Answer:
     status: int
     wait: float | None
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def addresses(host: str, port: int) -> Sequence[str]:
@@ -85,6 +90,10 @@ class Outbound:
     def get(self, url: str) -> Answer:
         """The answer to one GET. Raises httpx.HTTPError."""
         return self._call(httpx.Request("GET", url))
+
+    def call(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """The answer to one call. Raises one of UNANSWERED."""
+        return self._call(httpx.Request(method, url, content=content, headers=dict(headers)))
 
     def _call(self, request: httpx.Request) -> Answer:
         """A name with several addresses has a like part of the time to connect to each."""
@@ -137,7 +146,7 @@ class Outbound:
         )
         response = self._line(place).handle_request(pinned)
         try:
-            return Answer(response.status_code, _wait(response.headers), _read(response))
+            return Answer(response.status_code, _wait(response.headers), _read(response), response.headers)
         finally:
             response.close()
 

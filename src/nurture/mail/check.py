@@ -20,13 +20,17 @@ from nurture.mail.faults import TemplateFault
 from nurture.mail.mjml import is_mjml
 from nurture.mail.render import Brand, Renderer, RenderJob
 from nurture.mail.templates import MACROS, Templates
+from nurture.mail.words import ENGLISH
 from nurture.tokens import Keys
 
 Kind = Literal["marketing", "operational", "offer", "notice"]
 
 _HOUSE = frozenset({"brand", "sender", "address", "language", "dir"})
 NAMES = _HOUSE | {"lead", "unsubscribe_url", "preferences_url", "offer", "form_url", "answer_url", "today"}
-_OF_A_NOTICE = {"handoff", "score", "fit", "reasons", "timeline", "sent", "suggestion", "owner"}
+_OF_A_NOTICE = {
+    "handoff", "notice", "who", "facts", "score", "fit", "reasons", "timeline", "sent", "suggestion", "owner", "say",
+    "earlier", "account",
+}  # fmt: skip
 NOTICE_NAMES = _HOUSE | _OF_A_NOTICE | {"lead"}
 #: What every lead has who gets a letter, and every lead of whom sales is told.
 _NEVER_ABSENT = (frozenset({"email", "stage", "status"}), frozenset({"stage", "status"}))
@@ -265,9 +269,14 @@ def _notice(lead: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "lead": dict(lead),
         "handoff": {
-            "milestone": "sample", "reason": "Sample", "opened": "today", "deadline": "today",
+            "id": 1, "milestone": "sample", "title": "Sample", "reason": "Sample", "opened": "today", "handed": "today",
+            "deadline": "today", "open": True, "entrance": "marketing", "level": None, "routed_by": None,
             "accept_url": url, "reject_urls": {"premature": url}, "page_url": url,
         },
+        "notice": {"kind": "first", "title": "Sample", "text": "Sample"}, "who": "Sample", "say": ENGLISH,
+        "facts": [{"name": name, "label": name, "value": str(value)} for name, value in lead.items() if value],
+        "earlier": [{"when": "today", "by": "Sam", "what": "sample", "note": None}] if lines else [],
+        "account": {"title": "sample", "people": [{"who": "Sam", "title": None, "what": "sample"}]} if lines else None,
         "score": 50, "fit": "B" if lines else None, "reasons": lines, "timeline": lines, "sent": lines,
         "suggestion": "Call", "owner": {"name": "Sam", "email": "sam@sample.example"},
     }  # fmt: skip
