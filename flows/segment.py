@@ -14,9 +14,12 @@ from prefect.states import Cancelled
 
 from flows import approval, artifacts, events, tallies, tasks
 from flows.shown import clock, run_name, safely
+from nurture.crm import sync
+from nurture.crm.secrets import load_secrets
 from nurture.engine.machine import Machine
 from nurture.errors import SegmentBusy
 from nurture.opening import open_machine
+from nurture.settings import load_settings
 
 
 @flow(
@@ -48,6 +51,7 @@ def nurture_segment(segment: str, at: str | None = None) -> State[Any]:
             artifacts.publish_segment(machine, segment)
         events.announce(tick)
         approval.ask(machine, segment, now)
+        sync.tick(machine, load_secrets, load_settings().inner_hosts())  # it warns of a CRM that waits, and notes it
         return tick.state()
 
 

@@ -12,8 +12,10 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 KINDS = ["sqlite", "postgres"]
 MIGRATED = "migrated"
+#: Programs whose statements are kept for the next test with the same one.
+PROGRAMS_KEPT = 24
 
 # Properties look at the same examples on every run; HYPOTHESIS_PROFILE=search looks further.
 _UNHURRIED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -47,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
         config.option.basetemp = tempfile.mkdtemp(prefix="nurture-tests-", dir=MEMORY)
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
-    for name in [name for name in os.environ if name.startswith(("NURTURE_", "PREFECT_"))]:
+    for name in [name for name in os.environ if name.startswith(("NURTURE_", "PREFECT_", "COLUMNS"))]:
         del os.environ[name]
     home = tempfile.mkdtemp(prefix="nurture-tests-")
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
@@ -82,6 +86,61 @@ def statements_compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as here:
         here.setattr(nurture.db, "create_engine", create)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_built_once() -> Iterator[None]:
+    """Machines with the same published bytes under the same ids share their statements: they depend on nothing else."""
+    from nurture.engine.live import Library
+    from nurture.engine.running import Run
+    from nurture.program.load import content_hash
+
+    alike: OrderedDict[Any, dict[tuple[Any, ...], Any]] = OrderedDict()
+    digest = lru_cache(maxsize=256)(lambda files: content_hash(dict(files)))
+
+    def bytes_of(library: Library) -> Any:
+        """Which bytes stand under which id."""
+        known = library.houses.values(), library.segments.values()
+        return tuple(
+            tuple(sorted((one.id, digest(tuple(one.files.items()))) for one in versions)) for versions in known
+        )
+
+    def plan(run: Run, name: tuple[Any, ...], build: Callable[[], Any]) -> Any:
+        plans = run.live.library.plans
+        key = (run.live.house.id, *name)
+        if key not in plans:
+            shared = alike.setdefault(bytes_of(run.live.library), {})
+            alike.move_to_end(bytes_of(run.live.library))
+            if len(alike) > PROGRAMS_KEPT:
+                alike.popitem(last=False)
+            plans[key] = shared[key] if key in shared else shared.setdefault(key, build())
+        return plans[key]
+
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(Run, "plan", plan)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def letters_compiled_once() -> Iterator[None]:
+    """The same letters are compiled once, however many programs of the tests hold them."""
+    from nurture.mail.templates import Templates
+    from nurture.program.load import content_hash
+
+    alike: OrderedDict[str, Templates] = OrderedDict()
+    begin = Templates.__init__
+
+    def init(templates: Templates, files: Mapping[str, str]) -> None:
+        begin(templates, files)
+        first = alike.setdefault(content_hash(templates.files), templates)
+        alike.move_to_end(content_hash(templates.files))
+        if len(alike) > PROGRAMS_KEPT:
+            alike.popitem(last=False)
+        templates.sandbox, templates._compiled, templates._lock = first.sandbox, first._compiled, first._lock
+
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(Templates, "__init__", init)
         yield
 
 

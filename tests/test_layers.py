@@ -17,12 +17,12 @@ PACKAGE = "nurture"
 
 FLOORS = {
     0: "errors clock settings folding durations tokens failpoints locking",
-    1: "records dialects db migrations zones windows worklist",
+    1: "records dialects db migrations zones windows worklist histories",
     2: "language",
     3: "steps",
     4: "program mail channels",
     5: "engine",
-    6: "intake inbound reading rehearse opening doctor rights",
+    6: "intake inbound reading rehearse opening doctor rights crm backtest",
     7: "cli web demo",
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}

@@ -11,6 +11,7 @@ NurtureError
 ├── NotFound             no such lead, touch, hand-off …
 ├── Refused              the rules say no; nothing was changed
 ├── MailboxFault         the mailbox of what comes back cannot be read
+├── CrmFault             the CRM cannot be asked, or refuses us
 └── ImportError_         a file cannot be imported at all
 """
 
@@ -59,3 +60,7 @@ class MailboxFault(NurtureError):
 
 class FileFault(NurtureError):
     """A file cannot be read or imported at all; nothing of it was applied."""
+
+
+class CrmFault(NurtureError):
+    """The CRM cannot be asked now, or refuses us; what was told and heard so far stays."""

@@ -38,6 +38,11 @@ RIGHTS = (
     "forgetting",  # it is written down beside the database that this person is to be forgotten
     "forgotten",  # the database has forgotten; files have not
 )
+#: Those that a round with the CRM passes.
+CRM = (
+    "crm_heard",  # a page was read; nothing of it is written
+    "crm_told",  # a batch was told; nobody noted it
+)
 #: kill: SIGKILL. stop: SIGSTOP, until somebody says SIGCONT. raise: an error nobody expects.
 ACTIONS = ("kill", "stop", "raise")
 
@@ -52,7 +57,7 @@ def _armed() -> tuple[str, str, int] | None:
         return None
     name, _, rest = asked.partition(":")
     action, _, turn = rest.partition(":")
-    if name not in DOOR + POINTS + RIGHTS or action not in ACTIONS or not (turn or "1").isdigit():
+    if name not in DOOR + POINTS + RIGHTS + CRM or action not in ACTIONS or not (turn or "1").isdigit():
         raise SystemExit(f"NURTURE_FAILPOINT: write POINT:ACTION:TURN; POINT is one of {', '.join(DOOR + POINTS)}")
     sys.stderr.write(f"NURTURE_FAILPOINT is set: this process fails at '{name}'\n")
     return name, action, int(turn or 1)

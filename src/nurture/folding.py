@@ -7,6 +7,8 @@ import unicodedata
 from email_validator import EmailNotValidError, validate_email
 
 _LETTERS = str.maketrans({"ي": "ی", "ى": "ی", "ك": "ک", "\u200c": None, "\u200f": None, "\u200e": None})
+#: Digits that every number of a row has at most: databases hold 63 bits.
+_DIGITS = 18
 
 
 def fold(text: str) -> str:
@@ -42,3 +44,8 @@ def canonical_email(text: str) -> str:
         raise ValueError("is longer than 254 characters")
     local, _, domain = canonical.rpartition("@")
     return f"{local.casefold()}@{domain.casefold()}"
+
+
+def row_number(text: str) -> int | None:
+    """The number of a row, as people write it; None for what no database holds: that names no row."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from nurture import tokens
 from nurture.channels.audience import AudienceChannel
 from nurture.channels.base import Channel
+from nurture.channels.chat import ChatChannel, ChatFolder, places
 from nurture.channels.folder import FolderChannel, TextFolder
 from nurture.channels.sms import TwilioChannel, read_account
 from nurture.channels.smtp import SmtpChannel, Timeouts
@@ -49,6 +50,7 @@ def open_machine(settings: Settings | None = None, clock: Clock | None = None) -
         email=mail_channel(settings),
         audience=audience_channel(db, keys, clock, settings.inner_hosts(), library),
         sms=sms_channel(settings, keys),
+        chat=chat_channel(settings, clock),
         webhook=webhook_channel(db, keys, clock, settings.inner_hosts(), library),
         library=library,
         public_url=settings.public_url,
@@ -93,6 +95,12 @@ def sms_channel(settings: Settings, keys: tokens.Keys) -> Channel:
     told = f"{settings.public_url.rstrip('/')}/hooks/twilio?t="
     callback = (lambda touch: told + keys.seal_for_address("bounce", touch)) if settings.hook_twilio else None
     return TwilioChannel(read_account(settings.sms_url.get_secret_value()), settings.inner_hosts(), callback=callback)
+
+
+def chat_channel(settings: Settings, clock: Clock) -> Channel:
+    """The places in which sales is told by chat; a place without an address becomes a folder of .json files."""
+    urls = places(settings.chat_urls.get_secret_value() if settings.chat_urls else "")
+    return ChatChannel(urls, ChatFolder(settings.home / "chat"), clock, private=settings.inner_hosts())
 
 
 def audience_channel(

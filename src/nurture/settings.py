@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     smtp_url: SecretStr | None = None
     #: `twilio://SID:TOKEN@api.twilio.com?from=+15005550006`; unset: text messages become .txt files in `home`/sms.
     sms_url: SecretStr | None = None
+    #: Addresses of `chat:` places, `team=https://hooks.slack.com/…`, one a line; one that is not here becomes files.
+    chat_urls: SecretStr | None = None
     #: Endpoints of a program that may stand in our own network: `crm.internal:8443`, with commas between.
     private_hosts: str = ""
     #: Where the public app is reached from outside; the links in messages begin with it.
@@ -210,9 +212,7 @@ class Settings(BaseSettings):
         if any(ord(sign) < 32 for sign in user + password) or not re.fullmatch(r"[ -~]+", folder) or '"' in folder:
             raise SettingsError(f"NURTURE_MAILBOX_URL holds a character that cannot be used; {way_out}")
         if parts.scheme == "imap" and not _on_this_machine(host):
-            raise SettingsError(
-                f"NURTURE_MAILBOX_URL: imap:// would send the password to {host} in the open; write imaps://"
-            )
+            raise SettingsError(f"NURTURE_MAILBOX_URL: imap:// shows the password on the way to {host}; write imaps://")
         tls = parts.scheme == "imaps"
         return ImapMailbox(host, port or (993 if tls else 143), tls, user, password, folder)
 

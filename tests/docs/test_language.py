@@ -28,11 +28,16 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Caps": ("house", "program.yaml", "| `caps"),
     "Salesperson": ("house", "program.yaml", "| `sales"),
     "Away": ("house", "program.yaml", "| `sales"),
+    "Chat": ("house", "program.yaml", "| `chat"),
     "Form": ("forms", "A form"),
     "Thanks": ("forms", "What comes next"),
     "Next": ("forms", "What comes next"),
     "Question": ("forms", "One question"),
     "Consents": ("house", "program.yaml", "| `consents"),
+    "Crm": ("crm", "crm:"),
+    "Owns": ("crm", "crm:", "| `owns"),
+    "Reply": ("crm", "crm:", "| `answers"),
+    "Deals": ("crm", "crm:", "| `deals"),
     "WebhookEndpoint": ("house", "program.yaml", "| `webhooks"),
     "AudienceEndpoint": ("house", "program.yaml", "| `audiences"),
     "Texts": ("house", "program.yaml", "| `sms"),
@@ -83,7 +88,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Bounds": ("conditions", ""),
     "Prefers": ("preferences", "In checks"),
     "TagChange": ("checks", "What happens", "| `tags"),
-    "Rejected": ("checks", "What happens", "| `handoff"),
+    "Answered": ("checks", "What happens", "| `handoff"),
 }
 _OF_EVERY_STEP = set(Step.model_fields)
 

@@ -138,7 +138,7 @@ def test_until_when(make: Make, case: str) -> None:
     assert (row["overdue"], row["who"]) == ("", "Ana")
     world.at(due + timedelta(seconds=1))
     assert listed(world.machine, done=False)[0]["overdue"] == "overdue"
-    assert "By Sun 8 Mar, 1" in text_of(notices(world)[0])
+    assert "by Sun 8 Mar, 1" in text_of(notices(world)[0])
 
 
 def test_a_lead_waits_for_what_was_asked(make: Make) -> None:

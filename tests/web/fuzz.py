@@ -76,7 +76,8 @@ def addresses(machine: Machine) -> list[bytes]:
         f"/u/{seal('unsubscribe', letter)}", f"/p/{seal('preferences', letter)}", f"/q/{seal('question', letter)}",
         f"/y/{seal('confirm', 1)}", f"/h/{seal('handoff', handoffs(machine)[0].id)}",
         f"/f/demo?t={seal('click', letter, 0xFFFF)}", "/f/guide/thanks?s=x", "/f/guide/embed", "/", "/health", "/nurture.js",
-        f"/events?key={key(machine, 'www', 'site')}", "/leads", "/hooks/postmark", "/hooks/mailgun", "/hooks/twilio", "/hooks/resend",
+        f"/events?key={key(machine, 'www', 'site')}", "/leads", "/answers", "/crm", "/hooks/postmark", "/hooks/mailgun",
+        "/hooks/twilio", "/hooks/resend",
     ]  # fmt: skip
     broken = [f"/{door}/{seal('bounce', letter)}" for door in "couphyq"]
     return [

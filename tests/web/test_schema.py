@@ -45,7 +45,9 @@ PUBLIC = (
     "get /o/{token}.gif", "get /c/{token}", "get /o/{token}", "get /u/{token}", "post /u/{token}",
     "post /hooks/{provider}", "get /f/{key}", "post /f/{key}", "get /f/{key}/thanks", "get /f/{key}/embed",
     "get /q/{token}", "post /q/{token}", "get /y/{token}", "post /y/{token}", "get /h/{token}", "post /h/{token}",
-    "get /p/{token}", "post /p/{token}", "get /nurture.js", "post /events", "options /events", "post /leads", "get /",
+    "get /p/{token}", "post /p/{token}", "get /nurture.js", "post /events", "options /events", "post /leads",
+    "post /crm",
+    "post /answers", "get /",
     "get /health",
 )  # fmt: skip
 PRIVATE = ("get /", "get /health", "get /health/live", "get /metrics", "get /openapi.json", "get /openapi/public.json")
@@ -108,7 +110,7 @@ def test_the_public_app_answers_as_it_says(apps: Apps, name: str) -> None:
         right["path_parameters"] = {"key": "demo"}
     elif "{provider}" in path:
         right = {"path_parameters": {"provider": "postmark"}, "headers": {"Authorization": "Basic dXNlcjp3b3Jk"}}
-    elif name in ("post /events", "post /leads"):
+    elif name in ("post /events", "post /leads", "post /answers", "post /crm"):
         right["headers"] = {"Authorization": f"Bearer {apps.key}"}
     ask(apps.public[path][method.upper()], right)
 

@@ -14,7 +14,12 @@ from cyclopts import App, CycloptsError, Group
 
 from nurture import __version__
 from nurture.cli import (
+    agreeing,
+    auditing,
+    away,
+    backtesting,
     byhand,
+    crm,
     doubts,
     drawing,
     experimenting,
@@ -31,6 +36,7 @@ from nurture.cli import (
     running,
     sales,
     serving,
+    stages,
     tasks,
 )
 from nurture.cli.speech import complain
@@ -50,13 +56,14 @@ COMMANDS: list[tuple[Group, str, Callable[..., Any] | dict[str, Callable[..., An
     (WRITING, "preview", drawing.preview),
     (WRITING, "diagram", drawing.diagram),
     (WRITING, "schema", drawing.schema),
-    (WRITING, "definitions", program.definitions),
+    (WRITING, "definitions", agreeing.definitions),
     (
         LEADS,
         "import",
         {
             "leads": leads.import_leads,
             "events": leads.import_events,
+            "answers": sales.import_answers,
             "suppressions": identity.import_suppressions,
             "positions": identity.import_positions,
         },
@@ -64,8 +71,12 @@ COMMANDS: list[tuple[Group, str, Callable[..., Any] | dict[str, Callable[..., An
     (LEADS, "explain", leads.explain),
     (LEADS, "enrol", byhand.enrol),
     (LEADS, "unenrol", byhand.unenrol),
+    (LEADS, "reclass", byhand.reclass),
     (LEADS, "merge", identity.merge),
     (LEADS, "readdress", identity.readdress),
+    (LEADS, "stage", stages.stage),
+    (LEADS, "status", stages.status),
+    (LEADS, "account", stages.account),
     (LEADS, "unsubscribe", leads.unsubscribe),
     (LEADS, "object", leads.object_to),
     (LEADS, "dossier", rights.dossier),
@@ -81,6 +92,7 @@ COMMANDS: list[tuple[Group, str, Callable[..., Any] | dict[str, Callable[..., An
     (RUNNING, "start", holding.start),
     (RUNNING, "holds", {"list": holding.holds, "release": holding.release, "discard": holding.discard}),
     (RUNNING, "inbound", {"take": inbound.take, "fetch": inbound.fetch, "list": inbound.show}),
+    (RUNNING, "crm", {"status": crm.status, "check": crm.check, "push": crm.push, "pull": crm.pull}),
     (RUNNING, "key", {"add": keys.add, "list": keys.show, "revoke": keys.revoke}),
     (RUNNING, "migrate", running.migrate),
     (RUNNING, "retain", rights.retain),
@@ -91,25 +103,42 @@ COMMANDS: list[tuple[Group, str, Callable[..., Any] | dict[str, Callable[..., An
     (
         LOOKING,
         "report",
-        {"funnel": looking.report, "experiments": experimenting.experiments, "holdout": experimenting.holdout},
+        {
+            "funnel": looking.report,
+            "handoffs": sales.report_handoffs,
+            "experiments": experimenting.experiments,
+            "holdout": experimenting.holdout,
+            "definitions": auditing.definitions,
+        },
     ),
     (LOOKING, "cohorts", looking.cohorts),
+    (LOOKING, "backtest", backtesting.backtest),
+    (LOOKING, "forecast", backtesting.forecast),
     (LOOKING, "endpoints", tasks.endpoints),
     (LOOKING, "uncertain", {"list": doubts.uncertain, "sent": doubts.sent, "resend": doubts.resend}),
     (SALES, "handoffs", sales.handoffs),
     (SALES, "accept", sales.accept),
     (SALES, "reject", sales.reject),
+    (SALES, "met", sales.met),
+    (SALES, "sql", sales.sql),
+    (SALES, "opportunity", sales.opportunity),
+    (SALES, "won", sales.won),
+    (SALES, "lost", sales.lost),
+    (SALES, "recycle", sales.recycle),
+    (SALES, "reassign", away.reassign),
+    (SALES, "away", away.away),
     (SALES, "tasks", tasks.tasks),
     (SALES, "done", tasks.done),
 ]
 #: What a command of several words does when none is said.
-UNSAID = {"list", "funnel"}
+UNSAID = {"list", "funnel", "status"}
 HELP = {
+    "crm": "The CRM beside us: how it stands, whether it is set up, tell it, hear it.",
     "inbound": "Take in what comes back by mail: bounces, complaints, replies.",
     "holds": "Deal with sends that wait for a person: list, release, discard.",
-    "import": "Bring in leads, events, suppressions or positions in sequences from a CSV or NDJSON file.",
+    "import": "Bring in leads, events, answers of sales, suppressions or positions in sequences from CSV or NDJSON.",
     "key": "Keys with which a website or another system tells us things: list unless said, add, revoke.",
-    "report": "Show how it goes: the funnel unless said, experiments, the holdout.",
+    "report": "Show how it goes: the funnel unless said, hand-offs, experiments, the holdout, the definitions.",
     "uncertain": "Deal with messages of which nobody knows whether they arrived.",
 }
 

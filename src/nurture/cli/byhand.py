@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from nurture.cli.holding import who as someone
-from nurture.cli.speech import WrongUse, complain, counted, machine, say
+from nurture.cli.speech import WrongUse, complain, counted, instant, machine, say
 from nurture.errors import Refused
 
 if TYPE_CHECKING:
@@ -138,4 +138,37 @@ def unenrol(segment: Segment, who: Who, /, *, by: By = None) -> int:
 
         opened.db.transact(leave, door=True)
     say(f"{who} is out of '{segment}'.")
+    return 0
+
+
+def reclass(
+    who: Who,
+    actor: Annotated[Literal["person", "machine"], Parameter(name="AS", help="Whose doing it was: person or machine.")],
+    /,
+    *,
+    because: Annotated[str, Parameter(help="Why, in a few words; explain shows it.")],
+    since: Annotated[str | None, Parameter(name="--from", help="From this instant on; else from the start.")] = None,
+    until: Annotated[str | None, Parameter(help="Up to this instant; else up to now.")] = None,
+    by: By = None,
+) -> int:
+    """Say whose doing clicks and openings were, a person's or a machine's; scores follow at once."""
+    from nurture.engine import byhand
+    from nurture.engine.story import find_lead
+    from nurture.records.types import EPOCH
+
+    first, last = (instant(word, option) if word else None for word, option in ((since, "--from"), (until, "--until")))
+    with machine() as opened:
+        now = opened.now()
+
+        def say_so(link: Any) -> int:
+            live, lead = opened.library.live(link), find_lead(link, who)
+            return byhand.reclass(
+                link, live, lead, actor, now, since=first or EPOCH, until=last or now, because=because,
+                by=by or someone(),
+            )  # fmt: skip
+
+        count = opened.db.transact(say_so, door=True)
+    what = counted(count, "click or opening counts", "clicks and openings count")
+    nothing = f"{who} has no clicks and openings there that are not a {actor}'s already."
+    say(f"Of {who} {what} as a {actor}'s from now on." if count else nothing)
     return 0

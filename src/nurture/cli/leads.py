@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from nurture.cli.speech import Json, bar, instant, machine, say, settings, tell_json
+from nurture.cli.speech import Json, bar, instant, machine, page_width, say, settings, tell_json
 from nurture.errors import NotPublished
 
 if TYPE_CHECKING:
     from nurture.engine.machine import Machine
     from nurture.intake import ImportReport
+    from nurture.program.load import House
     from nurture.program.models import ProgramFile
     from nurture.settings import Settings
 
@@ -51,6 +52,7 @@ def import_leads(
             opened.db,
             file,
             known=program_of(opened, given),
+            lifecycle=house_of(opened, given).lifecycle,
             now=opened.now(),
             mapping=mapping_of(mapping),
             encoding=encoding,
@@ -105,14 +107,19 @@ def mapping_of(path: Path | None) -> Any:
 
 def program_of(opened: Machine, given: Settings) -> ProgramFile:
     """The published program, or before the first publish the folder's: it says which fields a lead has."""
+    return house_of(opened, given).program
+
+
+def house_of(opened: Machine, given: Settings) -> House:
+    """The published house, or before the first publish the folder's."""
     from nurture.program.load import load, read_folder
 
     try:
-        return opened.live().house.program
+        return opened.live().house
     except NotPublished:
         house = load(read_folder(given.templates)).require().house
         assert house is not None
-        return house.program
+        return house
 
 
 def tell_report(report: ImportReport, json: bool, given: Settings) -> int:
@@ -145,7 +152,7 @@ def explain(
     if json:
         tell_json(explained.as_dict())
     else:
-        say(explained.text())
+        say(explained.text(page_width()))
     return 0
 
 

@@ -151,11 +151,12 @@ def _adopt(opened: Machine, count: int | None, yes: bool, by: str) -> int:
     assert instance is not None
     with opened.db.read() as link:
         ahead = outlook(link, now)
-    last = f"{ahead.last:%Y-%m-%d %H:%M}Z" if ahead.last else "never"
+    last = f"on {ahead.last:%Y-%m-%d %H:%M}Z" if ahead.last else "never"
     say(f"{opened.db.name}: {instance.cloned}.")
-    say(f"The last message that it knows of began on {last}; {counted(ahead.due, 'message')} are due now.")
+    say(f"The last message that it knows of began {last}; due now: {counted(ahead.due, 'message')}.")
     if ahead.leads:
-        say(f"{counted(ahead.leads, 'lead')} stand due or have changed since: the next tick may write to them as well.")
+        who = counted(ahead.leads, "lead stands due or has", "leads stand due or have")
+        say(f"{who} changed since: the next tick may write to them as well.")
     if not yes and count != ahead.due:
         if count is not None:
             complain(f"Nothing was changed: {ahead.due} are due, and not {count}.")

@@ -152,6 +152,7 @@ def _refuse(folder: Path, problems: list[Problem]) -> int:
 
 def _publish(loaded: Loaded, slugs: list[str], passed: int, *, dry_run: bool, ask: bool, json: bool) -> int:
     """Foresee, ask, act: a person thinks outside of any transaction, so what then happens is told if it differs."""
+    from nurture.cli.agreeing import made_void
     from nurture.doctor.relay import relay_refusal
     from nurture.engine.publishing import foresee
     from nurture.engine.publishing import publish as make_live
@@ -159,12 +160,13 @@ def _publish(loaded: Loaded, slugs: list[str], passed: int, *, dry_run: bool, as
     with machine() as opened:
         with opened.db.read() as link:
             refused = relay_refusal(link, settings())
+            void = made_void(link, opened.library, loaded)
         if refused is not None:
             raise Refused(f"Nothing was published. {refused}")
         foreseen = foresee(opened.db, loaded, slugs, opened.now()) if dry_run or ask else None
         if foreseen is not None and not json:
             say(f"{counted(passed, 'check')} passed.")
-            say(_means(foreseen, "would be live"))
+            say("\n".join([_means(foreseen, "would be live"), *void]))
         if ask and foreseen is not None and foreseen.changes and not _agreed():
             complain("Nothing was published.")
             return 1
@@ -178,14 +180,14 @@ def _publish(loaded: Loaded, slugs: list[str], passed: int, *, dry_run: bool, as
         else:
             left = []
     if json:
-        tell_json({**asdict(made), "checks": passed, "without a folder": left, "dry run": dry_run})
+        tell_json({**asdict(made), "checks": passed, "void": void, "without a folder": left, "dry run": dry_run})
         return 0
     if dry_run:
         say("Nothing was changed.")
         return 0
     if foreseen is None:
         say(f"{counted(passed, 'check')} passed.")
-        say(_means(made, "is live"))
+        say("\n".join([_means(made, "is live"), *void]))
     else:
         same = asdict(foreseen) == asdict(made)
         say("Published." if same else f"Published; meanwhile something had changed:\n{_means(made, 'is live')}")
@@ -216,14 +218,3 @@ def _known(slug: str, loaded: Loaded) -> str:
     if slug not in loaded.segments:
         raise NotFound(f"there is no segment '{slug}'; {suggest(slug, loaded.segments)}")
     return slug
-
-
-def definitions() -> int:
-    """Print MQL, SAL, gate and milestones in plain sentences."""
-    from nurture.program.load import load, read_folder
-    from nurture.reading.definitions import definitions as sentences
-
-    house = load(read_folder(settings().templates)).require().house
-    assert house is not None
-    say(sentences(house))
-    return 0

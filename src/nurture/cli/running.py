@@ -49,6 +49,7 @@ def tick(
     json: Json = False,
 ) -> int:
     """Run the engine once without Prefect: settle, carry each step's due leads on, send, hand over."""
+    from nurture.cli.crm import after_tick
     from nurture.cli.ticking import Ticking
     from nurture.clock import SystemClock, VirtualClock
 
@@ -60,7 +61,7 @@ def tick(
         say_where_mail_goes(given)
         say_where_texts_go(opened, given)
         cloned = say_if_cloned(opened)
-        ticking = Ticking(opened, slugs, quiet=json)
+        ticking = Ticking(opened, slugs, quiet=json, after=after_tick)
         ticking.run(ends)
         if json:
             tell_json(ticking.as_dict())

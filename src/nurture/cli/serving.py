@@ -279,10 +279,13 @@ def _telling(listen: Listen, name: str) -> Iterator[None]:
 
 
 def send_notices(opened: Machine, over: threading.Event) -> None:
-    """Drain the outbox at once and every few seconds; a fault is said once, and tried again, whatever it is."""
+    """Keep hand-offs' terms and drain the outbox, every few seconds; a fault is said once, and tried again."""
+    from nurture.engine import terms
+
     said = ""
     while not over.is_set():
         try:
+            terms.keep_all(opened.db, opened.library, opened.now())
             opened.drain(opened.now())
             said = ""
         except NurtureError as problem:

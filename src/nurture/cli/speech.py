@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -78,6 +79,13 @@ def tell_table(
     console.print(table)
 
 
+def page_width() -> int | None:
+    """Columns of the page that a person reads, 100 at most; None where nobody does, so that nothing is broken."""
+    if not (sys.stdout.isatty() or "COLUMNS" in os.environ):
+        return None
+    return min(100, shutil.get_terminal_size().columns)
+
+
 def _width(rows: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> int:
     """Columns of a page on which no cell is broken; three stand between two cells."""
     widest = (max(len(name), *(len(_cell(row[name])) for row in rows)) for name in shown)
@@ -85,6 +93,8 @@ def _width(rows: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> int:
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return "·"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -107,6 +117,14 @@ def instant(text: str, option: str) -> datetime:
     if at.tzinfo is None:
         raise WrongUse(f"{option}: '{text}' has no zone; write it as {text}Z, or with +02:00")
     return at.astimezone(UTC)
+
+
+def day(text: str | None, option: str) -> date | None:
+    """A day. Raises WrongUse."""
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise WrongUse(f"{option}: '{text}' is not a day; write it as 2026-03-02") from None
 
 
 def settings() -> Settings:
@@ -133,7 +151,13 @@ def say_where_mail_goes(given: Settings) -> None:
 
 
 def say_where_texts_go(opened: Machine, given: Settings) -> None:
-    """The same for text messages, if a live sequence sends any."""
+    """The same for text messages, if a live sequence sends any, and for chat, if the program names places."""
+    from nurture.channels.chat import places
+
+    known = places(given.chat_urls.get_secret_value() if given.chat_urls else "")
+    if nowhere := sorted(opened.live().house.program.chat.keys() - known.keys()):
+        named, folder = ", ".join(nowhere), given.home / "chat"
+        complain(f"NURTURE_CHAT_URLS has no address of {named}: what sales is told there is written to {folder}.")
     if given.sms_url is None and any(
         step.kind_word == "sms" for segment in opened.live().segments.values() for step in segment.spec.steps
     ):

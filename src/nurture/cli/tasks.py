@@ -81,15 +81,18 @@ def endpoints(
 
 def _named(program: Any) -> list[dict[str, str]]:
     kinds = {"audience": program.audiences, "webhook": program.webhooks}
-    return [
+    rows = [
         {"kind": kind, "name": name, "url": one.url} for kind, named in kinds.items() for name, one in named.items()
     ]
+    ours = program.crm is not None and program.crm.kind == "webhook"
+    return [*rows, {"kind": "crm", "name": "webhook", "url": program.crm.address}] if ours else rows
 
 
 def _signed_as(row: dict[str, str]) -> str:
     from nurture.channels.webhook import signed_as
 
-    return signed_as(row["name"]) if row["kind"] == "webhook" else row["name"]
+    ways = {"webhook": signed_as(row["name"]), "crm": f"crm:{row['name']}"}
+    return ways.get(row["kind"], row["name"])
 
 
 def _whsec(key: bytes) -> str:

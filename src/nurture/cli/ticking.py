@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,9 @@ class Ticking:
     machine: Machine
     segments: list[str]
     quiet: bool = False
+    #: Done at the end of each tick; what it says.
+    after: Callable[[Machine], list[str]] | None = None
+    said: list[str] = field(default_factory=list)
     ticks: int = 0
     notices: int = 0
     begun: datetime | None = None
@@ -48,6 +52,7 @@ class Ticking:
             now = self.ended = self.machine.now()
             for slug in self.segments:
                 self._tick(slug, now, told=until is not None)
+            self.said += self.after(self.machine) if self.after is not None else []
             following = next_due(self.machine, self.segments, now) if until is not None else None
             if until is None or following is None or following > until:
                 return
@@ -91,6 +96,8 @@ class Ticking:
             say(sentence)
         if self.notices:
             say(f"{counted(self.notices, 'notice')} to sales.")
+        for sentence in self.said:
+            say(sentence)
         for row in failures(self.machine, self.segments, self.begun or self.machine.now()):
             said = f"{row['segment']}/{row['step']}: {counted(row['touches'], 'touch', 'touches')} failed"
             complain(f"{said}: {row['reason']}")

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 from sqlmodel import col
@@ -68,6 +69,13 @@ def steps(link: Connection, loaded: Loaded, segments: list[str]) -> list[StepRow
 _WORD = {"planned": "waits", "retry_wait": "tried again"}
 
 
+def _waited(row: Any) -> timedelta:
+    """From the milestone, or from when it was passed on, to the notice in the relay's hands."""
+    since: datetime = (not row.instead_of and row.reached_at) or row.opened_at
+    told: datetime = row.done_at
+    return told - since
+
+
 def handoffs(link: Connection) -> list[HandoffRow]:
     """All of them, in the order in which they were opened."""
     who = (col(Lead.first_name), col(Lead.last_name), col(Lead.email), col(Lead.company))
@@ -94,7 +102,7 @@ def handoffs(link: Connection) -> list[HandoffRow]:
             owner=row.owner,
             score=row.score,
             opened=row.opened_at,
-            told_after=None if row.done_at is None else row.done_at - (row.reached_at or row.opened_at),
+            told_after=None if row.done_at is None else _waited(row),
             answer=row.state if row.reason is None else f"{row.state}: {row.reason}",
         )
         for row in link.execute(query)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 from nurture.demo.agenda import Agenda
 from nurture.demo.browser import Browser, NotServed
@@ -43,7 +42,7 @@ class SalesTeam:
         if mind > 0.94:
             return  # lies unanswered
         minutes = 6 + 150 * share("sales takes", lead)
-        at = business_deadline(person, self._house, letter.at, timedelta(minutes=minutes))
+        at = business_deadline(person, self._house, letter.at, minutes / 60)
         link = links[0] if mind < 0.72 else _rejecting(links, mind)
         self._agenda.put(at, lambda: self._answer(person, link))
 
@@ -51,9 +50,9 @@ class SalesTeam:
         """Of four tasks three are done, most within a day of work."""
         mind = share("task", letter.to, str(task))
         if mind < 0.75:
-            span = timedelta(minutes=20 + 600 * mind)
+            hours = (20 + 600 * mind) / 60
             self._agenda.put(
-                business_deadline(person, self._house, letter.at, span), lambda: self._done(task, person.email)
+                business_deadline(person, self._house, letter.at, hours), lambda: self._done(task, person.email)
             )
 
     def _done(self, task: int, by: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nurture.db import Database
-from nurture.doctor import house, names, relay, services
+from nurture.doctor import house, names, relay, services, signed
 from nurture.doctor.base import Check
 from nurture.engine.live import Library
 from nurture.errors import DatabaseFault, NotPublished
@@ -24,11 +24,13 @@ def examine(settings: Settings, environment: Mapping[str, str]) -> list[Check]:
         sound = all(check.verdict == "ok" for check in checks)
         checks += house.belongings(db, settings, sound)
         checks += house.notices(db, sound and program is not None)
+        checks += signed.definitions(db, program if sound else None)
         checks += [house.secret(settings), house.folder(settings), house.public(settings)]
         checks += house.forgetting(settings)
         checks += relay.examine(db if sound else None, settings)
         checks += names.examine(settings, program)
         checks += [services.prefect(environment), services.mailbox(settings)]
+        checks += services.crm(db if sound else None, program)
     finally:
         db.dispose()
     return checks

@@ -8,10 +8,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from nurture.crm.reports import waits
+from nurture.crm.secrets import load_secrets
+from nurture.db import Database
 from nurture.doctor.base import Check, ok, unchecked, wrong
 from nurture.doctor.house import is_loopback
 from nurture.errors import MailboxFault, SettingsError
 from nurture.inbound.mailbox import look_in
+from nurture.program.load import House
 from nurture.settings import Settings
 
 _SECONDS = 3.0
@@ -76,3 +80,18 @@ def mailbox(settings: Settings) -> Check:
     except (MailboxFault, SettingsError) as problem:
         return wrong("mailbox", str(problem))
     return ok("mailbox", f"lets us in; {waiting} unseen")
+
+
+def crm(db: Database | None, house: House | None) -> list[Check]:
+    """Whether the CRM could be asked last; nothing where the program names none. `nurture crm check` asks it itself."""
+    if db is None or house is None or house.program.crm is None:
+        return []
+    try:
+        load_secrets().require(house.program.crm)
+    except SettingsError as problem:
+        return [wrong("CRM", str(problem))]
+    with db.read() as link:
+        stuck = waits(link)
+    if stuck is not None:
+        return [wrong("CRM", f"{stuck}; mend it, and run 'nurture crm check'")]
+    return [ok("CRM", f"{house.program.crm.kind} answered when it was asked last")]

@@ -14,7 +14,10 @@ from nurture.records import Handoff, Milestone
 
 
 def answers(machine: Machine, now: datetime | None = None) -> list[Row]:
-    """By milestone: handed over, accepted, given back by reason, and of those that wait, how many are overdue."""
+    """By milestone: handed over, accepted, given back by reason, and of those that wait, how many are overdue.
+
+    One that expired and went to somebody else is one hand-over.
+    """
     now = now or machine.now()
     late = func.sum(case((col(Handoff.deadline_at) < now, 1), else_=0))
     groups = (col(Handoff.milestone), col(Handoff.state), col(Handoff.reason))
@@ -31,9 +34,11 @@ def answers(machine: Machine, now: datetime | None = None) -> list[Row]:
                 back[milestone][reason or "no reason"] += count
     return [
         {
-            "milestone": milestone, "handed over": sum(counted.values()) - counted["overdue"],
+            "milestone": milestone,
+            "handed over": sum(counted.values()) - counted["overdue"] - counted["reassigned"],
             "accepted": counted["accepted"], "given back": dict(back[milestone].most_common()),
-            "expired": counted["expired"], "waiting": counted["open"], "overdue": counted["overdue"],
+            "expired": counted["expired"] + counted["reassigned"],
+            "waiting": counted["open"], "overdue": counted["overdue"],
         }
         for milestone, counted in sorted(states.items())
     ]  # fmt: skip

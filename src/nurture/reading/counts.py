@@ -211,6 +211,10 @@ def _handoff(row: Handoff, lead: Lead, people: bool) -> Row:
         "score": row.score, "fit": letter(row.fit) or "", "opened": written(row.opened_at),
         "deadline": written(row.deadline_at),
         "answered": written(row.answered_at), "answered by": row.answered_by or "",
+        "routed": row.routed_by or "", "reminded": written(row.reminded_at), "escalated": written(row.escalated_at),
+        "instead of": row.instead_of or "", "next": written(row.next_at),
+        "progress": row.progress or "", "progressed": written(row.progress_at), "lost": row.lost_reason or "",
+        "value": row.value, "currency": row.currency,
     }  # fmt: skip
 
 
@@ -249,6 +253,7 @@ def next_due(machine: Machine, segments: list[str], after: datetime) -> datetime
                 (col(Enrolment.due_at), here),
                 (col(Touch.next_at), tries),
                 (col(Outbox.next_at), (col(Outbox.done_at).is_(None),)),
+                (col(Handoff.next_at), (col(Handoff.state).in_(("open", "accepted")),)),
             )
         ]  # fmt: skip
         again = next_resend(link, machine.library)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, literal, literal_column, select
+from sqlalchemy import Connection, Select, case, func, literal, literal_column, select
 from sqlmodel import col
 
 from nurture.records import (
@@ -60,12 +61,15 @@ class Gauges:
     #: Hand-offs without an answer, and those of them whose deadline has passed; MOST_ROWS.
     handoffs: int
     late: int
+    #: By (owner, state), state being open, overdue or expired, of the newest MOST_ROWS hand-offs; an owner is its place
+    #: in the sales team of program.yaml, from 1, and 0 whoever has left it.
+    owners: dict[tuple[str, str], int]
     #: Events by actor (person, machine, system) that were written since the first look.
     events: dict[str, int]
 
 
-def look(link: Connection, now: datetime, tally: EventTally, at: float) -> Gauges:
-    """Everything. `at`: seconds on a clock that never goes back, for the tally."""
+def look(link: Connection, now: datetime, tally: EventTally, at: float, team: Sequence[str] = ()) -> Gauges:
+    """Everything. `at`: seconds on a clock that never goes back, for the tally; `team`: sales, in order."""
     waiting = select(literal(1)).where(col(Work.due_at) <= now)
     work_oldest = link.execute(select(func.min(col(Work.due_at)))).scalar()
     open_ones = col(Handoff.state) == literal_column("'open'")  # as uq_handoff_open says it
@@ -82,6 +86,7 @@ def look(link: Connection, now: datetime, tally: EventTally, at: float) -> Gauge
         controls=_counted(link, select(col(Control.scope))),
         handoffs=_counted(link, select(literal(1)).where(open_ones), MOST_ROWS),
         late=_counted(link, select(literal(1)).where(open_ones, col(Handoff.deadline_at) < now), MOST_ROWS),
+        owners=_owners(link, now, team),
         events=tally.look(link, at),
     )
 
@@ -155,6 +160,22 @@ def _due_in(link: Connection, sequence: str, now: datetime) -> Backlog:
         some, since = link.execute(answer).one()
         count, oldest = count + some, max(oldest, _age(since, now))
     return Backlog(count, oldest)
+
+
+def _owners(link: Connection, now: datetime, team: Sequence[str]) -> dict[tuple[str, str], int]:
+    """Expired: nobody answered in time, and it went to somebody else."""
+    columns = (col(Handoff.owner), col(Handoff.state), col(Handoff.deadline_at))
+    newest = select(*columns).order_by(col(Handoff.id).desc()).limit(MOST_ROWS).subquery()
+    late = case((newest.c.deadline_at < now, 1), else_=0)
+    among = newest.c.state.in_(("open", "reassigned"))
+    query = select(newest.c.owner, newest.c.state, func.count(), func.sum(late)).where(among)
+    places = {email: str(place) for place, email in enumerate(team, 1)}
+    found: Counter[tuple[str, str]] = Counter()
+    for owner, state, count, overdue in link.execute(query.group_by(newest.c.owner, newest.c.state)):
+        place = places.get(owner, "0")
+        found[(place, "open" if state == "open" else "expired")] += count
+        found[(place, "overdue")] += int(overdue) if state == "open" else 0
+    return dict(found)
 
 
 def _live(link: Connection) -> dict[str, int]:

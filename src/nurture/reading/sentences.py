@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nurture.language import conditions as c
@@ -50,6 +51,16 @@ def sentence(condition: c.Condition) -> str:
             return "a step of a sequence says so"
 
 
+def tests(field: c.Field) -> str:
+    """What must be true of a field, without its name: a cell under the name."""
+    return _field(field.name, field.operator, field.value).removeprefix(f"{_name(field.name)} ").removeprefix("is ")
+
+
+def several(words: Sequence[str], joined: str = "or") -> str:
+    """`a, b or c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joined} {words[-1]}"
+
+
 def _inner(part: c.Condition, other: type) -> str:
     return f"({sentence(part)})" if isinstance(part, other) else sentence(part)
 
@@ -89,8 +100,7 @@ def _name(field: str) -> str:
 
 
 def _words(value: Any) -> str:
-    values = [_word(each) for each in (value if isinstance(value, tuple | list) else (value,))]
-    return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} or {values[-1]}"
+    return several([_word(each) for each in (value if isinstance(value, tuple | list) else (value,))])
 
 
 def _word(value: Any) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlmodel import col
 
 from nurture.clock import seeded
-from nurture.engine import doors, holds
+from nurture.engine import answers, doors, holds
 from nurture.folding import fold
 from nurture.intake import write
 from nurture.language.conditions import Did
@@ -177,9 +177,16 @@ class Crowd:
         accepted = drawn < ACCEPTS
         reason = None if accepted else REJECTIONS[int(self._share(address, "why", row.cycle) * len(REJECTIONS))]
         at = soon(now, self.words.house.program.zone, self._share(address, "sells", row.cycle) * timedelta(days=2))
-        self._door(at, lambda link, at: doors.answer_handoff(
-            link, machine.library.live(link), row.id, "accepted" if accepted else "rejected", reason, row.owner, at
-        ))  # fmt: skip
+
+        def answer(link: Connection, at: datetime) -> None:
+            waits = select(col(Handoff.id)).where(col(Handoff.id) == row.id, col(Handoff.state) == "open")
+            if link.execute(waits).first() is not None:  # else it has gone to somebody else meanwhile
+                answers.answer(
+                    link, machine.library.live(link), row.id, "accepted" if accepted else "rejected", reason=reason,
+                    by=row.owner, now=at, source=_SOURCE, key=str(row.id),
+                )  # fmt: skip
+
+        self._door(at, answer)
 
     def _release(self, link: Connection, number: int, now: datetime) -> None:
         """A person looks at a hold and lets it go, so that what comes after it is seen as well."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select
 from sqlmodel import col
 
 from nurture.dialects import upsert
-from nurture.engine import byhand, control, doors, questions
+from nurture.engine import answers, byhand, control, doors, questions, stages, statuses
 from nurture.engine.live import Live
 from nurture.engine.machine import Machine
 from nurture.engine.preferences import Wish, choose
@@ -20,10 +20,10 @@ from nurture.folding import fold
 from nurture.inbound.taking import take
 from nurture.intake import write
 from nurture.intake.values import zone as zone_of
-from nurture.program.checks import Event, Rejected, TagChange
+from nurture.program.checks import Answered, Event, TagChange
 from nurture.program.questions import Answer
 from nurture.program.topics import Prefers
-from nurture.records import Handoff, Lead, LeadTag, StageTransition, Suppression, Task, Touch
+from nurture.records import Handoff, Lead, LeadTag, Suppression, Task, Touch
 from nurture.rehearse import returned
 from nurture.rehearse.relay import Relay
 from nurture.rehearse.stage import Stage
@@ -185,16 +185,9 @@ def _by_hand(scene: Scene, work: Callable[[Connection], Any]) -> None:
 
 
 def _stage(scene: Scene) -> None:
-    mine, to_stage = col(Lead.id) == scene.lead, str(scene.event.stage)
-
     def move(link: Connection) -> None:
-        before = link.execute(select(col(Lead.stage)).where(mine)).scalar_one()
-        row = {
-            "lead_id": scene.lead, "from_stage": before, "to_stage": to_stage, "at": scene.now, "cause": "by hand",
-            "author": BY, "program_version_id": scene.live.house.id,
-        }  # fmt: skip
-        link.execute(upsert(link)(StageTransition).values(**row))
-        link.execute(update(Lead).where(mine).values(stage=to_stage, changed_at=scene.now))
+        run = Run(link, scene.live, scene.now)
+        stages.move_lead(run, scene.lead, str(scene.event.stage), cause="by hand", author=BY)
 
     _by_hand(scene, move)
 
@@ -204,9 +197,11 @@ def _list(scene: Scene) -> None:
 
 
 def _status(scene: Scene) -> None:
-    changed = update(Lead).where(col(Lead.id) == scene.lead)
-    values = {"status": scene.event.status, "changed_at": scene.now}
-    _by_hand(scene, lambda link: link.execute(changed.values(values)))
+    def change(link: Connection) -> None:
+        run = Run(link, scene.live, scene.now)
+        statuses.change(run, scene.lead, str(scene.event.status), cause="by hand", author=BY)
+
+    _by_hand(scene, change)
 
 
 def _suppress(scene: Scene) -> None:
@@ -237,16 +232,15 @@ def _unenrol(scene: Scene) -> None:
 
 
 def _handoff(scene: Scene) -> None:
-    answer = scene.event.handoff
+    said = scene.event.handoff
     with scene.machine.db.read() as link:
-        theirs = (col(Handoff.lead_id) == scene.lead) & (col(Handoff.state) == "open")
-        row = link.execute(select(col(Handoff.id), col(Handoff.owner)).where(theirs)).first()
-    if row is None:
+        latest = select(func.max(col(Handoff.id))).where(col(Handoff.lead_id) == scene.lead)
+        number = link.execute(latest).scalar()
+    if number is None:
         raise ValueError("there is no open hand-off of this lead by then")
-    number, owner = int(row.id or 0), row.owner
-    reason = answer.rejected if isinstance(answer, Rejected) else None
-    verdict = "rejected" if reason else "accepted"
-    scene.write(lambda link: doors.answer_handoff(link, scene.live, number, verdict, reason, owner, scene.now))
+    word, more = said.parts() if isinstance(said, Answered) else (str(said), {})
+    told = {"by": None, "now": scene.now, "source": BY, "key": f"event {scene.index}", **more}
+    scene.write(lambda link: answers.answer(link, scene.live, number, word, **told))
 
 
 def _done(scene: Scene) -> None:

@@ -107,7 +107,7 @@ class Judge:
         if expected.lead is not None:
             lead = self.leads[self.key(expected.lead)]
             number = sum(self.comes_true(expected, one) for one in self.found(expected, lead))
-            said = f"it happened {number} times"
+            said = f"it happened {number} {'time' if number == 1 else 'times'}"
         else:
             everybody = self.leads.values()
             number = sum(any(self.comes_true(expected, o) for o in self.found(expected, lead)) for lead in everybody)

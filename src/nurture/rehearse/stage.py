@@ -160,8 +160,8 @@ def _set(db: Database, start: datetime, library: Library) -> Stage:
     keys = tokens.keys("a rehearsal needs no secret, only a long enough one")
     machine = Machine(
         db, clock, keys, Relay("email"), RecordingChannel("audience"), "https://rehearsal.example",
-        sms=RecordingChannel("sms"), webhook=RecordingChannel("webhook"), click_rest=timedelta(seconds=30),
-        library=library,
+        sms=RecordingChannel("sms"), webhook=RecordingChannel("webhook"), chat=RecordingChannel("chat"),
+        click_rest=timedelta(seconds=30), library=library,
     )  # fmt: skip
     return Stage(machine, clock)
 

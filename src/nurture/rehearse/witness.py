@@ -62,6 +62,7 @@ SELECT 1 FROM work WHERE due_at <= :at UNION ALL
 SELECT 1 FROM enrolment WHERE sequence = :slug AND due_at <= :at UNION ALL
 SELECT 1 FROM touch WHERE sequence = :slug AND next_at <= :at UNION ALL
 SELECT 1 FROM outbox WHERE next_at <= :at UNION ALL
+SELECT 1 FROM handoff WHERE next_at <= :at AND state IN ('open', 'accepted') UNION ALL
 SELECT 1 FROM audience_member WHERE NOT wanted AND coalesce(told, 1) UNION ALL
 SELECT 1 FROM touch WHERE state = 'uncertain'
 LIMIT 1"""

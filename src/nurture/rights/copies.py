@@ -18,7 +18,7 @@ from nurture.rights.naming import naming
 from nurture.rights.schema import TABLES
 
 #: Folders of the home in which messages are kept, where no relay or account is set.
-FOLDERS = ("mail", "sms")
+FOLDERS = ("mail", "sms", "chat")
 #: The imports' files of refused rows, wherever they lie.
 REFUSED = "refused.ndjson"
 _ROWS = 500
@@ -64,8 +64,12 @@ def _forgotten(db: Database, owners: list[tuple[bool, int]]) -> Iterator[tuple[b
         select(col(Outbox.id))
         .join(rows, rows.c.id == col(Outbox.row_id))
         .join(Lead, col(Lead.id) == rows.c.lead_id)
-        .where(col(Outbox.kind) == kind, gone)
-        for kind, rows in (("handoff_notice", TABLES["handoff"]), ("task_notice", TABLES["task"]))
+        .where(col(Outbox.kind).startswith(kind, autoescape=True), gone)
+        for kind, rows in (
+            ("handoff_", TABLES["handoff"]),
+            ("meeting_", TABLES["handoff"]),
+            ("task_notice", TABLES["task"]),
+        )
     ]
     for notice, numbers, queries, column in (
         (False, touches, [sent], col(Touch.id)), (True, notices, told, col(Outbox.id))

@@ -187,6 +187,7 @@ def _close(link: Connection, lead: int, now: datetime) -> None:
     """Nobody is asked to work on a lead that is no more."""
     handoff = and_(col(Handoff.lead_id) == lead, col(Handoff.state) == "open")
     link.execute(update(Handoff).where(handoff).values(state="expired", answered_at=now, answered_by=CLOSED_BY))
+    link.execute(update(Handoff).where(col(Handoff.lead_id) == lead).values(next_at=None))
     undecided = and_(col(Milestone.lead_id) == lead, col(Milestone.outcome).is_(None))
     link.execute(update(Milestone).where(undecided).values(outcome="refused", reason=FORGOTTEN))
     undone = and_(col(Task.lead_id) == lead, col(Task.done_at).is_(None))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, func, or_, select
 from sqlmodel import col
 
 from nurture.errors import NotFound
-from nurture.folding import canonical_email
+from nurture.folding import canonical_email, row_number
 from nurture.records import Confirmation, Inbound, Lead, LeadAlias, Touch
 from nurture.rights.naming import naming
 from nurture.rights.schema import Person
@@ -34,7 +34,8 @@ def find(link: Connection, who: str) -> Person:
     if colon:
         query = select(col(Lead.id)).where(col(Lead.source) == source, col(Lead.source_id) == number)
         return known(link, _first(link, query) or _alias(link, "id", source, number), ids={(source, number)})
-    lead = _first(link, select(col(Lead.id)).where(col(Lead.id) == int(who))) if who.isdigit() else None
+    own = row_number(who)
+    lead = _first(link, select(col(Lead.id)).where(col(Lead.id) == own)) if own is not None else None
     if lead is None:
         raise NotFound(f"'{who}' names nobody; write an e-mail address, source:id as imported, or our own number")
     return known(link, lead)

@@ -21,7 +21,7 @@ from sqlmodel import col
 from nurture import clock
 from nurture.engine.machine import Machine
 from nurture.failpoints import reach
-from nurture.records import AudienceMember, Handoff, Lead, Outbox, Task, Touch
+from nurture.records import AudienceMember, CrmLink, Handoff, Lead, Outbox, Task, Touch
 from nurture.rights import copies, log, schema
 from nurture.rights.emptying import empty, in_flight, meet
 from nurture.rights.finding import find
@@ -219,4 +219,6 @@ def told(link: Connection, person: Person) -> list[str]:
     each(select(col(Touch.content)).where(*calls), "endpoint:")
     member = (col(AudienceMember.lead_id) == person.lead, col(AudienceMember.told).is_not(False))
     each(select(col(AudienceMember.audience)).where(*member), "audience (is told to remove):")
+    record = func.coalesce(col(CrmLink.their_id), col(CrmLink.our_key))
+    each(select(record).where(col(CrmLink.lead_id) == person.lead, col(CrmLink.told).is_not(None)), "CRM, its record")
     return said

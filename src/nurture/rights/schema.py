@@ -56,7 +56,7 @@ def _unique(number: Any) -> ColumnElement[str]:
 NOBODY = frozenset(
     {
         "api_key", "enrolment_day", "erasure", "experiment", "hold", "lease", "meta", "opening", "program_version",
-        "absence", "account", "mail_domain", "routing_share", "sequence_version", "volume", "zone_span",
+        "absence", "account", "crm_state", "mail_domain", "routing_share", "sequence_version", "volume", "zone_span",
     }
 )  # fmt: skip
 
@@ -66,7 +66,7 @@ FATES: dict[str, Fate] = {
         "id draw source stage status created_at changed_at forgotten_at",
         email=None, source_id=None, first_name=None, last_name=None, company=None, title=None, phone=None,
         country=None, language=None, timezone=None, zone=None, owner=None, fields={}, folded={}, rests_until=None,
-        fit=None, fit_points=0.0, account=None,
+        fit=None, fit_points=0.0, scored_zone=None, account=None, account_score=None,
     ),
     "event": _fate(
         "id lead_id name occurred_at recorded_at ripe_at settled_at actor touch_id source",
@@ -185,8 +185,9 @@ def _audit(person: Person) -> ColumnElement[bool]:
 
 def _outbox(person: Person) -> ColumnElement[bool]:
     row = TABLES["outbox"].c
-    of = {"handoff_notice": "handoff", "task_notice": "task", "confirmation": "confirmation"}
-    return or_(*((row.kind == kind) & row.row_id.in_(_theirs(table, person)) for kind, table in of.items()))
+    of = {"handoff_": "handoff", "meeting_": "handoff", "task_notice": "task", "confirmation": "confirmation"}
+    kinds = ((row.kind.startswith(kind, autoescape=True), table) for kind, table in of.items())
+    return or_(*(kind & row.row_id.in_(_theirs(table, person)) for kind, table in kinds))
 
 
 #: Tables that name a lead otherwise, or in more ways than by its number.

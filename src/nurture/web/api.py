@@ -1,4 +1,4 @@
-"""Facts from pages and systems: POST /events and POST /leads."""
+"""Facts from pages and systems: POST /events, POST /leads and POST /answers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from nurture.engine.notices import Claimed
 from nurture.failpoints import reach
 from nurture.intake.batches import Unreadable, read_batch
 from nurture.intake.posted import Report, Sender, read_events, take_events
+from nurture.intake.posted_answers import take_answers
 from nurture.intake.posted_leads import take_leads
 from nurture.rights.remembered import Remembered
 from nurture.web.guard import body
@@ -32,10 +33,12 @@ _PREFLIGHT = {
     "Access-Control-Max-Age": "86400",
     "Allow": "POST, OPTIONS",
 }
+#: Answers of one transaction: each is two dozen statements, and every other writer waits meanwhile.
+_ANSWERS = 20
 
 
 def routes(site: Site) -> APIRouter:
-    """/events and /leads."""
+    """/events, /leads and /answers."""
     router = APIRouter()
     origins = Origins(site)
 
@@ -67,6 +70,28 @@ def routes(site: Site) -> APIRouter:
             return take_leads(link, live, facts, _sender(live, caller), now, Remembered(site.machine.keys))
 
         return _answer(site, *_store(site, take), "leads")
+
+    @router.post("/answers")
+    def answers(request: Request, sent: Annotated[bytes, Depends(body)]) -> Response:
+        """What sales said of hand-offs, by a system that knows."""
+        try:
+            caller = origins.caller(request, sent, servers_only=True)
+            _, facts = _read(sent, "answers")
+        except Turned as turned:
+            return turned.answer()
+
+        report, now = Report([]), site.machine.now()
+        for first in range(0, len(facts), _ANSWERS):
+            some = facts[first : first + _ANSWERS]
+
+            def take(link: Connection, some: list[Any] = some, first: int = first) -> Report:
+                live = site.live(link)
+                return take_answers(link, live, some, _sender(live, caller), now, first)
+
+            taken = site.machine.db.transact(take, door=True)
+            report.lines += taken.lines
+            report.leads |= taken.leads
+        return _answer(site, *_store(site, lambda *_: report), "answers")
 
     return router
 

@@ -46,6 +46,11 @@ _ANSWERS: dict[str, dict[int, Content]] = {
     "post /events": {202: _STATUS, **_REPORTED},
     "options /events": {204: {}},
     "post /leads": {202: _json(status={"enum": ["accepted"]}, leads={"type": "array", "items": _LINE}), **_REPORTED},
+    "post /crm": {202: _json(status={"enum": ["accepted"]}, changes={"type": "array", "items": _LINE}), **_REPORTED},
+    "post /answers": {
+        202: _json(status={"enum": ["accepted"]}, answers={"type": "array", "items": _LINE}), **_REPORTED,
+    },
+    "post /h/{token}": {200: _PAGE, 415: _EITHER, 422: _PAGE},
     "get /health": {200: _OK, 503: _OK},
     "get /health/live": {200: _OK},
     "get /metrics": {200: {"text/plain": _TEXT}},
@@ -63,6 +68,9 @@ _BODIES: dict[str, Content] = {
     "post /p/{token}": dict.fromkeys(_KINDS, _FIELDS),
     "post /events": _FACTS,
     "post /leads": _FACTS,
+    "post /crm": _FACTS,
+    "post /answers": _FACTS,
+    "post /h/{token}": dict.fromkeys(_KINDS, _FIELDS),
     "post /hooks/{provider}": _ANY_OBJECT | {"application/x-www-form-urlencoded": _FIELDS},
 }
 

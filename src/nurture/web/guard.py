@@ -19,7 +19,7 @@ LONGEST_HEADERS = 16_384
 LARGEST_BODY = 65_536
 BODY_SECONDS = 10.0
 #: Bytes where systems send many facts at once, if they bring a key or a signature: door to bytes.
-LARGER_BODIES = {"/events": 1_048_576, "/leads": 1_048_576}
+LARGER_BODIES = {"/events": 1_048_576, "/leads": 1_048_576, "/answers": 1_048_576, "/crm": 1_048_576}
 #: The same under /hooks/: services send batches, and prove themselves in ways of their own.
 LARGEST_HOOK = 262_144
 _PROOFS = {b"authorization", b"webhook-signature"}

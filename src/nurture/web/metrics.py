@@ -10,11 +10,12 @@ from threading import Lock
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from sqlalchemy import Connection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nurture import clock
 from nurture.engine.machine import Machine
-from nurture.errors import DatabaseFault
+from nurture.errors import DatabaseFault, NotPublished
 from nurture.reading.gauges import Backlog, EventTally, Gauges, look
 
 log = logging.getLogger("nurture.web")
@@ -81,10 +82,16 @@ class Pulse:
                 self._seen = (at, self._look(at))
             return self._seen[1]
 
+    def _team(self, link: Connection) -> list[str]:
+        try:
+            return [person.email for person in self.machine.library.live(link).house.program.sales]
+        except NotPublished:
+            return []
+
     def _look(self, at: float) -> Gauges | None:
         try:
             with self.machine.db.read() as link:
-                return look(link, self.machine.now(), self._tally, at)
+                return look(link, self.machine.now(), self._tally, at, self._team(link))
         except DatabaseFault as fault:
             log.error("%s", fault)
             return None
@@ -120,6 +127,14 @@ class HouseCollector(Collector):
         yield _one("nurture_controls", "Pauses and stops that are in force.", found.controls)
         answers = {"open": found.handoffs, "late": found.late}
         yield _by("nurture_handoffs", "Hand-offs without an answer; late: past their deadline.", "state", answers)
+        owners = GaugeMetricFamily(
+            "nurture_handoffs_of_owner",
+            "The newest 20,000 hand-offs by owner, counted as program.yaml lists sales, 0: has left; open, overdue, or "
+            "expired: passed on unanswered.", labels=["owner", "state"],
+        )  # fmt: skip
+        for labels, count in sorted(found.owners.items()):
+            owners.add_metric(labels, float(count))
+        yield owners
         events = CounterMetricFamily("nurture_events", "Events written since this process began.", labels=["class"])
         for actor, count in found.events.items():
             events.add_metric([actor], count)

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from nurture.engine.machine import Machine
 from nurture.errors import DatabaseFault, NotPublished
-from nurture.web import answers, api, confirming, following, forms, hooks, opens, preferences, questions, website
+from nurture.web import answers, api, confirming, crm, following, forms, hooks, opens, preferences, questions, website
 from nurture.web.crossing import Crossing
 from nurture.web.guard import BodyLimit, Guard
 from nurture.web.pages import HEADERS, notice
@@ -56,7 +56,7 @@ def public_app(
             Middleware(BodyLimit),
         ],
     )
-    for door in (opens, following, hooks, forms, questions, confirming, answers, preferences, website, api):
+    for door in (opens, following, hooks, forms, questions, confirming, answers, preferences, website, api, crm):
         app.include_router(door.routes(site))
     _own_pages(app, site)
     _faults(app, site)

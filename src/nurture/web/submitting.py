@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, literal, or_, select, update
+from sqlalchemy import Connection, literal, or_, select
 from sqlmodel import col
 
 from nurture import clock
-from nurture.engine import consents, doors, visitors
+from nurture.engine import consents, doors, statuses, visitors
 from nurture.engine.live import Live
 from nurture.engine.notices import Claimed
 from nurture.engine.objecting import has_consent
@@ -84,8 +84,9 @@ def store(site: Site, sent: Submission) -> Stored:
         doors.lock_lead(link, lead, now)
         status = form.hidden.get("status")
         if status is not None:
-            mine = (col(Lead.id) == lead) & (col(Lead.status) != status)
-            link.execute(update(Lead).where(mine).values(status=status, changed_at=now))
+            mine, author = col(Lead.id) == lead, f"form {visit.key}"
+            moves = statuses.status_moves(mine, str(status), cause="set by the form", author=author)
+            statuses.move_status(Run(link, live, now), moves)
         key = f"{once}:{lead}"
         touch = visit.touch.id if visit.touch is not None and visit.touch.lead_id == lead else None
         doors.add_event(link, lead, form.event, now, source=source, key=key, data=_data(visit), touch=touch)
@@ -121,7 +122,8 @@ def _data(visit: Visit) -> dict[str, str]:
 
 def _fixed(form: Form) -> dict[str, Any]:
     """What the form itself sets; a lead's status is set apart, since it is not only a newcomer's."""
-    return {name: value for name, value in form.hidden.items() if name != "status"}
+    stage = {"stage": form.stage} if form.stage is not None else {}
+    return stage | {name: value for name, value in form.hidden.items() if name != "status"}
 
 
 def _given(form: Form, said: Mapping[str, str]) -> dict[str, str]:

@@ -139,11 +139,12 @@ def test_a_question_answered_and_answered_otherwise(browser: Browser, house: Hou
 
 
 def test_a_salesperson_gives_a_lead_back(browser: Browser, house: House) -> None:
-    """From the page with everything, by a button that says why; the letter's own link then says that it was done."""
+    """From the page with everything, with the reason; the letter's own link then says that it was done."""
     with screen(browser) as seen:
         page, who = seen.page, "asks1.en@person.example"
         page.goto(house.handoff("en", PAGE, 1))
-        page.get_by_role("button", name=EN["premature"]).click()
+        page.get_by_role("radio", name=EN["premature"]).check()
+        page.get_by_role("button", name=EN["h_give_back"]).click()
         expect(page.get_by_role("status")).to_contain_text(EN["premature"])
 
         (row,) = house.rows(Handoff, who)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from nurture.engine.live import Library
-from nurture.reading.verify import forgotten, identity, people, places, sends, touches
+from nurture.reading.verify import forgotten, identity, people, places, sales, sends, touches
 from nurture.reading.verify.base import Context, Invariant
 from nurture.records import Lead, Touch
 from nurture.records.types import to_micros
@@ -25,7 +25,7 @@ __all__ = ["INVARIANTS", "Found", "Verified", "verify"]
 NAMED = 20
 INVARIANTS: list[Invariant] = [
     *touches.INVARIANTS, *sends.INVARIANTS, *places.INVARIANTS, *people.INVARIANTS, *identity.INVARIANTS,
-    *forgotten.INVARIANTS,
+    *sales.INVARIANTS, *forgotten.INVARIANTS,
 ]  # fmt: skip
 
 

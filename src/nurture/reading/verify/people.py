@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, String, and_, cast, func, literal, null, or_, select
+from sqlalchemy import Select, String, and_, case, cast, func, literal, null, or_, select
 from sqlmodel import col
 
 from nurture.intake.newborn import BORN_AS
-from nurture.language.scores import faded
+from nurture.language.scores import faded, hours_of_line
 from nurture.reading.verify.base import Context, Invariant, offender
-from nurture.records import Handoff, Lead, Milestone, Outbox, ScoreEntry, ScoreSum, StageTransition, Task
+from nurture.records import Handoff, Lead, Milestone, Outbox, ScoreEntry, ScoreSum, StageTransition, StatusChange, Task
 from nurture.records.types import micros
 
 #: Beyond this share of it a sum differs from its ledger.
@@ -19,25 +19,29 @@ _EXACT = 1e-6
 
 
 def _sums(_: Context) -> Iterator[Select[Any]]:
-    lines = col(ScoreEntry.lead_id) == col(ScoreSum.lead_id)
-    hours = func.coalesce(col(ScoreEntry.half_life_hours), 0.0)
-    points = faded(col(ScoreEntry.counted), micros(col(ScoreEntry.at)), micros(col(ScoreSum.as_of)), hours)
+    hours = hours_of_line()
+    group = and_(
+        col(ScoreEntry.lead_id) == col(ScoreSum.lead_id), col(ScoreEntry.group_name) == col(ScoreSum.group_name),
+        hours == col(ScoreSum.half_life_hours),
+    )  # fmt: skip
+    left = faded(col(ScoreEntry.counted), micros(col(ScoreEntry.at)), micros(col(ScoreSum.as_of)), hours)
+    points = case((col(ScoreEntry.expires_at) <= col(ScoreSum.as_of), 0.0), else_=left)
     ledger = (
         select(
-            col(ScoreSum.lead_id).label("lead"), col(ScoreSum.half_life_hours).label("hours"),
-            col(ScoreSum.total).label("total"), func.coalesce(func.sum(points), 0.0).label("lines"),
+            col(ScoreSum.lead_id).label("lead"), col(ScoreSum.total).label("total"),
+            func.coalesce(func.sum(points), 0.0).label("lines"),
             func.coalesce(func.sum(func.abs(points)), 0.0).label("size"),
         )
-        .join_from(ScoreSum, ScoreEntry, and_(lines, hours == col(ScoreSum.half_life_hours)), isouter=True)
-        .group_by(col(ScoreSum.lead_id), col(ScoreSum.half_life_hours), col(ScoreSum.total))
+        .join_from(ScoreSum, ScoreEntry, group, isouter=True)
+        .group_by(
+            col(ScoreSum.lead_id), col(ScoreSum.group_name), col(ScoreSum.half_life_hours), col(ScoreSum.total)
+        )
         .subquery()
     )  # fmt: skip
     apart = func.abs(ledger.c.total - ledger.c.lines) > _EXACT * (1 + ledger.c.size)
     said = literal("its score sum ") + cast(ledger.c.total, String) + literal(", its ledger ")
     yield offender("lead", ledger.c.lead, ledger.c.lead, said + cast(ledger.c.lines, String)).where(apart)
-    summed = select(1).where(
-        col(ScoreSum.lead_id) == col(ScoreEntry.lead_id), col(ScoreSum.half_life_hours) == hours
-    )  # fmt: skip
+    summed = select(1).select_from(ScoreSum).where(group)
     unsummed = or_(col(ScoreEntry.counted) != col(ScoreEntry.summed), ~summed.correlate(ScoreEntry).exists())
     line = offender("score line", col(ScoreEntry.id), col(ScoreEntry.lead_id), "is in no sum")
     yield line.where(unsummed, col(ScoreEntry.counted) != 0.0)
@@ -59,6 +63,17 @@ def _stages(_: Context) -> Iterator[Select[Any]]:
     yield query.where(col(Lead.stage) != noted)
 
 
+def _statuses(_: Context) -> Iterator[Select[Any]]:
+    turn = func.row_number().over(
+        partition_by=col(StatusChange.lead_id), order_by=(col(StatusChange.at).desc(), col(StatusChange.id).desc())
+    )
+    changes = select(col(StatusChange.lead_id), col(StatusChange.to_status), turn.label("turn")).subquery()
+    said = literal("is ") + col(Lead.status) + literal(", and its last change says ") + changes.c.to_status
+    last = and_(changes.c.lead_id == col(Lead.id), changes.c.turn == 1)
+    query = offender("lead", col(Lead.id), col(Lead.id), said).join_from(Lead, changes, last)
+    yield query.where(col(Lead.status) != changes.c.to_status)
+
+
 def handoff(said: Any, *where: Any) -> Select[Any]:
     """The hand-offs for which `where` holds, as offenders."""
     return offender("hand-off", col(Handoff.id), col(Handoff.lead_id), said).where(*where)
@@ -76,7 +91,8 @@ def _milestones(_: Context) -> Iterator[Select[Any]]:
         col(Milestone.handoff_id) == col(Handoff.id), col(Milestone.outcome) == "handed_off",
         col(Milestone.lead_id) == col(Handoff.lead_id),
     )  # fmt: skip
-    yield handoff("no milestone of its lead opened it", ~opened.correlate(Handoff).exists())
+    here = col(Handoff.state) != "reassigned"  # its milestones went on to the one in its place
+    yield handoff("no milestone of its lead opened it", here, ~opened.correlate(Handoff).exists())
     mine = select(1).where(col(Handoff.id) == col(Milestone.handoff_id), col(Handoff.lead_id) == col(Milestone.lead_id))
     called = col(Milestone.outcome).in_(("handed_off", "evidence"))
     said = col(Milestone.outcome) + literal(", and there is no such hand-off of its lead")
@@ -106,6 +122,12 @@ INVARIANTS = [
         "The history does not tell how these came to their stage.",
         "Somebody changed the table by hand: set the stage back, or restore a backup.",
         _stages,
+    ),
+    Invariant(
+        "a lead's status is what its last change says",
+        "The history does not tell how these came to their status.",
+        "Somebody changed the table by hand: say it again with 'nurture status', which writes it down.",
+        _statuses,
     ),
     Invariant(
         "one open hand-off per lead",
