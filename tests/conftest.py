@@ -128,13 +128,14 @@ def letters_compiled_once() -> Iterator[None]:
     from nurture.mail.templates import Templates
     from nurture.program.load import content_hash
 
-    alike: OrderedDict[str, Templates] = OrderedDict()
+    alike: OrderedDict[tuple[str, bool], Templates] = OrderedDict()
     begin = Templates.__init__
 
-    def init(templates: Templates, files: Mapping[str, str]) -> None:
-        begin(templates, files)
-        first = alike.setdefault(content_hash(templates.files), templates)
-        alike.move_to_end(content_hash(templates.files))
+    def init(templates: Templates, files: Mapping[str, str], *, escaped: bool = True) -> None:
+        begin(templates, files, escaped=escaped)
+        which = content_hash(templates.files), escaped
+        first = alike.setdefault(which, templates)
+        alike.move_to_end(which)
         if len(alike) > PROGRAMS_KEPT:
             alike.popitem(last=False)
         templates.sandbox, templates._compiled, templates._lock = first.sandbox, first._compiled, first._lock

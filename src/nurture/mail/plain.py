@@ -31,8 +31,7 @@ class PlainRenderer:
     """Renders the templates in `files` in the same sandbox as letters."""
 
     def __init__(self, files: Mapping[str, str], brand: Brand) -> None:
-        self.templates = Templates(files)
-        self.templates.sandbox.autoescape = False
+        self.templates = Templates(files, escaped=False)
         self._house = {
             "brand": brand.name,
             "sender": {"name": brand.sender_name, "address": brand.sender_address},

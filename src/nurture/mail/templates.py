@@ -48,11 +48,15 @@ class Compiled:
 
 
 class Templates:
-    """`files`: name relative to the templates' folder to text; what does not end in .j2 is passed over."""
+    """`files`: name relative to the templates' folder to text; what does not end in .j2 is passed over.
 
-    def __init__(self, files: Mapping[str, str]) -> None:
+    `escaped`: for HTML; what is no HTML is not.
+    """
+
+    def __init__(self, files: Mapping[str, str], *, escaped: bool = True) -> None:
         self.files = {name: text for name, text in files.items() if name.endswith(".j2")}
         self.sandbox = Sandbox(self.files)
+        self.sandbox.autoescape = escaped
         self._compiled: dict[str, Compiled | TemplateFault] = {}
         self._variants: dict[str, dict[str, str]] = {}
         self._lock = Lock()

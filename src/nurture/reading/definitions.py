@@ -105,7 +105,8 @@ def _sal(lifecycle: Lifecycle) -> Iterable[Block]:
         return
     yield Text(
         "",
-        "A lead is handed to sales by the first of these milestones that it reaches, and of several at once by what it asks for:",
+        "A lead is handed to sales by the first of these milestones that it reaches, and of several at once by what "
+        "it asks for:",
     )
     yield _milestones(calling, numbered=True)
     if lifecycle.gate:
