@@ -107,11 +107,11 @@ def test_who_is_asked(make: Make, case: str) -> None:
 
 def test_turns_are_taken(make: Make) -> None:
     """Leads of one country go round among those who take it; the next cohort goes on where the last one stopped."""
-    world = asking(make)
+    world = asking(make).at(timedelta(hours=6, minutes=30))  # both are at work, in Romania and in New York
     for name in ("ana", "bo", "cy"):
-        lead(world, name, country="RO")
+        lead(world, name, country="RO", email=f"{name}@{name}.example")
     world.tick()
-    lead(world, "di", country="RO")
+    lead(world, "di", country="RO", email="di@di.example")
     world.tick()
 
     assert [task.owner.partition("@")[0] for task in world.rows(Task)] == ["mihai", "kim", "mihai", "kim"]

@@ -153,7 +153,7 @@ def _adopt(opened: Machine, count: int | None, yes: bool, by: str) -> int:
         ahead = outlook(link, now)
     last = f"on {ahead.last:%Y-%m-%d %H:%M}Z" if ahead.last else "never"
     say(f"{opened.db.name}: {instance.cloned}.")
-    say(f"The last message that it knows of began {last}; due now: {counted(ahead.due, 'message')}.")
+    say(f"The last message that it knows of began {last}; {counted(ahead.due, 'message is', 'messages are')} due now.")
     if ahead.leads:
         who = counted(ahead.leads, "lead stands due or has", "leads stand due or have")
         say(f"{who} changed since: the next tick may write to them as well.")

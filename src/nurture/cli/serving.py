@@ -279,14 +279,14 @@ def _telling(listen: Listen, name: str) -> Iterator[None]:
 
 
 def send_notices(opened: Machine, over: threading.Event) -> None:
-    """Keep hand-offs' terms and drain the outbox, every few seconds; a fault is said once, and tried again."""
+    """Drain the outbox and keep hand-offs' terms, every few seconds; a fault is said once, and tried again."""
     from nurture.engine import terms
 
     said = ""
     while not over.is_set():
         try:
-            terms.keep_all(opened.db, opened.library, opened.now())
             opened.drain(opened.now())
+            terms.keep_all(opened.db, opened.library, opened.now())
             said = ""
         except NurtureError as problem:
             if str(problem) != said:

@@ -33,6 +33,8 @@ _NO_COMPANY = (
     "self employed", "selfemployed", "freelance", "freelancer", "individual", "personal", "private", "privat",
     "student", "unknown", "test",
 )  # fmt: skip
+#: Kept for examples (RFC 2606, section 3): no company has them.
+_EXAMPLES = ("example.com", "example.net", "example.org")
 _DOMAIN = domain_of(col(Lead.email))
 _KNOWN = select(1).where(col(MailDomain.domain) == _DOMAIN).correlate(Lead).exists()
 
@@ -45,7 +47,8 @@ def _accounts(among: ColumnElement[bool]) -> Any:
     kind = select(col(MailDomain.kind)).where(col(MailDomain.domain) == _DOMAIN).correlate(Lead).scalar_subquery()
     named = func.substr(text_in(col(Lead.folded), "company"), 1, _LONGEST)
     core = func.rtrim(func.ltrim(named, _NO_LETTERS), _NO_LETTERS)
-    account = case((kind == COMPANY, _DOMAIN), (core.not_in(["", *_NO_COMPANY]), named))
+    theirs = and_(kind == COMPANY, _DOMAIN.not_in(_EXAMPLES))
+    account = case((theirs, _DOMAIN), (core.not_in(["", *_NO_COMPANY]), named))
     return update(Lead).where(among, col(Lead.account).is_distinct_from(account)).values(account=account)
 
 
