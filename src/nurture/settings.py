@@ -212,9 +212,7 @@ class Settings(BaseSettings):
         if any(ord(sign) < 32 for sign in user + password) or not re.fullmatch(r"[ -~]+", folder) or '"' in folder:
             raise SettingsError(f"NURTURE_MAILBOX_URL holds a character that cannot be used; {way_out}")
         if parts.scheme == "imap" and not _on_this_machine(host):
-            raise SettingsError(
-                f"NURTURE_MAILBOX_URL: imap:// sends the password to {host} in the open; write imaps://"
-            )
+            raise SettingsError(f"NURTURE_MAILBOX_URL: imap:// tells {host} the password in the open; write imaps://")
         tls = parts.scheme == "imaps"
         return ImapMailbox(host, port or (993 if tls else 143), tls, user, password, folder)
 
