@@ -58,7 +58,7 @@ OTHER = {
         "{warm: {score: {at_least: 40}}, hot: {fit: {at_least: B}, score: {at_least: 60}}}",
         "MQL: asked in another order now: warm, hot",
     ),
-    "where it is armed again": ("rearm_below: 30", "rearm_below: 20", "MQL, again: “It can become one again after its"),
+    "where it is armed again": ("rearm_below: 30", "rearm_below: 20", "MQL, again: “Once it is one no more, it can become one"),
     "what makes a lead": ("lead: {when: {did: page_viewed}}", "", "MQL, a lead: gone"),
     "a milestone": ("at_least: 3, within", "at_least: 4, within", "SAL, used: “seat added at least 3 times within 7"),
     "milestones in another order": (f"{_DEMO}{_USED}", f"{_USED}{_DEMO}", "SAL: asked in another order now: used, demo"),

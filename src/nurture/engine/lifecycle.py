@@ -126,12 +126,6 @@ def rearm_levels(rule: Mql, levels: Levels) -> dict[str, float]:
     return {name: max(min(values) - 10, 1) for name, values in bounds.items()}
 
 
-def rearm_level(rule: Mql) -> float | None:
-    """The score below which a lead may become MQL anew, as far as the rule itself says; None: no score."""
-    levels = {"mql_level": list(rule.levels.items())}
-    return rearm_levels(rule, levels).get("score")
-
-
 def _written_out(condition: c.Condition, levels: Levels) -> Iterator[c.Condition]:
     """`condition` and everything in it, and in the rules of the levels that it names."""
     for part in c.walk(condition):

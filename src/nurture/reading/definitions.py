@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nurture.engine.lifecycle import rearm_level
+from nurture.engine.lifecycle import rearm_levels
 from nurture.language import conditions as c
 from nurture.language.conditions import ByStep
 from nurture.program.lifecycle import Lifecycle, MilestoneRule, Mql
@@ -68,11 +68,10 @@ def _mql(lifecycle: Lifecycle) -> Iterable[Block]:
         yield Text("", "A lead becomes an MQL when it is at one of these levels; it is at the first that holds:")
     if rule.levels:
         yield _matrix(rule)
-    level = rearm_level(rule)
-    again = "after recycling"
-    if level is not None:
-        again = f"after its score was below {level:g}, or after recycling"
-    yield Text("again", f"It can become one again {again}.")
+    low = rearm_levels(rule, {"mql_level": list(rule.levels.items())})
+    fell = " and ".join(f"its {name} was below {level:g}" for name, level in low.items())
+    again = f"after {fell}, or after recycling" if fell else "after recycling"
+    yield Text("again", f"Once it is one no more, it can become one again {again}.")
 
 
 def _matrix(rule: Mql) -> Table:
