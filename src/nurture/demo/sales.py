@@ -14,6 +14,10 @@ from nurture.program.load import House
 from nurture.program.sales import Salesperson
 
 
+#: A notice that asks for an answer has a link to accept, one to everything, and one for each reason.
+_ANSWERABLE = 3
+
+
 class SalesTeam:
     """Reads notices, and plans answers on `agenda` within each person's working hours.
 
@@ -26,6 +30,7 @@ class SalesTeam:
         self._finish = finish
         self.answers: Counter[str] = Counter()
         self.tasks_done = 0
+        self._read: set[str] = set()
 
     def is_for(self, letter: Letter) -> bool:
         """Whether this is a notice for one of them."""
@@ -37,6 +42,9 @@ class SalesTeam:
         if letter.task is not None:
             self._take(person, letter, letter.task)
             return
+        if len(links) < _ANSWERABLE or links[0].url in self._read:
+            return  # a reminder of what is planned already, or word that only tells
+        self._read.add(links[0].url)
         lead = next((link.url.removeprefix("mailto:") for link in letter.links if link.url.startswith("mailto:")), "")
         mind = share("sales", lead)
         if mind > 0.94:
