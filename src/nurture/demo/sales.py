@@ -13,7 +13,6 @@ from nurture.engine.routing import business_deadline
 from nurture.program.load import House
 from nurture.program.sales import Salesperson
 
-
 #: A notice that asks for an answer has a link to accept, one to everything, and one for each reason.
 _ANSWERABLE = 3
 
