@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ class Fault:
     after: bool = False
 
 
-class Peer(ThreadingHTTPServer):
+class Peer(ThreadingHTTPServer, ABC):
     """A vendor: `rules` answers; `faults` come first, one for each call; status 0 hangs up."""
 
     daemon_threads = True
@@ -49,9 +50,9 @@ class Peer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    @abstractmethod
     def rules(self, call: Call) -> tuple[int, Any, dict[str, str]]:
         """Status, JSON and headers."""
-        raise NotImplementedError
 
     def answer(self, call: Call) -> tuple[int, Any, dict[str, str]]:
         self.calls.append(call)

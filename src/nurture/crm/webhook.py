@@ -74,6 +74,6 @@ class Webhook:
     def since(self, at: datetime) -> str:
         return at.isoformat()
 
-    def changes(self, feed: str, cursor: str, now: datetime) -> Page:
-        """Nothing: it comes by itself."""
-        raise NotImplementedError(f"a webhook has no {feed} to be read ({cursor}, {now})")
+    def changes(self, _feed: str, cursor: str, _now: datetime) -> Page:
+        """Nothing ever: what such a CRM has to say comes by itself, at `/crm`."""
+        return Page((), cursor, cursor, more=False)
