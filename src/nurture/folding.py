@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from email_validator import EmailNotValidError, validate_email
 
 _LETTERS = str.maketrans({"ي": "ی", "ى": "ی", "ك": "ک", "\u200c": None, "\u200f": None, "\u200e": None})
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 #: Digits that every number of a row has at most: databases hold 63 bits.
 _DIGITS = 18
 
@@ -19,7 +21,7 @@ def fold(text: str) -> str:
 
 def has_controls(text: str) -> bool:
     """True if `text` holds a control character or a line separator (a header could be split with it)."""
-    return any(unicodedata.category(c) == "Cc" or c in "\u2028\u2029" for c in text)
+    return not text.isprintable() and _CONTROLS.search(text) is not None
 
 
 def canonical_email(text: str) -> str:

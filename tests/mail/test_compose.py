@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import parseaddr
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -101,6 +102,63 @@ def test_bodies_come_back_as_they_were(text, html):
     assert payload.count(b"\n") == payload.count(b"\r\n") == payload.count(b"\r")
     assert payload.isascii()
     assert b"\x00" not in payload
+
+
+#: Subject, HTML and text; the encodings of text and HTML; the beginning of SHA-256 of the whole.
+KNOWN = {
+    "three kinds of line ends": (
+        ("Hello", "<p>Hi</p>\r<p>=</p>\r\n.\n\tend \n", "Hi\n\n"),
+        [b"7bit", b"7bit"],
+        "c2c789ec9e1f67243e439cc9",
+    ),
+    "lines of 998 and of 999": (
+        ("x" * 67, "x" * 998 + "\n" + "y" * 998, "\n" + "x" * 999),
+        [b"quoted-printable", b"7bit"],
+        "eb727a3201dbdb0930edd416",
+    ),
+    "German": (
+        (
+            "Grüße an Ana, und etwas für Ihre Kolleginnen und Kollegen in dieser Woche",
+            "<p class='a'>Grüße</p> \r\n.\n" * 9,
+            "a" * 200 + " é\t",
+        ),
+        [b"quoted-printable", b"quoted-printable"],
+        "32963fcfb3071067bd1c21df",
+    ),
+    "one line each": (
+        ("a  b ", "ü" + "=x" * 60 + " ", "é" + "x" * 30),
+        [b"quoted-printable", b"quoted-printable"],
+        "479d71c25b77c3bcb6ef7eb3",
+    ),
+    "Arabic": (
+        ("عرض سعر لك هذا الأسبوع " * 4, "<p>مرحبا بك</p>\n" * 40, "مرحبا" * 19),
+        [b"base64", b"base64"],
+        "04334a42ca464cb668c7d20a",
+    ),
+    "controls and half characters": (
+        ("日本" * 30, "\x00\x0c\x7f\ud800", "\udfff\x85\u2028\u2029"),
+        [b"base64", b"quoted-printable"],
+        "8121afe210c843d44416aaca",
+    ),
+}
+
+
+@pytest.mark.parametrize(("letter", "encodings", "beginning"), KNOWN.values(), ids=KNOWN.keys())
+def test_a_letter_s_bytes_stay_as_they_were(letter, encodings, beginning):
+    """A touch that is tried again under a later release travels as it was: its hash is in the books."""
+    payload = made(*letter)
+
+    assert re.findall(rb"Content-Transfer-Encoding: (\S+)", payload) == encodings
+    assert sha256(payload).hexdigest()[: len(beginning)] == beginning
+
+
+def test_one_instant_is_written_as_each_zone_has_it():
+    """Instants that are equal are no reason to write one's date for the other's."""
+    moment = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    zones = {"+0000": UTC, "+0200": timezone(timedelta(hours=2)), "-0530": timezone(-timedelta(hours=5, minutes=30))}
+
+    for offset, zone in zones.items():
+        assert read(made(date=moment.astimezone(zone)))["Date"].endswith(offset)
 
 
 VALUES = st.text(
@@ -255,6 +313,27 @@ def test_an_address_beyond_ascii_stays_readable():
     assert "To: مريم@acme.example\r\n".encode() in payload
     name = read(payload)["To"].addresses[0].username
     assert name.encode("ascii", "surrogateescape").decode() == "مريم"
+
+
+ECHOES = [("X-SMTPAPI", '{"unique_args": {"nurture": "abc"}}'), ("X-MJ-CustomID", "abc")]
+
+
+def test_what_a_service_says_again_stands_on_top():
+    """One line each, above the message as it is without them."""
+    top = "".join(f"{name}: {value}\r\n" for name, value in ECHOES).encode()
+
+    assert made(echoes=ECHOES) == top + made()
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [("From", "evil@x.example"), ("X-MJ-CustomID", "def"), ("X-A", "b\r\nBcc: evil@x.example"), ("X-A", "x" * 501)],
+    ids=["a header of ours", "one twice", "a line end", "too long"],
+)
+def test_what_a_service_says_again_adds_nothing_else(echo):
+    """Neither a second header of a kind nor one that is not meant."""
+    with pytest.raises(BadHeader, match=f"{echo[0]}|header"):
+        made(echoes=[*ECHOES, echo])
 
 
 def test_a_boundary_is_in_no_body():

@@ -17,6 +17,7 @@ _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
+@lru_cache(maxsize=256)
 def one_address(text: str, header: str = "To") -> str:
     """`text` as one addr-spec of at most 254 characters, its domain in ASCII (punycode) unless the local part
     needs SMTPUTF8 anyway (RFC 6531). Raises BadHeader naming `header`.
@@ -35,6 +36,7 @@ def one_address(text: str, header: str = "To") -> str:
     return f"{local}@{ascii_domain}" if local.isascii() else text
 
 
+@lru_cache(maxsize=256)
 def ascii_domain(address: str, header: str = "From") -> str:
     """The domain of one address in ASCII, for a Message-ID, a List-Id and a signature. Raises BadHeader."""
     domain = one_address(address, header).rpartition("@")[2]

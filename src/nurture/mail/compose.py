@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache
 from hashlib import blake2b
+from struct import unpack_from
 from urllib.parse import quote
 
 from nurture.folding import has_controls
@@ -24,11 +25,10 @@ from nurture.mail.dkim import Signer
 from nurture.mail.faults import BadHeader
 from nurture.mail.render import Rendered
 
-#: The headers that leave this house, as the top of a message may hold them.
-ALLOWED = frozenset(
-    b"""DKIM-Signature From To Reply-To Subject Date Message-ID List-Unsubscribe List-Unsubscribe-Post List-Id
+#: The headers that leave this house, as the top of a message may hold them, in their order.
+_ORDER = b"""DKIM-Signature From To Subject Date Message-ID Reply-To List-Unsubscribe List-Unsubscribe-Post List-Id
     Auto-Submitted MIME-Version Content-Type""".split()
-)
+ALLOWED = frozenset(_ORDER)
 #: Bytes of a line without its CRLF (RFC 5322 section 2.1.1), and where lines are folded if they can be.
 LONGEST_LINE, USUAL_LINE = 998, 76
 #: Characters of a subject or a name.
@@ -37,6 +37,7 @@ _MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+>")
 _LIST_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _URL = re.compile(r"https?://[!-;=?-~]+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_HALVES = re.compile(r"[\ud800-\udfff]")
 _NOT_TEXT = bytes(code for code in (*range(32), 127) if code not in b"\t\r\n")
 
 
@@ -68,9 +69,9 @@ def compose(
         boundary += "_"
     head = [
         _sender(from_name, from_address),
-        f"To: {one_address(to, 'To')}",
+        f"To: {one_address(to)}",
         _subject(rendered.subject),
-        f"Date: {format_datetime(date)}",
+        _date(date, date.utcoffset()),
         f"Message-ID: {_matching(message_id, _MESSAGE_ID, 'Message-ID')}",
     ]
     if reply_to is not None:
@@ -80,38 +81,58 @@ def compose(
         head.append(f"List-Unsubscribe: {by_click}{_by_mail(unsubscribe_to)}")
         head.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click")
     if list_id is not None:
-        head.append(f"List-Id: <{_matching(list_id, _LIST_ID, 'List-Id')}>")
+        head.append(_list_id(list_id))
     if automatic:
         head.append("Auto-Submitted: auto-generated")
     head.append("MIME-Version: 1.0")
     head.append(f'Content-Type: multipart/alternative; boundary="{boundary}"')
-    top, body = "\r\n".join(head).encode(), b"".join(_body(rendered, boundary.encode()))
+    top, body = "\r\n".join(head).encode(), _body(rendered, boundary.encode())
     if signer is not None:
         top = signer.header(top, body, ascii_domain(from_address), date) + b"\r\n" + top
     if echoes:
         top = "".join(f"{name}: {_safe(value, name)}\r\n" for name, value in echoes).encode() + top
-    _inspect(top, frozenset(name.encode() for name, _ in echoes))
+    _inspect(top, tuple([name.encode() for name, _ in echoes]))
     return b"".join((top, b"\r\n\r\n", body))
 
 
-def _body(rendered: Rendered, boundary: bytes) -> Iterator[bytes]:
-    for kind, text in ((b"plain", rendered.text), (b"html", rendered.html)):
-        encoding, data = _encoded(text)
-        yield b"--" + boundary + b"\r\nContent-Type: text/" + kind + b"; charset=utf-8\r\n"
-        yield b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n" + data + b"\r\n"
-    yield b"--" + boundary + b"--\r\n"
+def _body(rendered: Rendered, boundary: bytes) -> bytes:
+    plain, text = _encoded(rendered.text)
+    rich, html = _encoded(rendered.html)
+    part = b"--" + boundary + b"\r\nContent-Type: text/%b; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n\r\n"
+    end = b"\r\n--" + boundary + b"--\r\n"
+    return b"".join((part % (b"plain", plain), text, b"\r\n", part % (b"html", rich), html, end))
 
 
 def _encoded(text: str) -> tuple[bytes, bytes]:
     """(transfer encoding, lines ended by CRLF without the last one's)."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
-    data = lines.encode("utf-8", "replace")
-    longest = max(map(len, data.split(b"\r\n")))
-    if longest <= LONGEST_LINE and data.isascii() and len(data.translate(None, _NOT_TEXT)) == len(data):
+    data = text.encode("utf-8", "replace")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    data = data.replace(b"\n", b"\r\n")
+    if data.isascii() and _short_lines(data) and len(data.translate(None, _NOT_TEXT)) == len(data):
         return b"7bit", data
     if (len(data) - len(text)) * 6 > len(data):  # where much is not ASCII, quoting would triple it
-        return b"base64", base64.encodebytes(data).rstrip().replace(b"\n", b"\r\n")
+        return b"base64", _base64(data)
     return b"quoted-printable", _quoted(data)
+
+
+def _short_lines(data: bytes) -> bool:
+    """Whether no line is longer than LONGEST_LINE; looks at one line's end in about a thousand bytes."""
+    start = 0
+    while len(data) - start > LONGEST_LINE:
+        end = data.rfind(b"\n", start, start + LONGEST_LINE + 2)
+        if end < 0:
+            return False
+        start = end + 1
+    return True
+
+
+def _base64(data: bytes) -> bytes:
+    """Base64 in lines of 76; all whole lines are cut in one call."""
+    encoded = binascii.b2a_base64(data, newline=False)
+    whole, rest = divmod(len(encoded), USUAL_LINE)
+    lines = unpack_from(f"{USUAL_LINE}s" * whole, encoded)
+    return b"\r\n".join((*lines, encoded[-rest:]) if rest else lines)
 
 
 def _quoted(data: bytes) -> bytes:
@@ -127,6 +148,17 @@ def _by_mail(address: str | None) -> str:
     if not to.isascii():
         raise BadHeader("List-Unsubscribe", "the address for unsubscribing by mail is not ASCII")
     return f", <mailto:{quote(to, safe='@+')}?subject=unsubscribe>"
+
+
+@lru_cache(maxsize=64)
+def _date(at: datetime, _offset: timedelta | None) -> str:
+    """`_offset`: that of `at`; instants that are equal are written apart where it differs."""
+    return f"Date: {format_datetime(at)}"
+
+
+@lru_cache(maxsize=64)
+def _list_id(name: str) -> str:
+    return f"List-Id: <{_matching(name, _LIST_ID, 'List-Id')}>"
 
 
 @lru_cache(maxsize=64)
@@ -158,14 +190,14 @@ def _subject(subject: str) -> str:
 
 def _words(text: str, indent: int) -> str:
     """Encoded words (RFC 2047): whole characters in each, 75 characters at most, one on each line."""
-    words, piece, room = [], b"", (USUAL_LINE - indent - len("=?utf-8?b??=")) // 4 * 3
-    for character in text:
-        encoded = character.encode()
-        if len(piece) + len(encoded) > room:
-            words.append(piece)
-            piece, room = b"", 45
-        piece += encoded
-    words.append(piece)
+    words, rest, room = [], text.encode(), (USUAL_LINE - indent - len("=?utf-8?b??=")) // 4 * 3
+    while len(rest) > room:
+        end = room
+        while rest[end] & 0xC0 == 0x80:  # inside a character
+            end -= 1
+        words.append(rest[:end])
+        rest, room = rest[end:], 45
+    words.append(rest)
     return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
 
 
@@ -177,7 +209,7 @@ def _safe(value: str, header: str) -> str:
         raise BadHeader(header, "holds '=?', which mail programs would decode")
     if len(value) > LONGEST_VALUE:
         raise BadHeader(header, f"is longer than {LONGEST_VALUE} characters")
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if not value.isprintable() and _HALVES.search(value):
         raise BadHeader(header, "holds half a character")
     return value
 
@@ -188,8 +220,10 @@ def _matching(value: str, pattern: re.Pattern[str], header: str) -> str:
     return value
 
 
-def _inspect(top: bytes, more: frozenset[bytes] = frozenset()) -> None:
+def _inspect(top: bytes, more: tuple[bytes, ...] = ()) -> None:
     """Read what was written as a stranger would: known names, each once, no stray line end, no long line."""
+    if _shape(more).fullmatch(top) and _short_lines(top):
+        return
     seen = set()
     for line in top.split(b"\r\n"):
         if len(line) > LONGEST_LINE or b"\r" in line or b"\n" in line or b"\0" in line:
@@ -197,6 +231,15 @@ def _inspect(top: bytes, more: frozenset[bytes] = frozenset()) -> None:
         if line[:1] == b" ":
             continue
         name = line.partition(b":")[0]
-        if name not in ALLOWED | more or name in seen:
+        if name not in ALLOWED | {*more} or name in seen:
             raise BadHeader("message", f"would carry the header {name[:40]!r}")
         seen.add(name)
+    raise BadHeader("message", "its headers are not in their order")
+
+
+@lru_cache(maxsize=64)
+def _shape(more: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    """A head: none or one of each header, `more` first, each on its line and on those that a space continues."""
+    names = dict.fromkeys((*more, *_ORDER))
+    line = rb"[^\r\n\0]*+(?:\r\n [^\r\n\0]*+)*+(?:\r\n(?!\Z)|\Z)"
+    return re.compile(b"".join(rb"(?:%b:%b)?+" % (re.escape(name), line) for name in names))
