@@ -67,11 +67,11 @@ def test_tracked_links_carry_touch_and_place():
 
     assert rendered.links == made.templates.links("saas/welcome.j2") == LINKS
     for place, target in enumerate(LINKS):
-        assert f'"{URL}/c/{KEYS.seal("click", 42, place)}"' in rendered.html.replace("'", '"')
+        assert f'"{URL}/c/{KEYS.click(42, place)}"' in rendered.html.replace("'", '"')
         assert made.templates.link_target(rendered.variant, place) == target
     assert "https://brightdesk.example/" not in rendered.html
     assert "https://fonts.example/a.css" in rendered.html
-    assert f"{URL}/f/demo?t={KEYS.seal('click', 42, FORM_PLACE)}" in rendered.html
+    assert f"{URL}/f/demo?t={KEYS.click(42, FORM_PLACE)}" in rendered.html
     for wrong in (-1, len(LINKS), FORM_PLACE):
         with pytest.raises(LookupError):
             made.templates.link_target("saas/welcome.j2", wrong)

@@ -64,6 +64,7 @@ def test_a_link_number_that_the_letter_does_not_have_is_404(machine: Machine, vi
 
     for place in (2, 7, 0xFFFE, 0xFFFF):
         assert visit.get(f"/c/{machine.keys.seal('click', row, place)}").status_code == 404
+        assert visit.get(f"/c/{machine.keys.click(row, place)}").status_code == 404
 
 
 def test_a_broken_token_on_a_form_is_as_good_as_none(machine: Machine, visit: Visitor) -> None:

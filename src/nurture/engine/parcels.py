@@ -26,6 +26,7 @@ from nurture.mail.echo import echoes
 from nurture.mail.faults import MessageFault
 from nurture.mail.plain import PlainRenderer
 from nurture.mail.render import Brand, Renderer, RenderJob, preferences_url
+from nurture.mail.skeletons import QuickRenderer
 from nurture.mail.templates import Templates
 from nurture.mail.verp import bounce_address, unsubscribe_address
 from nurture.program.letters import voice
@@ -110,7 +111,7 @@ class Maker:
         if key not in self._renderers:
             templates = Templates({**self.live.house.files, **segment.files})
             house, answers = self.live.house, places(self.live.house.program.questions)
-            self._renderers[key] = Renderer(templates, brand_of(house), self.keys, self.public_url, answers)
+            self._renderers[key] = QuickRenderer(templates, brand_of(house), self.keys, self.public_url, answers)
         return self._renderers[key]
 
     def texts(self, segment: Segment) -> PlainRenderer:

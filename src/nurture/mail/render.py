@@ -16,9 +16,11 @@ from nurture.mail.direction import led
 from nurture.mail.faults import TemplateFault, TooMuch
 from nurture.mail.mjml import is_mjml, outline, to_html
 from nurture.mail.sandbox import MOMENT, Moment, for_templates
+from nurture.mail.seals import Seal, Sealer
 from nurture.mail.templates import Compiled, Templates, locale
 from nurture.mail.text import plain_text, tidy
 from nurture.mail.utm import tag_html, tag_text
+from nurture.mail.watching import Watch, WatchedLead
 from nurture.tokens import Keys
 
 #: Bytes of a message's HTML, and of its text.
@@ -87,6 +89,27 @@ class Rendered:
     language: str = ""
 
 
+@dataclass(frozen=True)
+class Written:
+    """A message as its templates wrote it, the subject not yet made one line."""
+
+    #: As HTML.
+    subject: str
+    html: str
+    text: str
+    links: list[str]
+    variant: str
+    language: str
+    #: `ltr` or `rtl`.
+    direction: str
+
+    def rendered(self) -> Rendered:
+        """The message. Raises ValueError if its subject is empty."""
+        return Rendered(
+            subject_line(self.subject, self.direction), self.html, self.text, self.links, self.variant, self.language
+        )
+
+
 class Renderer:
     """Renders the messages of one version; the links in them begin with `public_url`."""
 
@@ -107,26 +130,30 @@ class Renderer:
 
     def render(self, job: RenderJob) -> Rendered:
         """The message of `job`; raises TemplateFault with file and line, for this one message."""
+        return self.write(job, Sealer(self.keys, job.touch_id)).rendered()
+
+    def write(self, job: RenderJob, seal: Seal, watch: Watch | None = None) -> Written:
+        """What the templates make of `job`; `seal`: its touch's tokens. `watch`: who watches the rendering."""
         variant = self.templates.variant(job.message, job.language, job.fallback)
         language = self.templates.language(variant, job.fallback)
         compiled = self.templates.compiled(variant)
-        unsubscribe_url = f"{self.public_url}/u/{self.keys.seal('unsubscribe', job.touch_id)}"
+        unsubscribe_url = f"{self.public_url}/u/{seal('unsubscribe')}"
         names = {
-            "lead": dict(job.lead),
+            "lead": dict(job.lead) if watch is None else WatchedLead(watch),
             "unsubscribe_url": unsubscribe_url,
-            "preferences_url": preferences_url(self.public_url, self.keys, job.touch_id),
-            "offer": self._offer(job),
-            "form_url": for_templates(lambda key: self._form_url(key, job)),
-            "answer_url": for_templates(lambda question, answer: self._answer_url(question, answer, job)),
+            "preferences_url": f"{self.public_url}/p/{seal('preferences')}",
+            "offer": None if job.offer is None else {**job.offer, "url": f"{self.public_url}/o/{seal('offer')}"},
+            "form_url": for_templates(lambda key: self._form_url(key, job, seal)),
+            "answer_url": for_templates(lambda question, answer: self._answer_url(question, answer, seal)),
             "today": job.today,
         }
         if job.sender is not None:
             names["sender"] = dict(zip(("name", "address"), job.sender, strict=True))
-        near = _nearer(job.language, language)
-        rendered = self._render(compiled, names, language, near, self._links(compiled, job), job.tags)
-        if not job.operational and escape(unsubscribe_url, quote=False) not in rendered.html:
+        moment = Moment(nearer(job.language, language), self._links(compiled, job, seal), watch=watch)
+        made = self._written(compiled, names, language, moment, job.tags)
+        if not job.operational and escape(unsubscribe_url, quote=False) not in made.html:
             raise TemplateFault(variant, 1, "there is no unsubscribe link; print {{ unsubscribe_url }}")
-        return replace(rendered, html=self._watched(rendered.html, job)) if job.tracked else rendered
+        return replace(made, html=self._watched(made.html, job, seal)) if job.tracked else made
 
     def notice(
         self, names: Mapping[str, Any], language: str, file: str = NOTICE, fallback: str | None = None
@@ -137,7 +164,7 @@ class Renderer:
         """
         variant = self.templates.variant(file, language, fallback or language)
         spoken = self.templates.language(variant, fallback or language)
-        return self._render(self.templates.compiled(variant), names, spoken, locale(spoken), str)
+        return self._written(self.templates.compiled(variant), names, spoken, Moment(locale(spoken), str)).rendered()
 
     def finished(self, written: str, direction: str) -> str:
         """What a template printed, as HTML. Raises ValueError and TooMuch."""
@@ -146,54 +173,43 @@ class Renderer:
             raise TooMuch(f"the message has more than {MOST_TAGS} tags")
         return html
 
-    def _watched(self, html: str, job: RenderJob) -> str:
+    def _watched(self, html: str, job: RenderJob, seal: Seal) -> str:
         """A tracked message with, last in its body, the link that no person sees and the image that tells of opening.
 
         Neither is in its text part; docs/tracking.md says what for.
         """
-        trap = f"{self.public_url}/c/{self.keys.seal('click', job.touch_id, TRAP_PLACE)}"
+        trap = f"{self.public_url}/c/{seal.click(TRAP_PLACE)}"
         marks = f'<a href="{trap}" hidden aria-hidden="true" tabindex="-1" style="display:none;mso-hide:all"></a>'
         if job.opens:
-            image = f"{self.public_url}/o/{self.keys.seal('open', job.touch_id)}.gif"
+            image = f"{self.public_url}/o/{seal('open')}.gif"
             marks += f'<img src="{image}" alt="" width="1" height="1" style="border:0;display:block">'
         ends = [end.start() for end in _BODY_END.finditer(html)]
         place = ends[-1] if ends else len(html)
         return f"{html[:place]}{marks}{html[place:]}"
 
-    def _offer(self, job: RenderJob) -> dict[str, Any] | None:
-        if job.offer is None:
-            return None
-        return {**job.offer, "url": f"{self.public_url}/o/{self.keys.seal('offer', job.touch_id)}"}
-
-    def _form_url(self, key: str, job: RenderJob) -> str:
+    def _form_url(self, key: str, job: RenderJob, seal: Seal) -> str:
         address = f"{self.public_url}/f/{key}"
-        return f"{address}?t={self.keys.seal('click', job.touch_id, FORM_PLACE)}" if job.tracked else address
+        return f"{address}?t={seal.click(FORM_PLACE)}" if job.tracked else address
 
-    def _answer_url(self, question: str, answer: str, job: RenderJob) -> str:
+    def _answer_url(self, question: str, answer: str, seal: Seal) -> str:
         """Where an answer is given; also in an untracked letter, since the reader means to tell us."""
         place = 0 if self._answers is None else self._answers.get((question, answer))
         if place is None:
             raise ValueError(f"program.yaml has no question '{question}' with an answer '{answer}'")
-        return f"{self.public_url}/q/{self.keys.seal('question', job.touch_id, place)}"
+        return f"{self.public_url}/q/{seal('question', place)}"
 
-    def _links(self, compiled: Compiled, job: RenderJob) -> Callable[[str], str]:
+    def _links(self, compiled: Compiled, job: RenderJob, seal: Seal) -> Callable[[str], str]:
         if not job.tracked:
             return str
-        door, seal, places = f"{self.public_url}/c/", self.keys.seal, compiled.places
-        return lambda url: door + seal("click", job.touch_id, places[url])
+        door, places = f"{self.public_url}/c/", compiled.places
+        return lambda url: door + seal.click(places[url])
 
-    def _render(
-        self,
-        compiled: Compiled,
-        names: Mapping[str, Any],
-        language: str,
-        near: Locale,
-        link: Callable[[str], str],
+    def _written(
+        self, compiled: Compiled, names: Mapping[str, Any], language: str, moment: Moment,
         tags: Mapping[str, str] = NO_TAGS,
-    ) -> Rendered:
+    ) -> Written:  # fmt: skip
         direction = "rtl" if locale(language).text_direction == "rtl" else "ltr"
         known = {**compiled.given, **self._house, "language": language, "dir": direction, **names}
-        moment = Moment(near, link)
         before = MOMENT.set(moment)
         try:
             context = compiled.template.new_context(known)
@@ -201,21 +217,16 @@ class Renderer:
             html = self.finished(written, direction)
             little = outline(written) if is_mjml(written) else html
             moment.isolate = direction
-            subject = led(_block(context, "subject").strip(" \t\r\n"), direction)
+            subject = _block(context, "subject")
             moment.isolate = ""
-            text = tidy(_block(context, "text"))
+            made = Written(subject, html, "", list(compiled.places), compiled.name, language, direction)
+            subject_line(subject, direction)
+            text = tidy(unescape(_block(context, "text")))
             if tags:
                 same, text = little is html, tag_text(text, tags, self.public_url)
                 html = tag_html(html, tags, self.public_url)
                 little = html if same else tag_html(little, tags, self.public_url)
-            return Rendered(
-                subject=_present(subject, "the subject is empty; write {% block subject %}"),
-                html=html,
-                text=text if text.strip() else plain_text(little),
-                links=list(compiled.places),
-                variant=compiled.name,
-                language=language,
-            )
+            return replace(made, html=html, text=text if text.strip() else plain_text(little))
         except Exception as problem:
             raise placed(problem, compiled.name) from None
         finally:
@@ -227,15 +238,23 @@ def preferences_url(public_url: str, keys: Keys, touch: int) -> str:
     return f"{public_url}/p/{keys.seal('preferences', touch)}"
 
 
-def _nearer(lead: str, message: str) -> Locale:
+def nearer(lead: str, message: str) -> Locale:
     """The lead's own country's way to write dates, if it speaks the message's language."""
     same = lead.replace("_", "-").split("-")[0].casefold() == message.split("-")[0].casefold()
     return locale(lead if same else message)
 
 
+def subject_line(printed: str, direction: str) -> str:
+    """A subject as readers see it, from what its block printed. Raises ValueError if it is empty."""
+    said = led(unescape(printed).strip(" \t\r\n"), direction)
+    if not said:
+        raise ValueError("the subject is empty; write {% block subject %}")
+    return said
+
+
 def _block(context: Context, name: str) -> str:
-    """A block as plain text; empty if there is none."""
-    return unescape(gathered(context.blocks[name][0](context))) if name in context.blocks else ""
+    """A block as it is printed; empty if there is none."""
+    return gathered(context.blocks[name][0](context)) if name in context.blocks else ""
 
 
 def gathered(parts: Iterable[str], most: int = LARGEST) -> str:
@@ -253,12 +272,6 @@ def _bounded(made: str, size: int = 0, most: int = LARGEST) -> str:
     if size > most or len(made.encode("utf-8", "replace")) > most:
         raise TooMuch(f"the message is longer than {most} bytes")
     return made
-
-
-def _present(text: str, otherwise: str) -> str:
-    if not text:
-        raise ValueError(otherwise)
-    return text
 
 
 def placed(problem: Exception, variant: str) -> TemplateFault:

@@ -24,6 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from nurture.mail import filters, syntax
 from nurture.mail.direction import isolated
 from nurture.mail.faults import TooMuch
+from nurture.mail.watching import Hole, Watch, WatchedLead, computed, unprinted
 
 #: Units of work of one rendering: sixteen nodes or 256 characters of a loop's or a macro's body each time, a call, or
 #: 256 characters that are printed or joined. The dearest letter that it allows takes well under a second.
@@ -49,6 +50,8 @@ class Moment:
     fuel: int = FUEL
     #: While a subject is made: its direction, for names that run the other way.
     isolate: str = ""
+    #: Set while the rendering is watched.
+    watch: Watch | None = None
 
     def burn(self, units: int) -> None:
         self.fuel -= units
@@ -66,6 +69,12 @@ def burn(units: int) -> None:
         moment.burn(units)
 
 
+def watched() -> bool:
+    """Whether the rendering under way is watched."""
+    moment = MOMENT.get(None)
+    return moment is not None and moment.watch is not None
+
+
 def printed(value: Any) -> Any:
     """What `{{ value }}` prints: nothing for None, which is what a lead's empty field is."""
     if value is None:
@@ -75,6 +84,9 @@ def printed(value: Any) -> Any:
         moment.burn(1 + (len(value) >> 8) if isinstance(value, str) else 1)
         if moment.isolate and isinstance(value, str):
             return isolated(value, moment.isolate)
+        if moment.isolate and isinstance(value, Hole):
+            direction = moment.isolate
+            return value.then(lambda real: isolated(real, direction) if isinstance(real, str) else real)
     return value
 
 
@@ -103,7 +115,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             syntax.SEARCHED: _searched,
             syntax.COST: _cost,
         }
-        self.tests = {name: test for name, test in self.tests.items() if name in syntax.TESTS}
+        self.tests = {name: _asked(self.tests[name]) for name in syntax.TESTS}
 
     def read(self, name: str) -> nodes.Template:
         """The template as it is written, to be looked at and not changed; raises TemplateSyntaxError."""
@@ -150,12 +162,24 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return getattr(obj, attribute)
         if isinstance(obj, (*_HOUSE, Undefined)):
             return super().getattr(obj, attribute)
+        if kind is WatchedLead:
+            try:
+                return obj.field(attribute)
+            except KeyError:
+                return self.undefined(f"nothing here is called '{attribute}'", obj=obj, name=attribute)
+        if kind is Hole:
+            return obj.then(lambda real: self.getattr(real, attribute))
         return self.undefined(f"a {kind.__name__} has no '{attribute}'", obj=obj, name=attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(obj, Undefined):
             return super().getitem(obj, argument)
+        if isinstance(obj, WatchedLead):
+            return self.getattr(obj, argument)
+        if isinstance(obj, Hole):
+            return obj.then(lambda real: self.getitem(real, argument))
         if isinstance(obj, (dict, list, tuple, str)):
+            unprinted(obj)
             try:
                 return obj[argument]
             except (TypeError, LookupError, ValueError):
@@ -178,6 +202,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return __context.call(__obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if watched() and (hole := computed(self.call_binop, (context, operator, left, right), {})) is not None:
+            return hole
         if operator == "+":
             size = sum(len(side) for side in (left, right) if isinstance(side, (str, list, tuple)))
             burn(size >> 8)
@@ -202,6 +228,8 @@ def _charged(rule: Callable[..., Any]) -> Callable[..., Any]:
     """`rule`, paying for the text that it is given; Jinja2's mark for its first argument is kept."""
 
     def charged(*args: Any, **kwargs: Any) -> Any:
+        if watched() and (hole := computed(charged, args, kwargs)) is not None:
+            return hole
         burn(1 + sum(len(argument) >> 8 for argument in args if isinstance(argument, str)))
         made = rule(*args, **kwargs)
         if isinstance(made, str) and len(made) > filters.LONGEST:
@@ -210,6 +238,17 @@ def _charged(rule: Callable[..., Any]) -> Callable[..., Any]:
 
     charged.__dict__.update(getattr(rule, "__dict__", {}))
     return charged
+
+
+def _asked(test: Any) -> Callable[..., Any]:
+    """`test`, which may be put to a lead's value that is watched; Jinja2's mark for its first argument is kept."""
+
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        hole = computed(test, args, kwargs) if watched() else None
+        return test(*args, **kwargs) if hole is None else bool(hole)
+
+    asked.__dict__.update(getattr(test, "__dict__", {}))
+    return asked
 
 
 @filters.at_run_time
@@ -228,6 +267,7 @@ def _counted(_context: Context, items: Any, weight: int) -> Any:
     """`items` of a loop, paid for before it starts; `weight` is that of its body."""
     if items is None:
         return ()
+    unprinted(items)
     if not isinstance(items, (list, tuple, str, dict)):
         if isinstance(items, Undefined):
             len(items)  # raises UndefinedError with the name
@@ -239,14 +279,17 @@ def _counted(_context: Context, items: Any, weight: int) -> Any:
 @filters.at_run_time
 def _searched(_context: Context, place: Any) -> Any:
     """What `in` looks through."""
+    unprinted(place)
     if isinstance(place, (str, list, tuple, dict)):
         burn(1 + (len(place) >> (8 if isinstance(place, str) else 4)))
     return place
 
 
 @filters.at_run_time
-def _joined(_context: Context, parts: list[Any]) -> Any:
+def _joined(_context: Context | None, parts: list[Any]) -> Any:
     """`a ~ b`, with None as nothing and a limit."""
+    if watched() and (hole := computed(lambda *all_: _joined(None, list(all_)), tuple(parts), {})) is not None:
+        return hole
     size = sum(len(part) for part in parts if isinstance(part, str))
     burn(1 + (size >> 8))
     if size > filters.LONGEST:

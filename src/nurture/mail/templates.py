@@ -15,13 +15,14 @@ from jinja2 import Template, TemplateError, TemplateSyntaxError
 from nurture.mail import syntax
 from nurture.mail.faults import TemplateFault, TooMuch
 from nurture.mail.sandbox import Sandbox
+from nurture.tokens import FIRST_SEALED
 
 #: Its macros can be used in every message without importing them.
 MACROS = "_shared/macros.j2"
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 _VARIANT = re.compile(rf"\.({_TAG.pattern})\.j2$")
-#: A link's place is sealed into 16 bits; the last ones are kept for what is not a static link.
-_MOST_LINKS = 0xFF00
+#: The places from here on are kept for what is not a static link.
+_MOST_LINKS = FIRST_SEALED
 
 
 @lru_cache(maxsize=256)

@@ -2,7 +2,7 @@
 (() => {
   const doc = document, at = location, me = doc.currentScript, nav = navigator;
   const hex = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => (b + 256).toString(16).slice(1)).join("");
-  let visitor, left, [, token] = at.search.match(/[?&]nurture=([\w-]+)/) || [];
+  let visitor, left, [, token] = at.search.match(/[?&]nurture=([\w.-]+)/) || [];
   if (token) {
     const rest = at.search.replace(/([?&])nurture=[^&]*&?/, "$1").replace(/[?&]$/, "");
     history.replaceState(history.state, "", at.pathname + rest + at.hash);

@@ -1,0 +1,150 @@
+"""Letters from skeletons are those of the templates, byte for byte, whatever a lead is called."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+from random import Random
+from typing import Any
+
+import pytest
+
+from nurture.mail.faults import TemplateFault
+from nurture.mail.render import Renderer, RenderJob
+from nurture.mail.skeletons import FULL_FIRST, QuickRenderer
+from nurture.mail.templates import Templates
+from tests.mail.letters import BRAND, KEYS, URL
+
+FRAME = '{{% block subject %}}For {{{{ lead.company or "you" }}}}{{% endblock %}}{body}<a href="{{{{ unsubscribe_url }}}}">x</a>'
+#: Usual values, and such as change what stands around them.
+NAMES: list[Any] = [
+    None, "", "Ana", "Bo", "RO", "Acme & Söhne", "O'Neil", "<b>", "x  y", " lead", "trail ", "a\nb", "a\u00a0b", "&amp;",
+    "AT&T", "AT&", "lt;", "http://elsewhere.example/", "100%", "%s", "{{ x }}", "שלום", "z" * 300, "\u202ex",
+    "zqNurtureMark0001", "a.b", "a@b.example", 'say "x"',
+]  # fmt: skip
+NUMBERS: list[Any] = [None, 0, 1, 50, 51, 12.5, -1, float("inf"), float("nan")]
+DAYS: list[Any] = [None, date(2025, 1, 1), date(2026, 3, 2), date(2026, 5, 5)]
+#: Body to whether plain leads get it from a skeleton.
+BODIES: dict[str, tuple[str, bool]] = {
+    "a greeting": ("<p>Hi {{ lead.first_name or 'there' }}, of {{ lead.company }}.</p>", True),
+    "a branch by value": ("{% if lead.country == 'RO' %}Salut{% elif lead.country in ['DE', 'AT'] %}Hallo{% endif %}", True),
+    "a branch by number": ("{% if lead.employees and lead.employees > 50 %}big {{ lead.employees }}{% endif %}", True),
+    "filters": ("<p>{{ lead.first_name | upper }}, {{ lead.company | default('you', true) | title }}</p>", True),
+    "a date": ("{% if lead.since and lead.since < today %}since {{ lead.since | date('long') }}{% endif %}", True),
+    "what is joined": ("<p>{{ 'Hi ' ~ lead.first_name ~ '!' }}</p>", True),
+    "what is reckoned": ("{% if lead.employees %}{{ lead.employees * 2 + 1 }}{% endif %}", True),
+    "a macro": (
+        "{% macro m(a, k='b') %}{% if k == 'b' %}<b>{{ a }}</b>{% else %}{{ a }}{% endif %}{% endmacro %}"
+        "{{ m(lead.first_name) }}{{ m(lead.company, 'i') }}", True,
+    ),
+    "a loop": ("{% for one in [lead.first_name, lead.company] %}<li>{{ loop.index }} {{ one }}</li>{% endfor %}", True),
+    "links": ('<a href="https://a.example/">a</a> <a href="{{ form_url("demo") }}">f</a>', True),
+    "an attribute": ('<a href="https://a.example/?n={{ lead.first_name | urlencode }}">{{ lead.first_name }}</a>', True),
+    "an address": ("<p>https://a.example/{{ lead.first_name }} and more</p>", True),
+    "a text part": ("{% block text %}Dear {{ lead.first_name }},\n\n{{ lead.company }}  \n{{ unsubscribe_url }}{% endblock %}", True),
+    "hidden": ("<p hidden>{{ lead.first_name }}</p><p>x</p>", True),
+    "preformatted": ("<pre>  {{ lead.first_name }}\n {{ lead.company }}</pre>", True),
+    "two in a row": ("<p>{{ lead.first_name }}{{ lead.company }}</p>", True),
+    "one like the other": ("{% if lead.first_name == lead.company %}same{% else %}not{% endif %}", True),
+    "a style": ('<p style="color:{{ lead.country }}">x</p>', False),
+    "an entity": ("<p>&{{ lead.first_name }};</p>", False),
+    "a tag": ("<{{ lead.country }}>x", False),
+    "columns": ("<table><tr><td>{{ lead.first_name }}</td><td>b</td></tr><tr><td>cc</td><td>d</td></tr></table>", False),
+    "a captured block that is compared": (
+        "{% set s %}{{ lead.first_name }}{% endset %}{% if s == 'Ana' %}ANA{% else %}{{ s }}{% endif %}", False,
+    ),
+    "a macro that is compared": (
+        "{% macro m(a) %}{{ a }}{% endmacro %}{% if m(lead.first_name) == 'Ana' %}ANA{% endif %}", False,
+    ),
+    "a filtered block": ("{% filter upper %}{{ lead.first_name }}{% endfilter %}", False),
+    "searched": ("{% if 'n' in (lead.first_name or '') %}n{% endif %}", False),
+    "the whole lead": ("{{ lead }}", False),
+}  # fmt: skip
+
+
+def job(number: int, **lead: Any) -> RenderJob:
+    """A letter to a lead with `lead`."""
+    known = {"first_name": "Ana", "company": "Acme", "country": "DE", "employees": 60, "since": date(2025, 1, 1)}
+    tags = {"source": "letter"} if number % 2 else {}
+    return RenderJob(
+        "x.j2", "", "en", known | lead, number, number % 3 > 0, None, date(2026, 3, 2), tags=tags, opens=True
+    )
+
+
+def both(body: str) -> tuple[Renderer, QuickRenderer]:
+    templates = Templates({"x.j2": FRAME.format(body=body)})
+    return Renderer(templates, BRAND, KEYS, URL), QuickRenderer(templates, BRAND, KEYS, URL)
+
+
+def told(renderer: Renderer, one: RenderJob) -> Any:
+    """The letter, or what is wrong with it."""
+    try:
+        return renderer.render(one)
+    except TemplateFault as fault:
+        return fault.file, fault.line, fault.problem
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_the_same_bytes(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """For leads with values of every kind, after enough usual ones for skeletons to be found."""
+    body, _ = BODIES[name]
+    slow, quick = both(body)
+    chance = Random(name)
+
+    def lead() -> dict[str, Any]:
+        texts = {field: chance.choice(NAMES) for field in ("first_name", "company", "country")}
+        whole = {**texts, "employees": chance.choice(NUMBERS), "since": chance.choice(DAYS)}
+        return {field: value for field, value in whole.items() if chance.random() < 0.4}
+
+    for number in range(70):
+        one = job(number, **lead())
+
+        assert told(quick, one) == told(slow, one)
+    assert not caplog.records  # no skeleton was found wrong afterwards
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_what_comes_from_a_skeleton(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once eight such letters were made in full, those that can do without the template do."""
+    body, expected = BODIES[name]
+    _, quick = both(body)
+    for number in range(FULL_FIRST + 5):
+        quick.render(job(6 * number))
+    monkeypatch.setattr(Renderer, "write", None)
+
+    if expected:
+        assert "Firm" in quick.render(job(600, company="Firm 7")).subject
+    else:
+        with pytest.raises(TypeError):
+            quick.render(job(600, company="Firm 7"))
+
+
+def test_a_fault_is_told_as_ever() -> None:
+    """With its file and line, for the lead that has it alone."""
+    body = "\n{% if lead.employees > 50 %}big{% endif %}"
+    _, quick = both(body)
+    for number in range(20):
+        quick.render(job(number))
+
+    with pytest.raises(TemplateFault) as fault:
+        quick.render(job(21, employees="many"))
+    assert (fault.value.file, fault.value.line) == ("x.j2", 2)
+    assert quick.render(job(22, employees=51)).html.startswith("For")
+
+
+def test_a_skeleton_that_was_wrong_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it is compared with now and then is the letter that leaves."""
+    slow, quick = both("<p>{{ lead.first_name }}</p>")
+    for number in range(0, 6 * (FULL_FIRST + 1), 6):
+        quick.render(job(number))
+    kind = next(iter(quick._kinds.values()))
+    skeleton: Any = kind.walk(job(0).lead)
+    skeleton.html.form = skeleton.html.form.replace("<p>", "<b>")
+
+    with caplog.at_level(logging.WARNING, "nurture.mail"):
+        made = [quick.render(job(6 * number)) for number in (50, 51)]
+
+    assert made == [slow.render(job(300)), slow.render(job(306))]
+    assert "other bytes" in caplog.text
