@@ -11,10 +11,11 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, Subquery, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Subquery, case, delete, func, literal, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from nurture.db import Database
 from nurture.dialects import greatest, upsert
 from nurture.durations import Hours
 from nurture.records import Opening
@@ -25,6 +26,8 @@ from nurture.zones import DAY, spans_of, to_local, to_utc
 AHEAD, REFILL = timedelta(days=60), timedelta(days=30)
 #: When to look again at a message for which no opening is in sight.
 OUT_OF_SIGHT = timedelta(days=30)
+#: Openings that closed so long ago are removed; whoever asks for as old ones has them made anew.
+_PAST = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -200,6 +203,15 @@ def know_openings(
             rows.append({"window": window.key, "zone": zone, "country": country, "opens": opens, "closes": closes})
     if rows:
         link.execute(upsert(link)(Opening).on_conflict_do_nothing(), rows)
+
+
+def forget_openings(db: Database, now: datetime) -> int:
+    """Remove what closed a month ago, also of windows that nobody has any more; how many. One window a transaction."""
+    over = col(Opening.closes) < now - _PAST
+    with db.read() as link:
+        windows = link.execute(select(col(Opening.window)).distinct()).scalars().all()
+    mine = [delete(Opening).where(col(Opening.window) == window, over) for window in windows]
+    return sum(db.transact(lambda link, one=one: link.execute(one).rowcount) for one in mine)  # type: ignore[misc]
 
 
 def next_open(

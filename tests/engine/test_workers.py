@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from sqlmodel import col
 
 from nurture.channels.base import Receipt
+from nurture.db import take_lease
 from nurture.engine import control, delivery, doors, leases, workers
 from nurture.engine.heart import Heart
 from nurture.engine.recording import record
@@ -273,3 +275,34 @@ def test_two_hearts_on_one_lease(make: Make, tmp_path: Path) -> None:
     assert len(busy) <= 1
     assert {row.state for row in world.rows(Touch, col(Touch.step) == "hello")} == {"sent"}
     other.close()
+
+
+#: Journals that a tick finds: whose, how many days ago it was last written, and whether it stays.
+LEFT = {
+    "a dead worker's of long ago": ("here:boot:1:beef", 8, False),
+    "a dead worker's of this week": ("here:boot:2:beef", 6, True),
+    "of one who lives": ("here:boot:3:beef", 8, True),
+    "of one in whose name something is": ("here:boot:4:beef", 8, True),
+    "of another host, whose locks are not seen": ("here-too:boot:5:beef", 8, True),
+}
+
+
+def test_journals_of_the_dead_go_in_the_end(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is killed with nothing in its hands leaves a file that nobody else would ever remove."""
+    world = make(program(drip=sequence(STEPS)))
+    monkeypatch.setattr("nurture.engine.workers.socket.gethostname", lambda: "here")
+    world.do(lambda link: take_lease(link, "segment:other", "here:boot:4:beef/run", 60))
+    opened = {name: workers.open_journal(tmp_path, worker) for name, (worker, _, _) in LEFT.items()}
+    for name, (worker, days, _) in LEFT.items():
+        if name != "of one who lives":
+            opened[name].close()
+        long_ago = time.time() - days * 86_400
+        os.utime(workers.journal_file(tmp_path, worker), (long_ago, long_ago))
+    world.machine.journal_folder = tmp_path
+
+    world.tick()
+
+    assert {name: workers.journal_file(tmp_path, worker).exists() for name, (worker, _, _) in LEFT.items()} == {
+        name: stays for name, (_, _, stays) in LEFT.items()
+    }
+    opened["of one who lives"].close()

@@ -15,8 +15,9 @@ from sqlalchemy import BigInteger, String, literal, select
 
 from nurture.db import Database
 from nurture.durations import parse_hours
+from nurture.records import Opening
 from nurture.records.types import from_micros, to_micros
-from nurture.windows import Window, know_openings, next_open
+from nurture.windows import Window, forget_openings, know_openings, next_open
 from nurture.windows import is_open_day as is_open
 from nurture.zones import know_zones
 from tests.engine import plain
@@ -183,3 +184,26 @@ def test_workdays_are_those_of_the_country(name: str) -> None:
     week = [date.fromisoformat(monday) + n * DAY for n in range(7)]
 
     assert [DAYS[day.weekday()] for day in week if is_open(window, day, country)] == expected.split()
+
+
+def test_past_openings_are_forgotten_and_made_anew_when_asked_for(database: Database) -> None:
+    """The table does not grow with time; a message that comes late finds the openings of its own day again."""
+    window, begins = (
+        Window(None, ("all",), False, "next_opening", (date(2026, 1, 1),)),
+        datetime(2026, 3, 2, tzinfo=UTC),
+    )
+
+    def known(now: datetime, since: datetime) -> list[datetime]:
+        with database.engine.begin() as link:
+            know_openings(link, window, [("Asia/Dubai", "AE")], now, since)
+            rows = select(Opening.closes).where(Opening.window == window.key).order_by(Opening.closes)  # type: ignore[call-overload]
+            return list(link.execute(rows).scalars())
+
+    sizes = []
+    for month in range(6):
+        now = begins + month * 30 * DAY
+        known(now, now)
+        forget_openings(database, now)
+        sizes.append(len(known(now, now)))
+    assert sizes[-1] == sizes[1]
+    assert known(now, begins)[0] < begins

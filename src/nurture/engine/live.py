@@ -40,7 +40,10 @@ _NEWEST = select(col(ProgramVersion.id)).order_by(col(ProgramVersion.number).des
 
 @dataclass
 class Library:
-    """Versions by id. They are immutable, so what was read once stays true."""
+    """Versions by id. They are immutable, so what was read once stays true; those that are over are let go.
+
+    Several threads may use it: what is let go of goes by another dictionary taking the place of the old one.
+    """
 
     houses: dict[int, House] = field(default_factory=dict)
     segments: dict[int, Segment] = field(default_factory=dict)
@@ -56,7 +59,7 @@ class Library:
         except BaseException:
             self.houses = {number: house for number, house in self.houses.items() if number in houses}
             self.segments = {number: it for number, it in self.segments.items() if number in segments}
-            self.plans.clear()
+            self.plans = {}
             raise
 
     def live(self, link: Connection) -> Live:
@@ -66,35 +69,44 @@ class Library:
         house_id = link.execute(_NEWEST).scalar()
         if house_id is None:
             raise NotPublished("nothing is published yet; run 'nurture publish'")
-        segments = {}
-        for version in link.execute(_CURRENT).scalars():
-            segment = self.segment(link, int(version or 0))
-            segments[segment.slug] = segment
+        current = [int(version or 0) for version in link.execute(_CURRENT).scalars()]
+        if house_id not in self.houses or not self.segments.keys() >= set(current):
+            self._let_go(link, house_id)  # something was published
+        segments = {segment.slug: segment for segment in (self.segment(link, version) for version in current)}
         return Live(self.house(link, house_id), segments, self)
+
+    def _let_go(self, link: Connection, house_id: int) -> None:
+        """Forget what nobody is in any more, with its statements; whoever asks for it again has it read again."""
+        lively = set(link.execute(_LIVELY).scalars())
+        if self.houses.keys() <= {house_id} and self.segments.keys() <= lively:
+            return
+        self.houses = {number: house for number, house in self.houses.items() if number == house_id}
+        self.segments = {number: segment for number, segment in self.segments.items() if number in lively}
+        self.plans = {}
 
     def house(self, link: Connection, version: int) -> House:
         """The program version of this id."""
-        if version not in self.houses:
+        if (known := self.houses.get(version)) is None:
             row = link.execute(select(col(ProgramVersion.files)).where(col(ProgramVersion.id) == version)).scalar_one()
             loaded = Loaded()
             load_house(row, loaded)
             house = loaded.require().house
             assert house is not None
-            self.houses[version] = House(
-                house.program, house.lifecycle, house.scoring, house.offers, house.files, version
-            )
-        return self.houses[version]
+            known = House(house.program, house.lifecycle, house.scoring, house.offers, house.files, version)
+            self.houses[version] = known
+        return known
 
     def segment(self, link: Connection, version: int) -> Segment:
         """The sequence version of this id."""
-        if version not in self.segments:
+        if (known := self.segments.get(version)) is None:
             columns = (col(SequenceVersion.sequence), col(SequenceVersion.number), col(SequenceVersion.files))
             slug, number, files = link.execute(select(*columns).where(col(SequenceVersion.id) == version)).one()
             loaded = Loaded()
             load_segment(slug, files, loaded)
             segment = loaded.require().segments[slug]
-            self.segments[version] = Segment(slug, segment.spec, segment.files, version, number)
-        return self.segments[version]
+            known = Segment(slug, segment.spec, segment.files, version, number)
+            self.segments[version] = known
+        return known
 
 
 @dataclass(frozen=True)

@@ -29,15 +29,22 @@ _EXPIRED = col(Touch.lease_until) < database_clock()
 
 
 def take_back(db: Database, journals: Journals, now: datetime) -> Counter[str]:
-    """Take back what dead workers hold, and what leases that ran out hold; journals that are read out go."""
+    """Take back what dead workers hold, and what leases that ran out hold; journals that are needed no more go."""
+    _clear(db, journals, journals.left())
     with db.read() as link:
         dead, late = journals.dead_among(holders(link)), expired(link)
     if not dead and not late:
         return Counter()
     found = db.transact(lambda link: recover(link, journals, dead, now))
-    with db.read() as link:
-        journals.clear(owner for owner in dead if not in_the_name_of(link, worker_of(owner)))
+    _clear(db, journals, dead)
     return found
+
+
+def _clear(db: Database, journals: Journals, dead: list[str]) -> None:
+    """Remove the journals of those of the dead in whose name nothing is."""
+    if dead:
+        with db.read() as link:
+            journals.clear([owner for owner in dead if not in_the_name_of(link, worker_of(owner))])
 
 
 def put_away(db: Database, journal: FileJournal, folder: Path | None, worker: str) -> None:

@@ -42,8 +42,8 @@ class Run:
 
     def plan(self, name: tuple[Any, ...], build: Callable[[], P]) -> P:
         """What `build` makes, made once; `name` says all that it depends on besides the house's version."""
-        key = (self.live.house.id, *name)
-        if key not in self.live.library.plans:
-            self.live.library.plans[key] = build()
-        made: P = self.live.library.plans[key]
+        key, plans = (self.live.house.id, *name), self.live.library.plans
+        if key not in plans:
+            plans[key] = build()
+        made: P = plans[key]
         return made

@@ -14,6 +14,8 @@ from nurture.channels.journal import FileJournal, State, abandoned, read_journal
 from nurture.errors import FileFault
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+#: Seconds for which the journal of a dead worker is kept though nothing here needs it: a database that is restored may.
+_KEPT = 7 * 86_400
 
 
 @cache
@@ -86,6 +88,15 @@ class Journals:
         """Those of `owners` that certainly live no more."""
         return [owner for owner in owners if self.dead(owner)]
 
+    def left(self) -> list[str]:
+        """Workers of this host that live no more and have written nothing for a week, by their journals."""
+        before, here = clock.wall().timestamp() - _KEPT, socket.gethostname()
+        return [
+            ":".join(file.stem.rsplit("-", 3))
+            for file in (self.folder.glob(f"{here}-*.log") if self.folder is not None else ())
+            if file.stem.rsplit("-", 3)[0] == here and _written(file) < before and abandoned(file)
+        ]
+
     def clear(self, owners: Iterable[str]) -> None:
         """Journals of dead workers that are needed no more."""
         for owner in owners:
@@ -95,3 +106,11 @@ class Journals:
     def _file(self, worker: str) -> Path | None:
         file = journal_file(self.folder, worker) if self.folder is not None else None
         return file if file is not None and file.exists() else None
+
+
+def _written(file: Path) -> float:
+    """When it was last written to, in seconds since 1970; a file that another has just removed: for ever."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")

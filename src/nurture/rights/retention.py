@@ -22,6 +22,7 @@ from nurture.records import Confirmation, Event, Meta, Outbox, ScoreEntry, Visit
 from nurture.records.types import Instant, to_micros
 from nurture.rights import copies
 from nurture.rights.schema import TABLES
+from nurture.windows import forget_openings
 from nurture.worklist import put_work
 
 #: Rows of one transaction; an event takes its score lines, sums and a work row along.
@@ -60,7 +61,7 @@ def retain(machine: Machine, home: Path | None, now: datetime, *, dry_run: bool 
 
 
 def daily(machine: Machine, home: Path, now: datetime) -> Counter[str] | None:
-    """The same once a local day of the program, whoever comes first; None: it was done."""
+    """The same once a local day of the program, whoever comes first, and past openings; None: it was done."""
     _, zone = rules(machine)
     today = now.astimezone(ZoneInfo(zone)).date().isoformat()
     with machine.db.read() as link:
@@ -68,6 +69,7 @@ def daily(machine: Machine, home: Path, now: datetime) -> Counter[str] | None:
             return None
     if not machine.db.transact(lambda link: _take(link, today)):
         return None
+    forget_openings(machine.db, now)
     return retain(machine, home, now)
 
 

@@ -15,6 +15,9 @@ from nurture.mail.utm import tagged
 from nurture.program.load import House, Segment
 from nurture.program.utm import tags
 
+#: Pairs of a program's and a sequence's version whose letters stay compiled; beyond it, all are compiled anew.
+_KEPT = 50
+
 
 class Letters:
     """The templates of the versions that touches were made of, compiled once each."""
@@ -48,9 +51,12 @@ class Letters:
 
     def _of(self, house: House, segment: Segment) -> Templates:
         key = (house.id, segment.id)
-        if key not in self._templates:
-            self._templates[key] = Templates({**house.files, **segment.files})
-        return self._templates[key]
+        known = self._templates.get(key)
+        if known is None:
+            if len(self._templates) >= _KEPT:
+                self._templates = {}  # another thread may be reading the old one
+            known = self._templates[key] = Templates({**house.files, **segment.files})
+        return known
 
 
 def followable(url: str) -> bool:
