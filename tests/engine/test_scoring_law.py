@@ -25,7 +25,7 @@ from nurture.intake.write import NewEvent
 from nurture.language import conditions as c
 from nurture.language.compiler import Scope
 from nurture.language.scores import engaged, engagement
-from nurture.language.turns import turn
+from nurture.language.turns import turns
 from nurture.records import Event, Lead, ScoreEntry
 from nurture.records.types import from_micros, to_micros
 from nurture.worklist import put_work
@@ -38,9 +38,10 @@ PATHS = ["/a", "/b"]
 #: Engagement at an instant, unrounded and rounded.
 _THEN: Any = bindparam("then", type_=BigInteger)
 _ASKED = select(col(Lead.id), engagement(_THEN).label("raw"), engaged(_THEN).label("number"))
-#: When "engagement is at least" so much may turn next.
-_TURNS: dict[int, Any] = {
-    bound: select(col(Lead.id), turn(c.Field("engagement", "at_least", bound), Scope({}))) for bound in (3, 12, 25)
+#: When "engagement is at least" so much may turn next, for one bound and for several.
+_TURNS: dict[tuple[int, ...], Any] = {
+    bounds: select(col(Lead.id), *turns([c.Field("engagement", "at_least", bound) for bound in bounds], Scope({}))[1])
+    for bounds in ((3,), (12,), (25,), (3, 12, 25))
 }
 _serial = itertools.count()
 
@@ -224,15 +225,17 @@ class Played:
         names: dict[Any, str] = {number: name for name, number in world.ids.items()}
         rows = [row for row in world.rows(Event) if row.settled_at is not None]
         with world.machine.db.read() as link:
-            for bound, query in _TURNS.items():
+            for bounds, query in _TURNS.items():
                 for lead, looked in link.execute(query, {"at_now": to_micros(now)}):
                     zone = self.zones[int(names[lead])]
                     mine = [row for row in rows if row.lead_id == lead]
                     until = (from_micros(looked) if looked is not None else now + 400 * DAY) - now
                     assert until >= timedelta(microseconds=1)
                     instants = [now + until * part for part in (0, 0.1, 0.5, 0.9, 0.999)]
-                    raw = [pencil(self.model, mine, zone, lambda row: True, at) + 0.500001 - bound for at in instants]
-                    assert len({one >= 0 for one in raw if abs(one) > 1e-6}) < 2, (bound, looked, raw)
+                    raw = [pencil(self.model, mine, zone, lambda row: True, at) + 0.500001 for at in instants]
+                    for bound in bounds:
+                        above = {one >= bound for one in raw if abs(one - bound) > 1e-6}
+                        assert len(above) < 2, (bound, looked, raw)
 
     def ledger(self) -> list[tuple[Any, ...]]:
         rows = self.world.rows(ScoreEntry)

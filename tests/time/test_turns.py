@@ -19,7 +19,7 @@ from nurture.intake import write
 from nurture.intake.write import NewEvent
 from nurture.language.compiler import Scope
 from nurture.language.conditions import Field, parse_condition
-from nurture.language.turns import turn, turning
+from nurture.language.turns import turning, turns
 from nurture.records import Lead, Milestone, Work
 from nurture.records.types import from_micros
 from tests.engine.conftest import Make
@@ -129,7 +129,7 @@ def test_a_look_is_never_planned_too_late(make: Make) -> None:
     for now, bound in product((MONDAY, MONDAY + 9 * DAY), (1, 20, 45)):
         with world.machine.db.read() as link:
             live = world.machine.library.live(link)
-            looks = select(col(Lead.id), turn(Field("score", "at_least", bound), live.scope()))
+            looks = select(col(Lead.id), turns([Field("score", "at_least", bound)], live.scope())[1][0])
             found = {world.names()[lead]: at for lead, at in Run(link, live, now)(looks)}
         for name, ledger in people.items():
             true = ledger.turns(_turned(bound, ledger.score(now)), now, 6 * HOUR, 60 * DAY)

@@ -7,7 +7,7 @@ has neither. It is derived when the lead is settled, with the kind of each new m
 from __future__ import annotations
 
 import string
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, func, select, update
@@ -19,6 +19,7 @@ from nurture.engine.domains import COMPANY, kind_of
 from nurture.engine.running import CLAIMED, Run
 from nurture.engine.scoring import FRESH
 from nurture.language.accounts import account_scores
+from nurture.program.load import Segment
 from nurture.records import Account, Event, Lead, MailDomain, Work
 from nurture.records.types import CLAIM, NOW_AT
 from nurture.worklist import work_for
@@ -108,9 +109,10 @@ def again(run: Run) -> None:
     run(_AGAIN)
 
 
-def asked(run: Run) -> bool:
-    """Whether anything that is published speaks of `account_score`."""
-    versions = run.live.versions(run.link)
+def asked(run: Run, versions: Sequence[Segment] | None = None) -> bool:
+    """Whether anything that is published speaks of `account_score`. `versions`: those of `Live.versions`, if known."""
+    if versions is None:
+        versions = run.live.versions(run.link)
     files = [run.live.house.files, *(segment.files for segment in versions)]
     key = ("accounts asked", *sorted(segment.id for segment in versions))
     return run.plan(key, lambda: any("account_score" in text for each in files for text in each.values()))

@@ -26,7 +26,7 @@ from sqlmodel import col
 
 from nurture.dialects import apart, new_rows, newer_rows
 from nurture.engine import queueing
-from nurture.engine.lifecycle import hold, release
+from nurture.engine.lifecycle import hold, over, release
 from nurture.engine.live import Live
 from nurture.engine.objecting import shut_out
 from nurture.engine.queueing import Queue
@@ -82,6 +82,8 @@ def suppressed() -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class _Entering:
+    #: Whether anybody has come to match, or waits in the queue and matches; else nobody is refused, or enters at once.
+    anybody: Any
     refuse: Any
     enter: Any
     remember: Any
@@ -96,12 +98,16 @@ def enrol(run: Run, segment: Segment) -> tuple[int, bool]:
     How many entered, and whether the sequence's queue was touched: then `next_in_line` follows.
     """
     plan = _plan(run, segment)
-    run(plan.refuse)
-    if plan.queue is None:
-        entered, queued = int(run(plan.enter).rowcount), False
-    else:
+    entered, queued = 0, False
+    anybody = run(plan.anybody).first() is not None
+    if anybody:
+        run(plan.refuse)
+    if plan.queue is not None:
         entered, queued = queueing.admit(run, segment, plan.queue)
-    run(plan.remember)
+    elif anybody:
+        entered = int(run(plan.enter).rowcount)
+    if anybody:
+        run(plan.remember)
     run(plan.forget)
     return max(entered, 0), queued
 
@@ -179,11 +185,13 @@ def _entering(live: Live, segment: Segment) -> _Entering:
         .exists()
     )
     limited = segment.spec.enrol.limit is not None
-    fresh = and_(among, match, or_(~held, queueing.queued(segment.slug)) if limited else ~held, ~inside)
+    new = or_(~held, queueing.queued(segment.slug)) if limited else ~held
+    fresh = and_(among, new, ~inside, match)
     reason = refusal(live, segment)
     welcome = and_(fresh, reason.is_(None))
     refused = select(col(Lead.id), literal(segment.slug), NOW_AT, reason).where(fresh, reason.is_not(None))
     return _Entering(
+        select(col(Lead.id)).where(among, new, match).limit(1),
         newer_rows(
             Refusal,
             ["lead_id", "sequence", "at", "reason"],
@@ -192,8 +200,8 @@ def _entering(live: Live, segment: Segment) -> _Entering:
             lambda new: {"at": new.at, "reason": new.reason},
         ),
         None if limited else entry(live, segment, welcome),
-        hold(rule, select(col(Lead.id)).where(among, match, rested())),
-        release(rule, select(col(Lead.id)).where(among, ~match)),
+        hold(rule, select(col(Lead.id)).where(among, ~held, rested(), match)),
+        over(rule, ~match),
         queueing.queue_of(segment, welcome, lambda which: entry(live, segment, which)) if limited else None,
     )
 

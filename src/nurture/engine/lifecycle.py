@@ -60,6 +60,7 @@ def _lead(house: House, rule: Rule, among: ColumnElement[bool]) -> Moves:
 @dataclass(frozen=True)
 class _Mql:
     rearm: Any
+    anybody: Any
     moves: Moves
     hold: Any
 
@@ -72,27 +73,30 @@ def become_mql(run: Run, *, everybody: bool = False) -> int:
     rule = run.live.house.lifecycle.mql
     if rule is None:
         return 0
-    among = col(Lead.forgotten_at).is_(None) if everybody else _AMONG
-    plan = run.plan(("mql", everybody), lambda: _mql(run.live.house, among))
+    plan = run.plan(("mql", everybody), lambda: _mql(run.live.house, everybody))
     run(plan.rearm)
+    if run(plan.anybody).first() is None:
+        return 0
     moved = move_stage(run, plan.moves)
     run(plan.hold)
     return moved
 
 
-def _mql(house: House, among: ColumnElement[bool]) -> _Mql:
+def _mql(house: House, everybody: bool) -> _Mql:
     rule = house.lifecycle.mql
     assert rule is not None
+    among = col(Lead.forgotten_at).is_(None) if everybody else _AMONG
     holds = compile_condition(rule.condition, house.scope)
     below = rearm(rule, house.scope.levels)
     low = compile_condition(below, house.scope) if below is not None else not_(holds)
-    rearmed = select(col(Lead.id)).where(among, or_(low, col(Lead.stage) == "recycled"), not_(holds))
-    newly = and_(~_held("mql"), col(Lead.stage).in_(("subscriber", "lead", "recycled")))
-    fresh = and_(among, holds, newly, ~objects("profiling"))
+    rearmed = and_(or_(low, col(Lead.stage) == "recycled"), not_(holds))
+    newly = and_(among, ~held("mql"), holds)
+    open_to_it = and_(col(Lead.stage).in_(("subscriber", "lead", "recycled")), ~objects("profiling"))
     return _Mql(
-        delete(Holding).where(col(Holding.rule) == "mql", col(Holding.lead_id).in_(rearmed)),
-        stage_moves(fresh, "mql", cause=_mql_cause(house), author="rule", version=house.id),
-        hold("mql", select(col(Lead.id)).where(among, holds)),
+        over("mql", rearmed, everybody=everybody),
+        select(col(Lead.id)).where(newly).limit(1),
+        stage_moves(and_(newly, open_to_it), "mql", cause=_mql_cause(house), author="rule", version=house.id),
+        hold("mql", select(col(Lead.id)).where(newly)),
     )
 
 
@@ -139,7 +143,8 @@ def hold(rule: str, leads: Select[Any]) -> Any:
     return new_rows(Holding, ["lead_id", "rule", "since"], leads.add_columns(literal(rule), NOW_AT))
 
 
-def _held(rule: str) -> ColumnElement[bool]:
+def held(rule: str) -> ColumnElement[bool]:
+    """Whether `rule` held for a lead when it was last looked at."""
     mine = (col(Holding.lead_id) == col(Lead.id)) & (col(Holding.rule) == rule)
     return select(1).where(mine).correlate(Lead).exists()
 
@@ -149,36 +154,56 @@ def release(rule: str, leads: Select[Any]) -> Any:
     return delete(Holding).where(col(Holding.rule) == rule, col(Holding.lead_id).in_(leads))
 
 
+def over(rule: str, which: ColumnElement[bool], *, everybody: bool = False) -> Any:
+    """The statement that forgets it of those claimed leads (or all that are known) for which `which` holds.
+
+    It looks at no lead of whom it is not remembered.
+    """
+    theirs = select(1).where(col(Lead.id) == col(Holding.lead_id), col(Lead.forgotten_at).is_(None), which)
+    mine = and_(col(Holding.rule) == rule, theirs.correlate(Holding).exists())
+    return delete(Holding).where(mine if everybody else and_(mine, col(Holding.lead_id).in_(CLAIMED)))
+
+
 def reach_milestones(run: Run) -> dict[str, int]:
     """Note each milestone reached: on the transition into its condition, and by each further event it speaks of."""
     reached = {}
     for name, rule in run.live.house.lifecycle.milestones.items():
         if isinstance(rule.when, c.ByStep):
             continue
-        note, over, on = run.plan(
+        plan = run.plan(
             ("milestone", name),
             lambda name=name, when=rule.when: _milestone(name, when, run.live.house.scope),  # type: ignore[misc]
         )
-        count = run(note).rowcount
-        run(over)
-        run(on)
+        run(plan.over)
+        if run(plan.anybody).first() is None:
+            continue
+        count = run(plan.note).rowcount
+        run(plan.hold)
         if count > 0:
             reached[name] = count
     return reached
 
 
-def _milestone(name: str, when: Any, scope: Scope) -> tuple[Any, Any, Any]:
+@dataclass(frozen=True)
+class _Reached:
+    over: Any
+    anybody: Any
+    note: Any
+    hold: Any
+
+
+def _milestone(name: str, when: Any, scope: Scope) -> _Reached:
     holds = compile_condition(when, scope)
     rule = f"milestone:{name}"
     deeds = [event_matches(part) for part in c.walk(when) if isinstance(part, c.Did) and not part.negated]
     fresh = and_(col(Event.lead_id) == col(Lead.id), FRESH, or_(false(), *deeds))
     latest = select(func.max(col(Event.id))).where(fresh).correlate(Lead).scalar_subquery()
     when_it_was = select(func.max(micros(col(Event.occurred_at)))).where(fresh).correlate(Lead).scalar_subquery()
-    rows = select(col(Lead.id), literal(name), func.coalesce(when_it_was, NOW), func.coalesce(latest, -NOW)).where(
-        _AMONG, holds, or_(~_held(rule), latest.is_not(None))
-    )
-    return (
-        new_rows(Milestone, ["lead_id", "name", "reached_at", "event_id"], rows),
-        release(rule, select(col(Lead.id)).where(_AMONG, not_(holds))),
-        hold(rule, select(col(Lead.id)).where(_AMONG, holds)),
+    reaching = and_(_AMONG, or_(~held(rule), select(1).where(fresh).correlate(Lead).exists()), holds)
+    rows = select(col(Lead.id), literal(name), func.coalesce(when_it_was, NOW), func.coalesce(latest, -NOW))
+    return _Reached(
+        over(rule, not_(holds)),
+        select(col(Lead.id)).where(reaching).limit(1),
+        new_rows(Milestone, ["lead_id", "name", "reached_at", "event_id"], rows.where(reaching)),
+        hold(rule, select(col(Lead.id)).where(_AMONG, ~held(rule), holds)),
     )

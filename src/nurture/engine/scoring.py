@@ -9,16 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
-    Float,
     Integer,
     Select,
     and_,
     case,
     cast,
     delete,
-    exists,
-    func,
     literal,
     null,
     or_,
@@ -28,17 +26,18 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from nurture.dialects import FEW, greatest, new_rows, newer_rows
+from nurture.dialects import FEW, new_rows
 from nurture.engine.capping import capping
+from nurture.engine.in_order import is_capped, lines_in_order
 from nurture.engine.running import CLAIMED, Run
+from nurture.engine.sums import last_line, run_out, sum_up, sums
 from nurture.language.compiler import compile_condition, event_matches
 from nurture.language.objections import objects
-from nurture.language.scores import expired, faded, hours_of_line
 from nurture.language.words import GRADE_OF
 from nurture.program.load import House
-from nurture.program.scoring import EngagementRule, Group, Scoring
+from nurture.program.scoring import EngagementRule, Group
 from nurture.records import Event, Lead, ScoreEntry, ScoreSum
-from nurture.records.types import NOW, NOW_AT, instant, micros, span_micros
+from nurture.records.types import NOW_AT, instant, micros, span_micros
 from nurture.worklist import work_for
 from nurture.zones import know_zones, lead_zone, local_day
 
@@ -58,18 +57,49 @@ _EVERYBODY: Select[Any] = select(col(Lead.id)).where(col(Lead.forgotten_at).is_(
 def score(run: Run) -> None:
     """Bring ledger, sums and fit of the claimed leads up to their fresh events and present fields."""
     if any(group.expires is not None for group in run.live.house.scoring.groups.values()):
-        run(run.plan(("run out",), lambda: _run_out(CLAIMED)))
+        run(run.plan(("run out",), lambda: run_out(CLAIMED)))
     if run(_ANY_MOVED).first() is not None:
         _run_all(run, run.plan(("moved",), lambda: _moved(run.live.house)))
-    names = run.plan(("fresh names",), lambda: _names(CLAIMED, FRESH))
-    fresh = set(run(names).scalars())
-    if fresh:
+    fresh = run(run.plan(("fresh",), lambda: _names(CLAIMED, FRESH).add_columns(col(Event.actor) == "machine"))).all()
+    disowned = False
+    if any(machine for _, machine in fresh):
         disown, forget_disowned = run.plan(("disown",), lambda: _disown(run.live.house))
-        disowned = run(disown).rowcount
-        _enter(run, "claimed", CLAIMED, FRESH, fresh)
-        if disowned:
-            run(forget_disowned)
+        disowned = run(disown).rowcount > 0
+    _take_in(run, {name for name, _ in fresh}, disowned)
+    if disowned:
+        run(forget_disowned)
     _run_all(run, run.plan(("grade",), lambda: _grade(run.live.house, CLAIMED)))
+
+
+def _take_in(run: Run, names: set[str], disowned: bool) -> None:
+    """Lines for the claimed leads' fresh events: those in order as they stay, then what makes others count anew."""
+    house, again = run.live.house, disowned
+    if not (rules := _earning(run.live.house, names)):
+        return
+    if not disowned:
+        last = last_line(run)
+        for rule in rules:
+            run(run.plan(("in order", rule.rule), lambda rule=rule: _in_order(house, rule)))  # type: ignore[misc]
+        sum_up(run, last)
+    for rule in rules:
+        enter, *cap = run.plan(("entries", rule.rule), lambda rule=rule: _entries(house, rule, CLAIMED, FRESH))  # type: ignore[misc]
+        if (disowned or cap) and (run(enter).rowcount > 0 or disowned):
+            again = True
+            _run_all(run, cap)
+    if again:
+        _run_all(run, run.plan(("sums",), lambda: sums(CLAIMED, house)))
+
+
+def _earning(house: House, names: set[str]) -> list[EngagementRule]:
+    return [rule for rule in house.scoring.engagement if rule.when.name in names]
+
+
+def _in_order(house: House, rule: EngagementRule) -> Any:
+    """Write the lines of fresh events that come in order, as they stay."""
+    found = lines_in_order(rule, _FRESH_IDS, house.program.zone).subquery().c
+    line = _line(rule, house, found.lead_id, found.event_id, found.at, found.day,
+                 counted=found.counted, summed=found.counted, in_total=found.in_total)  # fmt: skip
+    return new_rows(ScoreEntry, _COLUMNS, select(*line))
 
 
 def _moved(house: House) -> list[Any]:
@@ -80,7 +110,7 @@ def _moved(house: House) -> list[Any]:
     for rule in house.scoring.engagement:
         if rule.cap.per_day is not None and rule.points:
             found += capping(rule, _MOVED, None)
-    return [*found, *_sums(_MOVED, house), _counted_by_zone(col(Lead.id).in_(CLAIMED))]
+    return [*found, *sums(_MOVED, house), _counted_by_zone(col(Lead.id).in_(CLAIMED))]
 
 
 def _counted_by_zone(leads: ColumnElement[bool]) -> Any:
@@ -109,7 +139,7 @@ def rescore_everybody(run: Run) -> None:
     run(delete(ScoreEntry))
     run(delete(ScoreSum))
     taken = col(Event.ripe_at) <= NOW_AT
-    _enter(run, "everybody", _EVERYBODY, taken, set(run(_names(_EVERYBODY, taken)).scalars()))
+    _enter(run, _EVERYBODY, taken, set(run(_names(_EVERYBODY, taken)).scalars()))
     _run_all(run, _grade(house, _EVERYBODY))
     run(_counted_by_zone(col(Lead.forgotten_at).is_(None)))
     run(work_for(_EVERYBODY))
@@ -129,7 +159,7 @@ def derive(run: Run, lead: int) -> None:
     taken = col(Event.settled_at).is_not(None)
     for rule in house.scoring.engagement:
         _run_all(run, _entries(house, rule, mine, taken))
-    _run_all(run, [*_sums(mine, house), *_grade(house, mine)])
+    _run_all(run, [*sums(mine, house), *_grade(house, mine)])
 
 
 def rescore_claimed(run: Run) -> None:
@@ -137,7 +167,7 @@ def rescore_claimed(run: Run) -> None:
     run(delete(ScoreEntry).where(col(ScoreEntry.lead_id).in_(CLAIMED)))
     run(delete(ScoreSum).where(col(ScoreSum.lead_id).in_(CLAIMED)))
     taken = col(Event.ripe_at) <= NOW_AT
-    _enter(run, "claimed anew", CLAIMED, taken, set(run(_names(CLAIMED, taken)).scalars()))
+    _enter(run, CLAIMED, taken, set(run(_names(CLAIMED, taken)).scalars()))
 
 
 def forget_scores(run: Run, lead: int) -> None:
@@ -153,7 +183,7 @@ def without(lines: ColumnElement[bool]) -> list[Any]:
     """
     leads = select(col(ScoreEntry.lead_id)).where(lines)
     nothing = update(ScoreEntry).where(lines).values(counted=0.0)
-    return [_run_out(leads), nothing, *_sums(leads), delete(ScoreEntry).where(lines)]
+    return [run_out(leads), nothing, *sums(leads), delete(ScoreEntry).where(lines)]
 
 
 def _run_all(run: Run, statements: list[Any]) -> None:
@@ -165,13 +195,13 @@ def _names(leads: Select[Any], which: ColumnElement[bool]) -> Any:
     return select(col(Event.name)).where(col(Event.lead_id).in_(leads), which).distinct()
 
 
-def _enter(run: Run, whose: str, leads: Select[Any], which: ColumnElement[bool], names: set[str]) -> None:
+def _enter(run: Run, leads: Select[Any], which: ColumnElement[bool], names: set[str]) -> None:
+    """Lines of the events `which` of `leads`, whose ledger is empty, and their sums."""
     house = run.live.house
-    earning = [rule for rule in house.scoring.engagement if rule.when.name in names]
-    for rule in earning:
-        _run_all(run, run.plan(("entries", whose, rule.rule), lambda rule=rule: _entries(house, rule, leads, which)))  # type: ignore[misc]
+    for rule in (earning := _earning(house, names)):
+        _run_all(run, _entries(house, rule, leads, which))
     if earning:
-        _run_all(run, run.plan(("sums", whose), lambda: _sums(leads, house)))
+        _run_all(run, sums(leads, house))
 
 
 def rule_hours(rule: EngagementRule, house: House) -> float:
@@ -186,95 +216,48 @@ def _group(rule: EngagementRule, house: House) -> Group:
     return house.scoring.groups.get(rule.group or "", _ALONE)
 
 
+_COLUMNS = [
+    "lead_id", "event_id", "at", "day", "counted", "summed", "in_total", "rule", "dimension", "points", "group_name",
+    "half_life_hours", "expires_at", "program_version_id",
+]  # fmt: skip
+
+
+def _line(
+    rule: EngagementRule, house: House, lead: Any, event: Any, at: Any, day: Any, *, counted: Any, summed: Any,
+    in_total: Any,
+) -> list[Any]:  # fmt: skip
+    """One line of `rule`, labelled as its columns are."""
+    expires = _group(rule, house).expires
+    until = instant(micros(at) + span_micros(expires.roughly)) if expires is not None else cast(null(), BigInteger)
+    values = (
+        lead, event, at, day, counted, summed, in_total, literal(rule.rule), literal("engagement"),
+        literal(rule.points), literal(rule.group or ""), literal(rule_hours(rule, house)), until, literal(house.id),
+    )  # fmt: skip
+    return [value.label(name) for name, value in zip(_COLUMNS, values, strict=True)]
+
+
 def _entries(house: House, rule: EngagementRule, leads: Select[Any], which: ColumnElement[bool]) -> list[Any]:
     """A line for each event that `rule` speaks of, and what the caps of the rule let count of them."""
-    expires, at = _group(rule, house).expires, micros(col(Event.occurred_at))
-    capped = rule.cap.per_day is not None or rule.cap.in_total is not None
-    rows = (
-        select(
-            col(Event.lead_id), literal(rule.rule), literal("engagement"), col(Event.id), literal(rule.points),
-            literal(0.0 if capped else rule.points), literal(0.0), literal(rule.group or ""),
-            literal(rule_hours(rule, house)),
-            instant(at + span_micros(expires.roughly)) if expires is not None else null(),
-            literal(rule.cap.in_total, Integer), col(Event.occurred_at),
-            local_day(at, lead_zone(house.program.zone)), literal(house.id),
-        )
-        .join_from(Event, Lead, col(Lead.id) == col(Event.lead_id))
-        .where(_these(leads, which), event_matches(rule.when), ~objects("profiling"))
-    )  # fmt: skip
-    columns = [
-        "lead_id", "rule", "dimension", "event_id", "points", "counted", "summed", "group_name", "half_life_hours",
-        "expires_at", "in_total", "at", "day", "program_version_id",
-    ]  # fmt: skip
     fresh = _these(leads, which) if which is FRESH else None
-    return [new_rows(ScoreEntry, columns, rows), *(capping(rule, leads, fresh) if capped and rule.points else [])]
+    return [_inserted(house, rule, leads, which), *(capping(rule, leads, fresh) if is_capped(rule) else [])]
+
+
+def _inserted(house: House, rule: EngagementRule, leads: Select[Any], which: ColumnElement[bool]) -> Any:
+    """A line for each event that `rule` speaks of; where it is capped, the line counts nothing yet."""
+    day = local_day(micros(col(Event.occurred_at)), lead_zone(house.program.zone))
+    line = _line(
+        rule, house, col(Event.lead_id), col(Event.id), col(Event.occurred_at), day,
+        counted=literal(0.0 if is_capped(rule) else rule.points), summed=literal(0.0),
+        in_total=literal(rule.cap.in_total, Integer),
+    )  # fmt: skip
+    rows = select(*line).join_from(Event, Lead, col(Lead.id) == col(Event.lead_id))
+    rows = rows.where(_these(leads, which), event_matches(rule.when), ~objects("profiling"))
+    return new_rows(ScoreEntry, _COLUMNS, rows)
 
 
 def _these(leads: Select[Any], which: ColumnElement[bool]) -> ColumnElement[bool]:
     """The events `which` of `leads`; fresh ones are found as such, not among all that the lead ever did."""
     return col(Event.id).in_(_FRESH_IDS) if which is FRESH else and_(col(Event.lead_id).in_(leads), which)
-
-
-def _run_out(leads: Select[Any]) -> Any:
-    """Take out of the sums what has run out since they were moved last."""
-    gone = expired()
-    since = exists(
-        select(1).where(
-            col(ScoreEntry.lead_id) == col(ScoreSum.lead_id), micros(col(ScoreEntry.expires_at)) <= NOW,
-            micros(col(ScoreEntry.expires_at)) > micros(col(ScoreSum.as_of)),
-        )
-    )  # fmt: skip
-    of_these = and_(col(ScoreSum.lead_id).in_(leads), col(ScoreSum.half_life_hours) <= 0, since)
-    return update(ScoreSum).where(of_these).values(total=col(ScoreSum.total) - gone, as_of=NOW_AT)
-
-
-def _sums(leads: Select[Any], house: House | None = None) -> list[Any]:
-    """Move what is not summed yet into the sums, everything faded to now, where what ran out is out already; or to
-    when they were moved last, if that was later by another's clock: a sum never goes back.
-
-    `house` says the bounds of sums that are new.
-    """
-    unsummed = and_(col(ScoreEntry.lead_id).in_(leads), col(ScoreEntry.counted) != col(ScoreEntry.summed))
-    hours = hours_of_line()
-    then = greatest(func.coalesce(micros(col(ScoreSum.as_of)), NOW), NOW)
-    change = faded(col(ScoreEntry.counted) - col(ScoreEntry.summed), micros(col(ScoreEntry.at)), then, hours)
-    lasts = or_(col(ScoreEntry.expires_at).is_(None), micros(col(ScoreEntry.expires_at)) > then)
-    fields: tuple[Any, ...] = (
-        col(ScoreEntry.lead_id).label("lead_id"), col(ScoreEntry.group_name).label("group_name"), hours.label("hours"),
-        func.sum(case((lasts, change), else_=0.0)).label("total"), func.max(then).label("then"),
-    )  # fmt: skip
-    group = (col(ScoreEntry.lead_id), col(ScoreEntry.group_name), hours)
-    its_sum = and_(
-        col(ScoreSum.lead_id) == col(ScoreEntry.lead_id), col(ScoreSum.group_name) == col(ScoreEntry.group_name),
-        col(ScoreSum.half_life_hours) == hours,
-    )  # fmt: skip
-    lines = select(*fields).join_from(ScoreEntry, ScoreSum, its_sum, isouter=True)
-    changes = lines.where(unsummed).group_by(*group).subquery()
-    scoring = house.scoring if house is not None else Scoring()
-    bounds = [_bound(changes.c.group_name, scoring, name) for name in ("at_least", "at_most")]
-    in_all = literal(scoring.at_most, Float)
-    key_of = (changes.c.lead_id, changes.c.group_name, changes.c.hours)
-    rows = select(*key_of, changes.c.total, *bounds, in_all, changes.c.then)
-    key = ["lead_id", "group_name", "half_life_hours"]
-    moved = newer_rows(
-        ScoreSum,
-        [*key, "total", "at_least", "at_most", "in_all_at_most", "as_of"],
-        rows,
-        key,
-        lambda new: {"total": _onwards(new.as_of) + new.total, "as_of": new.as_of},
-    )
-    return [moved, update(ScoreEntry).where(unsummed).values(summed=col(ScoreEntry.counted))]
-
-
-def _onwards(to: Any) -> ColumnElement[float]:
-    """What a row of `score_sum` holds, faded on to the instant `to`."""
-    return faded(col(ScoreSum.total), micros(col(ScoreSum.as_of)), micros(to), col(ScoreSum.half_life_hours))
-
-
-def _bound(group: Any, scoring: Scoring, which: str) -> ColumnElement[float | None]:
-    """The bound of the group that `group` names; NULL: it has none."""
-    said = {name: bound for name, one in scoring.groups.items() if (bound := getattr(one, which)) is not None}
-    return cast(case(said, value=group, else_=null()) if said else null(), Float)
 
 
 def _grade(house: House, leads: Select[Any]) -> list[Any]:
@@ -284,10 +267,13 @@ def _grade(house: House, leads: Select[Any]) -> list[Any]:
     """
     tests = [(rule, compile_condition(rule.when, house.scope)) for rule in house.scoring.fit]
     if not tests:
-        return [update(Lead).where(col(Lead.id).in_(leads)).values(fit=None, fit_points=0.0)]
+        some = or_(col(Lead.fit).is_not(None), col(Lead.fit_points) != 0.0)
+        return [update(Lead).where(col(Lead.id).in_(leads), some).values(fit=None, fit_points=0.0)]
     thirds = sum((case((holds, rule.thirds), else_=0) for rule, holds in tests), literal(0))
     points = sum((case((holds, rule.points), else_=0.0) for rule, holds in tests), literal(0.0))
     clamped = case((thirds < _LOWEST, _LOWEST), (thirds > _HIGHEST, _HIGHEST), else_=thirds)
     known = or_(literal(False), *(holds for rule, holds in tests if rule.thirds))
-    values = {"fit": case((known, clamped), else_=None), "fit_points": points}
-    return [update(Lead).where(col(Lead.id).in_(leads), ~objects("profiling")).values(**values)]
+    fit = case((known, clamped), else_=None)
+    other = or_(col(Lead.fit).is_distinct_from(fit), col(Lead.fit_points) != points)
+    changed = and_(col(Lead.id).in_(leads), other, ~objects("profiling"))
+    return [update(Lead).where(changed).values(fit=fit, fit_points=points)]

@@ -11,10 +11,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, and_, bindparam, case, delete, func, null, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    null,
+    select,
+    update,
+)
 from sqlmodel import col
 
-from nurture.dialects import greatest, least
+from nurture.dialects import FEW, greatest, least
 from nurture.engine import accounts, handoffs, lifecycle, scoring
 from nurture.engine.ending import Ending, end, ending
 from nurture.engine.enrolling import enrol, next_in_line, objective_reached, suppressed
@@ -24,15 +37,17 @@ from nurture.engine.running import CLAIMED, Run
 from nurture.engine.scoring import FRESH
 from nurture.language.compiler import compile_condition
 from nurture.language.conditions import Condition
-from nurture.language.turns import turn, turning
+from nurture.language.turns import turning, turns
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Enrolment, Event, Lead, Work
-from nurture.records.types import CLAIM, NOW, NOW_AT, instant, micros
+from nurture.records.types import CLAIM, NOW, NOW_AT, instant, micros, to_micros
 from nurture.steps.base import lead_of_enrolment
 from nurture.zones import know_zones, lead_zone
 
 #: Leads that one transaction settles.
 BATCH = 5_000
+#: Reasons to look again that one statement weighs: SQLite's functions take some hundred arguments.
+_REASONS = 50
 #: The end of what a datetime can say: no look is planned.
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -59,13 +74,13 @@ class SettleReport:
 
 _DUE = (
     select(col(Work.lead_id))
+    .prefix_with(FEW)  # PostgreSQL may ask a subquery again for each row, and each time lock others
     .where(col(Work.due_at) <= NOW_AT, col(Work.claim).is_(None))
     .order_by(col(Work.due_at))
     .limit(bindparam("at_most", type_=Integer))
     .with_for_update(skip_locked=True)
 )
 _TAKE = update(Work).where(col(Work.lead_id).in_(_DUE)).values(claim=CLAIM)
-_COUNT = select(func.count()).select_from(CLAIMED.subquery())
 _LOCK = select(col(Lead.id)).where(col(Lead.id).in_(CLAIMED)).order_by(col(Lead.id)).with_for_update(key_share=True)
 #: When the latest of what is settled now happened to an enrolment's lead (an event, a change, a condition that time
 #: turned): steps that listen look again as of then, however late this tick is.
@@ -100,6 +115,11 @@ _NO_ADS = (
 )
 #: Who idles on an offer step because nothing was left for it may have come to fit a piece.
 _LOOK_AGAIN = update(Enrolment).where(col(Enrolment.lead_id).in_(CLAIMED), exhausted()).values(due_at=NOW_AT)
+_VERSIONS = (
+    select(col(Enrolment.version_id))
+    .where(col(Enrolment.lead_id).in_(CLAIMED), col(Enrolment.ended_at).is_(None))
+    .distinct()
+)
 _WAITING = and_(
     col(Enrolment.lead_id).in_(CLAIMED),
     col(Enrolment.ended_at).is_(None),
@@ -109,7 +129,6 @@ _WAITING = and_(
 _STANDING = select(col(Enrolment.version_id), col(Enrolment.step)).where(_WAITING).distinct()
 _TAKEN_IN = update(Event).where(col(Event.lead_id).in_(CLAIMED), FRESH).values(settled_at=NOW_AT)
 _MINE = col(Work.claim) == CLAIM
-_UNPLANNED = update(Work).where(_MINE).values(due_at=_NEVER)
 _DROP = delete(Work).where(_MINE, col(Work.due_at) >= _NEVER)
 _GIVE_BACK = update(Work).where(_MINE).values(claim=None)
 #: Of a forgotten lead nothing follows any more, whatever still comes in of it.
@@ -138,26 +157,27 @@ def settle(run: Run) -> SettleReport:
     """Everything that follows for the claimed leads; ends the claim."""
     live = run.live
     run(_NOTHING_FOLLOWS)
-    report = SettleReport(looked_at=run(_COUNT).scalar_one())
+    report = SettleReport(looked_at=len(run(_LOCK).all()))
     if not report.looked_at:
         return report
-    run(_LOCK)
+    versions = live.versions(run.link)
     default = live.house.program.zone
     zones = run.plan(("zones",), lambda: select(lead_zone(default)).where(col(Lead.id).in_(CLAIMED)).distinct())
     know_zones(run.link, run(zones).scalars())
     accounts.derive(run)
     scoring.score(run)
-    if by_account := accounts.asked(run):
+    if by_account := accounts.asked(run, versions):
         accounts.count(run)
     lifecycle.become_lead(run)
     report.mql = lifecycle.become_mql(run)
     report.milestones.update(lifecycle.reach_milestones(run))
     report.handoffs = handoffs.decide(run, "claimed", CLAIMED)
-    report.left = _leave(run)
     run(_NO_ADS)
-    run(_WAKE)
-    run(_LOOK_AGAIN)
-    _remeasure(run)
+    if inside := _inside(run, versions):
+        report.left = _leave(run, inside)
+        run(_WAKE)
+        run(_LOOK_AGAIN)
+        _remeasure(run)
     queues = []
     for segment in live.segments.values():
         entered, queued = enrol(run, segment)
@@ -165,17 +185,23 @@ def settle(run: Run) -> SettleReport:
         if entered:
             report.enrolled[segment.slug] += entered
     if report.enrolled:  # being in one sequence may be a reason to leave another
-        report.left += _leave(run)
-    _recheck(run, by_account)
+        report.left += _leave(run, _inside(run, versions))
+    _recheck(run, versions, by_account)
     for segment in queues:
         next_in_line(run, segment)
     return report
 
 
-def _leave(run: Run) -> int:
+def _inside(run: Run, versions: Sequence[Segment]) -> list[Segment]:
+    """Those of `versions` that claimed leads are in."""
+    found = set(run(_VERSIONS).scalars())
+    return [segment for segment in versions if segment.id in found]
+
+
+def _leave(run: Run, versions: Sequence[Segment]) -> int:
     """Objective before leave: a lead that asked for a demo has succeeded, whatever else holds."""
     left = 0
-    for segment in run.live.versions(run.link):
+    for segment in versions:
         for how in run.plan(("leave", segment.id), lambda segment=segment: _endings(run.live, segment)):  # type: ignore[misc]
             left += end(run, how)
     return left
@@ -204,18 +230,17 @@ def _remeasure(run: Run) -> None:
 def _measured(run: Run, version: int, name: str) -> Any:
     step = run.live.library.segment(run.link, version).spec.step(name)
     due = step.due_on_entry(micros(col(Enrolment.entered_at)), lead_of_enrolment(run.live.house.program.zone))
-    here = and_(_WAITING, col(Enrolment.version_id) == version, col(Enrolment.step) == name)
+    # + 0: few leads are looked at and many may be in the version, so SQLite must not begin with its index.
+    here = and_(_WAITING, col(Enrolment.version_id) + 0 == version, col(Enrolment.step) == name)
     return (
         update(Enrolment).where(here, micros(col(Enrolment.due_at)) != due).values(due_at=instant(greatest(due, NOW)))
     )
 
 
-def _recheck(run: Run, by_account: bool) -> None:
+def _recheck(run: Run, versions: Sequence[Segment], by_account: bool) -> None:
     """Plan the next look at each lead: when an event ripens, or when time alone turns a condition; what was fresh is
     taken in.
     """
-    run(_UNPLANNED)
-    versions = run.live.versions(run.link)
     key = tuple(sorted(segment.id for segment in versions))
     for look in run.plan(("recheck", key), lambda: _looks(run.live, versions)):
         run(look)
@@ -227,7 +252,7 @@ def _recheck(run: Run, by_account: bool) -> None:
 
 
 def _looks(live: Live, versions: Sequence[Segment]) -> list[Any]:
-    """One statement for each reason to look again: SQLite's parser has a small stack."""
+    """The statements that put each claimed lead's next look at the first instant for which there is a reason."""
     ripening = (
         select(func.min(micros(col(Event.ripe_at))))
         .where(col(Event.lead_id) == col(Lead.id), col(Event.settled_at).is_(None), col(Event.ripe_at) > NOW_AT)
@@ -235,11 +260,17 @@ def _looks(live: Live, versions: Sequence[Segment]) -> list[Any]:
         .scalar_subquery()
     )
     rested = case((col(Lead.rests_until) > NOW_AT, micros(col(Lead.rests_until))), else_=null())
-    scope = live.scope()
-    found = []
-    for look in (ripening, rested, *(turn(part, scope) for part in sorted(_turning(live, versions), key=repr))):
-        at = select(look).where(col(Lead.id) == col(Work.lead_id)).correlate(Work).scalar_subquery()
-        found.append(update(Work).where(_MINE, micros(col(Work.due_at)) > at).values(due_at=instant(at)))
+    times, scores = turns(_turning(live, versions), live.scope())
+    reasons, never = [ripening, rested, *times], literal(to_micros(_NEVER), BigInteger)
+    some = [reasons[first : first + _REASONS] for first in range(0, len(reasons), _REASONS)]
+    found: list[Any] = []
+    # the scores by themselves: SQLite's parser has a small stack
+    for soonest in (*(least(*(func.coalesce(at, never) for at in each)) for each in some), *scores):
+        first = select(soonest).where(col(Lead.id) == col(Work.lead_id)).correlate(Work).scalar_subquery()
+        if not found:
+            found.append(update(Work).where(_MINE).values(due_at=instant(first)))
+            continue
+        found.append(update(Work).where(_MINE, micros(col(Work.due_at)) > first).values(due_at=instant(first)))
     return found
 
 

@@ -6,11 +6,12 @@ turns on time.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from math import ceil, floor, log
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, literal, null, select
 from sqlmodel import col
 
 from nurture.dialects import greatest, least
@@ -27,6 +28,8 @@ _SECOND = 1_000_000
 #: A score that takes longer than this to fade past a bound is not waited for.
 _FARTHEST = timedelta(days=36_500)
 _NEVER = literal(2**62, BigInteger)
+#: Longer than anything, in hours: where a score comes to no bound.
+_NO_HOURS = literal(BOUNDLESS)
 
 
 def turning(condition: c.Condition, scope: Scope) -> set[c.Condition]:
@@ -56,19 +59,31 @@ def _bounds(test: c.Field) -> set[int]:
     return {bound for value in values for bound in (ceil(value), floor(value) + 1)}
 
 
-def turn(part: c.Condition, scope: Scope) -> ColumnElement[int]:
-    """The next instant after now (microseconds) at which `part`, one of `turning`, may turn; NULL: none."""
-    if isinstance(part, c.Did) and part.within is not None:
-        leaving = func.min(micros(col(Event.occurred_at))) + literal(span_micros(part.within.roughly))
-        return events_of(part, scope).with_only_columns(leaving).correlate(Lead).scalar_subquery()
-    assert isinstance(part, c.Field)
-    return _crossing(literal(part.value - ROUNDING) - (col(Lead.fit_points) if part.name == "score" else 0.0))
+def turns(parts: Iterable[c.Condition], scope: Scope) -> tuple[list[ColumnElement[int]], list[ColumnElement[int]]]:
+    """The next instants after now (microseconds) at which `parts`, of `turning`, may turn; each NULL: none.
+
+    First those of events, then one at most for all scores, whatever bounds are asked for: a lead's sums are added up
+    once.
+    """
+    found: list[ColumnElement[int]] = []
+    levels: list[ColumnElement[float]] = []
+    for part in sorted(parts, key=repr):
+        if isinstance(part, c.Field):
+            fit = col(Lead.fit_points) if part.name == "score" else literal(0.0)
+            levels.append(literal(part.value - ROUNDING) - fit)
+        else:
+            assert isinstance(part, c.Did)
+            assert part.within is not None
+            leaving = func.min(micros(col(Event.occurred_at))) + literal(span_micros(part.within.roughly))
+            found.append(events_of(part, scope).with_only_columns(leaving).correlate(Lead).scalar_subquery())
+    return found, [_crossing(levels)] if levels else []
 
 
-def _crossing(level: ColumnElement[float]) -> ColumnElement[int]:
-    """No later than the instant at which "engagement is at least `level`" next turns; at least a second from now.
+def _crossing(levels: Sequence[ColumnElement[float]]) -> ColumnElement[int]:
+    """No later than the instant at which "engagement is at least" one of `levels` next turns; at least a second from
+    now.
 
-    Let P and N be what is left of the points above and below zero that fade, and t the level less what does not fade.
+    Let P and N be what is left of the points above and below zero that fade, and t a level less what does not fade.
     By convexity P fades no faster than at the mean of its rates, weighted by points: the score falls below t no sooner
     than P 2^(-rate x) = t + N, and rises to it no sooner than N 2^(-rate x) = P - t. With one half-life that is the
     instant itself; with several the lead is looked at again there, and each look comes nearer by far.
@@ -78,14 +93,20 @@ def _crossing(level: ColumnElement[float]) -> ColumnElement[int]:
     The bound of all engagement turns nothing itself: below it the sum decides, and a level above it is never reached.
     """
     sums = _summed()
+    most = func.coalesce(sums.c.most, BOUNDLESS)
+    looks = [_comes(level, sums, most) for level in levels] + [sums.c.held]
+    hours = least(*(func.coalesce(hours, _NO_HOURS) for hours in looks))
+    soonest = least(func.coalesce(_in_hours(func.nullif(hours, _NO_HOURS)), _NEVER), func.coalesce(_runs_out(), _NEVER))
+    lowest = least(*levels)
+    return select(func.nullif(soonest, _NEVER)).where(lowest <= most).correlate(Lead).scalar_subquery()
+
+
+def _comes(level: ColumnElement[float], sums: Any, most: ColumnElement[float]) -> ColumnElement[float]:
+    """In how many hours engagement may come to `level`, or below it; NULL: never, while nothing else changes."""
     high, low, rest = sums.c.high, sums.c.low, level - sums.c.stays
     falls = _after(high, rest + low, sums.c.high_rate)
     rises = _after(low, high - rest, sums.c.low_rate)
-    comes = _in_hours(case((high - low >= rest, falls), else_=rises))
-    looks = (comes, _in_hours(sums.c.held), _runs_out())
-    soonest = least(*(func.coalesce(at, _NEVER) for at in looks))
-    query = select(func.nullif(soonest, _NEVER)).where(level <= func.coalesce(sums.c.most, BOUNDLESS))
-    return query.correlate(Lead).scalar_subquery()
+    return case((level > most, null()), (high - low >= rest, falls), else_=rises)
 
 
 def _summed() -> Any:

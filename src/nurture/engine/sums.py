@@ -1,0 +1,123 @@
+"""The sums of the score ledger: per lead, group and half-life what its lines are worth, moved along with them.
+
+So the cost of a touched lead does not grow with its history.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    Select,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlmodel import col
+
+from nurture.dialects import greatest, newer_rows
+from nurture.engine.running import Run
+from nurture.language.scores import expired, faded
+from nurture.program.load import House
+from nurture.program.scoring import Scoring
+from nurture.records import ScoreEntry, ScoreSum, Work
+from nurture.records.types import CLAIM, NOW, NOW_AT, micros
+
+
+def run_out(leads: Select[Any]) -> Any:
+    """Take out of the sums what has run out since they were moved last."""
+    gone = expired()
+    since = exists(
+        select(1).where(
+            col(ScoreEntry.lead_id) == col(ScoreSum.lead_id), micros(col(ScoreEntry.expires_at)) <= NOW,
+            micros(col(ScoreEntry.expires_at)) > micros(col(ScoreSum.as_of)),
+        )
+    )  # fmt: skip
+    of_these = and_(col(ScoreSum.lead_id).in_(leads), col(ScoreSum.half_life_hours) <= 0, since)
+    return update(ScoreSum).where(of_these).values(total=col(ScoreSum.total) - gone, as_of=NOW_AT)
+
+
+_OF_LINE: Any = [
+    col(getattr(ScoreEntry, name)) for name in ("lead_id", "group_name", "half_life_hours", "expires_at", "at")
+]
+#: The ledger's last line, and the lines of the claimed leads that came after it: + 0, so that they are found by their
+#: place, not among all that the leads have.
+_LAST = select(func.coalesce(func.max(col(ScoreEntry.id)), 0))
+_OURS = select(col(Work.lead_id)).where(col(Work.claim) == CLAIM)
+_WRITTEN = (
+    select(*_OF_LINE, col(ScoreEntry.counted).label("change"))
+    .where(col(ScoreEntry.id) > bindparam("last", type_=BigInteger), (col(ScoreEntry.lead_id) + 0).in_(_OURS))
+    .subquery()
+)
+
+
+def last_line(run: Run) -> int:
+    """The place of the ledger's last line, for `sum_up`; others' lines may come after it as well."""
+    return int(run(_LAST).scalar_one())
+
+
+def sum_up(run: Run, last: int) -> None:
+    """Move into the sums what those lines of the claimed leads count that came after the line `last`, as they stay."""
+    run(run.plan(("sum up",), lambda: _summed(_WRITTEN, run.live.house)), last=last)
+
+
+def sums(leads: Select[Any], house: House | None = None) -> list[Any]:
+    """Move what is not summed yet into the sums. `house` says the bounds of sums that are new."""
+    unsummed = and_(col(ScoreEntry.lead_id).in_(leads), col(ScoreEntry.counted) != col(ScoreEntry.summed))
+    lines = select(*_OF_LINE, (col(ScoreEntry.counted) - col(ScoreEntry.summed)).label("change")).where(unsummed)
+    return [_summed(lines.subquery(), house), update(ScoreEntry).where(unsummed).values(summed=col(ScoreEntry.counted))]
+
+
+def _summed(lines: Any, house: House | None) -> Any:
+    """Move what `lines` count and did not yet into the sums, everything faded to now, where what ran out is out
+    already; or to when they were moved last, if that was later by another's clock: a sum never goes back.
+    """
+    line = lines.c
+    hours = func.coalesce(line.half_life_hours, 0.0)
+    then = greatest(func.coalesce(micros(col(ScoreSum.as_of)), NOW), NOW)
+    change = faded(line.change, micros(line.at), then, hours)
+    lasts = or_(line.expires_at.is_(None), micros(line.expires_at) > then)
+    fields: tuple[Any, ...] = (
+        line.lead_id.label("lead_id"), line.group_name.label("group_name"), hours.label("hours"),
+        func.sum(case((lasts, change), else_=0.0)).label("total"), func.max(then).label("then"),
+    )  # fmt: skip
+    its_sum = and_(
+        col(ScoreSum.lead_id) == line.lead_id, col(ScoreSum.group_name) == line.group_name,
+        col(ScoreSum.half_life_hours) == hours,
+    )  # fmt: skip
+    moved = select(*fields).join_from(lines, ScoreSum, its_sum, isouter=True).where(line.change != 0.0)
+    changes = moved.group_by(line.lead_id, line.group_name, hours).subquery()
+    scoring = house.scoring if house is not None else Scoring()
+    bounds = [_bound(changes.c.group_name, scoring, name) for name in ("at_least", "at_most")]
+    in_all = literal(scoring.at_most, Float)
+    key = ["lead_id", "group_name", "half_life_hours"]
+    key_of = (changes.c.lead_id, changes.c.group_name, changes.c.hours)
+    return newer_rows(
+        ScoreSum,
+        [*key, "total", "at_least", "at_most", "in_all_at_most", "as_of"],
+        select(*key_of, changes.c.total, *bounds, in_all, changes.c.then),
+        key,
+        lambda new: {"total": _onwards(new.as_of) + new.total, "as_of": new.as_of},
+    )
+
+
+def _onwards(to: Any) -> ColumnElement[float]:
+    """What a row of `score_sum` holds, faded on to the instant `to`."""
+    return faded(col(ScoreSum.total), micros(col(ScoreSum.as_of)), micros(to), col(ScoreSum.half_life_hours))
+
+
+def _bound(group: Any, scoring: Scoring, which: str) -> ColumnElement[float | None]:
+    """The bound of the group that `group` names; NULL: it has none."""
+    said = {name: bound for name, one in scoring.groups.items() if (bound := getattr(one, which)) is not None}
+    return cast(case(said, value=group, else_=null()) if said else null(), Float)
