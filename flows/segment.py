@@ -36,23 +36,27 @@ def nurture_segment(segment: str, at: str | None = None) -> State[Any]:
         at: an ISO instant with its zone, for rehearsed clocks; empty means now
     """
     with closing(open_machine(clock=clock(at))) as machine:
-        now = machine.now()
-        try:
-            with machine.lease(segment, holder=flow_run.id):
-                machine.recover(now)
-                settled = machine.settle(now)
-                runs = carry(machine, segment, now)
-                settled.add(machine.settle(machine.now()))  # sending took its time
-        except SegmentBusy as busy:
-            return Cancelled(message=f"busy: {busy}")
-        notices = machine.drain(now)
-        tick = tallies.Tick(segment, settled, {step: run.state for step, run in runs.items()}, notices)
-        if runs:
-            artifacts.publish_segment(machine, segment)
-        events.announce(tick)
-        approval.ask(machine, segment, now)
-        sync.tick(machine, load_secrets, load_settings().inner_hosts())  # it warns of a CRM that waits, and notes it
-        return tick.state()
+        return tick(machine, segment, machine.now())
+
+
+def tick(machine: Machine, segment: str, now: datetime) -> State[Any]:
+    """A tick of this flow run; how it ended."""
+    try:
+        with machine.lease(segment, holder=flow_run.id):
+            machine.recover(now)
+            settled = machine.settle(now)
+            runs = carry(machine, segment, now)
+            settled.add(machine.settle(machine.now()))  # sending took its time
+    except SegmentBusy as busy:
+        return Cancelled(message=f"busy: {busy}")
+    notices = machine.drain(now)
+    done = tallies.Tick(segment, settled, {step: run.state for step, run in runs.items()}, notices)
+    if runs:
+        artifacts.publish_segment(machine, segment)
+    events.announce(done)
+    approval.ask(machine, segment, now)
+    sync.tick(machine, load_secrets, load_settings().inner_hosts())  # it warns of a CRM that waits, and notes it
+    return done.state()
 
 
 def carry(machine: Machine, segment: str, now: datetime) -> dict[str, PrefectFuture[Any]]:

@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.utilities.annotations import quote
 
+from flows.calling import Call
 from flows.progress import Progress
 from flows.shown import Shown, database_is_away, safely
 from flows.tallies import sentence
@@ -40,10 +41,18 @@ def carry_step(
     due: int,
     now: datetime,
     run_id: str,
+    calls: bool,
     upstream: list[Any],  # noqa: ARG001 - for the edges
 ) -> State[Any]:
     """Safe to run again: the engine's ledger decides what is still to do."""
-    report = machine.run_step(segment, step, now, run_id, Progress(label))
+    shown, call = Progress(label), Call(segment, run_id)
+
+    def told(done: int, total: int) -> None:
+        if calls:
+            call(done, total)
+        shown(done, total)
+
+    report = machine.run_step(segment, step, now, run_id, told)
     report.due = max(report.due, due)  # the engine's own count leaves out touches that were planned before
     said = sentence(report)
     if report.channel_down:
@@ -96,5 +105,6 @@ def start(
         due=due,
         now=now,
         run_id=flow_run.id,
+        calls=flow_run.flow_name == "nurture-segment",  # who came to help calls nobody
         upstream=[allow_failure(parent) for parent in parents],
     )

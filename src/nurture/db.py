@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, literal, select, text, update
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 from sqlmodel import col
@@ -33,17 +33,19 @@ from nurture.records.types import instant, micros
 log = logging.getLogger("nurture.db")
 T = TypeVar("T")
 
-#: Rows that one bulk transaction moves at most: on SQLite a door waits for the one under way.
+#: Rows that one bulk transaction moves at most; `engine/pacing.py` says when fewer.
 BULK_ROWS = 5_000
 _TRIES = 5
 #: Seconds for which a bulk writer waits for a moment without doors before it asks them to wait.
 _COURTESY = 0.5
-#: Compiled statements that an engine remembers: a program of many segments has some hundreds.
-_STATEMENTS = 5_000
 #: What SQLite says where a file cannot be opened or written.
 _UNWRITABLE = ("unable to open", "readonly", "read-only", "disk is full", "I/O error")
+#: Compiled statements that an engine remembers: a program of many segments has some hundreds.
+_STATEMENTS = 5_000
 #: PostgreSQL: a commit that is reported is on the disk, whatever a role's default says.
 _SESSION = "-c idle_in_transaction_session_timeout=60000 -c synchronous_commit=on"
+#: A server whose host is gone is given up in half a minute (libpq: seconds, seconds, times, milliseconds).
+_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 #: serialization_failure and deadlock_detected (PostgreSQL manual, appendix A); foreign_key_violation: the lead that was
 #: meant has been merged into another since it was looked up; unique_violation: an address or id that was free when it
 #: was looked up is another lead's by now.
@@ -61,7 +63,7 @@ class Database:
                 "the database's URL cannot be read; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
             ) from None
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._memory = self.is_sqlite and self.url.database in (None, "", ":memory:")
+        self._memory = of_one_process(self.url)
         self._gate = None if not self.is_sqlite or self._memory else Path(f"{self.url.database}.gate")
         self._one_at_a_time = threading.RLock()
         self.engine = self._open()
@@ -71,7 +73,7 @@ class Database:
             engine = create_engine(
                 self.url, hide_parameters=True, query_cache_size=_STATEMENTS, pool_pre_ping=True,
                 pool_size=10, max_overflow=20,
-                connect_args={"options": _SESSION, "connect_timeout": 10},
+                connect_args={"options": _SESSION, "connect_timeout": 10, **_ALIVE},
             )  # fmt: skip
             engine.dialect.statement_compiler = LooksUpFew
             return engine
@@ -96,6 +98,22 @@ class Database:
         """A connection that only reads; one consistent view on SQLite."""
         with self._alone(), self._faults(), self.engine.connect() as link:
             yield link.execution_options(nurture_reads=True)
+
+    @contextmanager
+    def watched(self) -> Iterator[Callable[[], object]]:
+        """What to ask whether anything may have been written: the same answer twice means that nobody else has.
+
+        SQLite tells for 3 microseconds (`PRAGMA data_version`); other databases always give another answer.
+        """
+        if not self.is_sqlite or self._memory:
+            yield object
+            return
+        with self._faults():
+            link = self.engine.raw_connection()
+        try:
+            yield lambda: link.cursor().execute("PRAGMA data_version").fetchone()
+        finally:
+            link.close()
 
     def transact(self, work: Callable[[Connection], T], *, door: bool = False) -> T:
         """Run `work` in one write transaction and commit; again, at most five times, after a deadlock or a race.
@@ -161,13 +179,7 @@ class Database:
                     f"{self.name}: another program has held the database locked for 10 seconds; nothing was changed; "
                     "end it, or wait and run the command again"
                 ) from problem
-            if (
-                "unable to open" in said
-                or "readonly" in said
-                or "read-only" in said
-                or "disk is full" in said
-                or "I/O error" in said
-            ):
+            if any(sign in said for sign in _UNWRITABLE):
                 raise DatabaseFault(
                     f"{self.name}: {said}; nothing was changed; check the folder's rights and space"
                 ) from problem
@@ -210,6 +222,11 @@ class Database:
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def of_one_process(url: URL) -> bool:
+    """Whether the database is in memory: nobody else sees it, or waits for it."""
+    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
 
 
 def migrate(database: Database | str) -> None:

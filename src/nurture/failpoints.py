@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from itertools import count
 
 #: In the order in which a message passes them.
@@ -78,4 +79,5 @@ def reach(point: str) -> None:
         return
     if _ARMED[1] == "raise":
         raise Failpoint(point)
-    os.kill(os.getpid(), signal.SIGKILL if _ARMED[1] == "kill" else signal.SIGSTOP)
+    # To this very thread: another one might be told first, and this one go on for a moment.
+    signal.pthread_kill(threading.get_ident(), signal.SIGKILL if _ARMED[1] == "kill" else signal.SIGSTOP)

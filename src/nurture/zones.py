@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, literal, select
+from sqlalchemy import ColumnElement, Connection, delete, func, literal, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from nurture.dialects import upsert
+from nurture.dialects import greatest, upsert
 from nurture.durations import Duration
 from nurture.records import Lead, Meta, ZoneSpan
 from nurture.records.types import span_micros, to_micros
@@ -113,11 +114,12 @@ def to_local(at: ColumnElement[int], zone: ColumnElement[str]) -> ColumnElement[
 def to_utc(local: ColumnElement[int], zone: ColumnElement[str]) -> ColumnElement[int]:
     """The instant of local microseconds `local` in `zone`: gap, first valid instant; repeat, the first."""
     span = aliased(ZoneSpan)
-    shifted = local - col(span.offset)
+    begins: Any = col(span.utc_from)
+    near = begins <= local + literal(DAY)  # no offset is a day: the key's last rows, not all of the zone
     return (
-        select(case((shifted < col(span.utc_from), col(span.utc_from)), else_=shifted))
-        .where(col(span.zone) == zone, col(span.local_from) <= local)
-        .order_by(col(span.local_from).desc())
+        select(greatest(local - col(span.offset), begins))
+        .where(col(span.zone) == zone, near, col(span.local_from) <= local)
+        .order_by(begins.desc())
         .limit(1)
         .correlate_except(span)
         .scalar_subquery()

@@ -2,7 +2,8 @@
 
 A local part is `phase-what`: `rcpt-550`, `data-451`, `end-554`, `mail-421` answer with that code at that
 phase; `cut-body` hangs up inside the body, `cut-end` after the dot, `mute-end` never answers, `slow-end`
-answers late, `drip-end` answers a byte at a time, `early-body` speaks before the dot. Anything else is taken.
+answers late, `drip-end` answers a byte at a time, `early-body` speaks before the dot. `rcpt-550-go` goes on to 354 all
+the same. Anything else is taken.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Peer(SMTP):
 
     async def smtp_MAIL(self, arg: str) -> None:
         self.relay.said.append(f"MAIL {arg}")
+        self.relay.together += bool(vars(self._reader)["_buffer"])  # what follows came with it
         told = _told(arg, "mail")
         if told == "421":
             await self.push("421 4.4.2 too long idle")
@@ -59,7 +61,11 @@ class Peer(SMTP):
 
     async def smtp_DATA(self, arg: str) -> None:
         to = self.envelope.rcpt_tos[0] if self.envelope and self.envelope.rcpt_tos else ""
-        if (told := _told(to, "data")) is not None:
+        if not to and self.relay.said[-1].startswith("RCPT TO:<rcpt-550-go"):
+            await self.push("354 go on")
+            assert await self._reader.readline() == b".\r\n"
+            await self.push("554 5.5.1 no valid recipients")
+        elif (told := _told(to, "data")) is not None:
             await self.push(f"{told} 4.3.0 at DATA")
         elif to.startswith("cut-body"):
             await self.push("354 go on")
@@ -75,7 +81,8 @@ class Peer(SMTP):
 class Relay:
     """`with Relay() as relay:`; `relay.taken` is what it took, `relay.said` the commands that it heard.
 
-    `greeting`: said instead of 220. `password`: what AUTH wants. `options` are aiosmtpd's own.
+    `greeting`: said instead of 220. `password`: what AUTH wants. `pipelining`: True, or `secured` for offered over TLS
+    alone; `together` counts the envelopes that came whole. `options` are aiosmtpd's own.
     """
 
     def __init__(
@@ -85,9 +92,10 @@ class Relay:
         starttls: ssl.SSLContext | None = None,
         implicit_tls: ssl.SSLContext | None = None,
         password: str | None = None,
+        pipelining: bool | str = False,
         **options: Any,
     ) -> None:
-        self.greeting, self.password = greeting, password
+        self.greeting, self.password, self.pipelining, self.together = greeting, password, pipelining, 0
         self.taken: list[Envelope] = []
         self.said: list[str] = []
         self.connections = self.logins = self.port = 0
@@ -143,6 +151,14 @@ class Relay:
     def authenticate(self, server: SMTP, session: Session, envelope: Envelope, how: str, data: Any) -> AuthResult:
         self.logins += 1
         return AuthResult(success=data.password.decode() == self.password, handled=False)
+
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, name: str, offers: list[str]
+    ) -> list[str]:
+        session.host_name = name
+        if self.pipelining is True or (self.pipelining == "secured" and session.ssl is not None):
+            offers.insert(1, "250-PIPELINING")
+        return offers
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         to = envelope.rcpt_tos[0]

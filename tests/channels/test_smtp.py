@@ -13,7 +13,7 @@ import pytest
 from nurture.channels.base import Channel, NoJournal, Parcel, Receipt
 from nurture.channels.mailbox import KeptMail
 from nurture.channels.smtp import SmtpChannel, Timeouts
-from nurture.channels.smtp_line import stuffed
+from nurture.channels.smtp_message import stuffed
 from nurture.errors import SettingsError
 from tests.channels.relay import Relay
 

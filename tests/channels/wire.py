@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import select
 import socketserver
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-USUAL: dict[str, bytes | None] = {
+Reply = bytes | None
+USUAL: dict[str, Reply] = {
     "greeting": b"220 wire\r\n",
     "EHLO": b"250-wire\r\n250 SIZE 1000000\r\n",
     "DATA": b"354 go on\r\n",
@@ -18,11 +20,16 @@ USUAL: dict[str, bytes | None] = {
 class Wire:
     """`with Wire({"RCPT": b"550 no\\r\\n"}) as wire:`; a reply of None hangs up. Others are `250 ok`.
 
-    `wire.replies` may be changed at any time; `wire.taken` holds the messages, `wire.heard` every line.
+    A list is said one after the other, its last for ever. `wire.replies` may be changed at any time; `wire.taken` holds
+    the messages, `wire.heard` every line. `glued`: what is said to lines that came together leaves together; `drip`:
+    in single bytes.
     """
 
-    def __init__(self, replies: Mapping[str, bytes | None] | None = None) -> None:
-        self.replies = USUAL | dict(replies or {})
+    def __init__(
+        self, replies: Mapping[str, Reply | Sequence[Reply]] | None = None, *, glued: bool = False, drip: bool = False
+    ) -> None:
+        self.replies: dict[str, Reply | Sequence[Reply]] = {**USUAL, **(replies or {})}
+        self.drip = drip
         self.heard: list[bytes] = []
         self.taken: list[bytes] = []
         self.connections = 0
@@ -30,6 +37,8 @@ class Wire:
 
         class Session(socketserver.StreamRequestHandler):
             disable_nagle_algorithm = True
+            rbufsize = 0 if glued else -1
+            wbufsize = -1 if glued else 0
 
             def handle(self) -> None:
                 wire.connections += 1
@@ -60,9 +69,11 @@ class Wire:
     def serve(self, session: socketserver.StreamRequestHandler) -> None:
         """Answer until one of both goes."""
         verb = "greeting"
-        while (reply := self.replies.get(verb, b"250 ok\r\n")) is not None:
-            session.wfile.write(reply)
+        while (reply := self._next(verb)) is not None:
+            for part in (bytes([byte]) for byte in reply) if self.drip else [reply]:
+                session.wfile.write(part)
             if verb == "DATA" and reply.startswith(b"354"):
+                session.wfile.flush()
                 body = []
                 while (line := session.rfile.readline()) not in (b".\r\n", b""):
                     body.append(line)
@@ -71,8 +82,17 @@ class Wire:
                 self.taken.append(b"".join(body))
                 verb = "end"
                 continue
+            if session.wbufsize and not select.select([session.connection], [], [], 0.005)[0]:
+                session.wfile.flush()
             line = session.rfile.readline()
             self.heard.append(line)
             verb = line.split()[0].decode("ascii", "replace").upper() if line.split() else "QUIT"
             if not line or verb == "QUIT":
                 return
+
+    def _next(self, verb: str) -> Reply:
+        reply = self.replies.get(verb, b"250 ok\r\n")
+        if reply is None or isinstance(reply, bytes):
+            return reply
+        self.replies[verb] = reply[1:] or reply
+        return reply[0]

@@ -17,7 +17,7 @@ class Scripted:
     An answer `killed` ends the worker before the body's journal line, `killed_later` after it.
     """
 
-    batch_size = 200
+    aside = False
 
     def __init__(
         self, answers: Mapping[str, Sequence[str]] | None = None, before: Callable[[Parcel], None] | None = None

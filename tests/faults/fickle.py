@@ -16,7 +16,7 @@ class Fickle:
     """
 
     name = "email"
-    batch_size = 200
+    aside = False
 
     def __init__(self) -> None:
         self.answers: list[str] = []

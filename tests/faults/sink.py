@@ -138,18 +138,21 @@ class MailSink:
             writer.transport.abort()
 
     async def _converse(self, talk: _Talk) -> None:
-        to = ""
+        said = to = ""
         while line := await talk.reader.readline():
             verb = line[:4].upper()
             if verb in (b"EHLO", b"HELO"):
-                await talk.do(self.weather.get("ehlo", "250-sink\r\n250-8BITMIME\r\n250 SMTPUTF8"))
+                await talk.do(self.weather.get("ehlo", "250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8"))
             elif verb == b"MAIL":
-                await talk.do(self.weather.get("mail", "250 sender"))
+                said, to = self.weather.get("mail", "250 sender"), ""
+                await talk.do(said)
             elif verb == b"RCPT":
-                to = line.decode().partition("<")[2].partition(">")[0]
-                await talk.do(self._fault("rcpt", to) or "250 recipient")
+                named = line.decode().partition("<")[2].partition(">")[0]
+                refusal = self._fault("rcpt", named) if said.startswith("250") else "503 5.5.1 MAIL first"
+                to = "" if refusal else named
+                await talk.do(refusal or "250 recipient")
             elif verb == b"DATA":
-                await self._data(talk, to)
+                await (self._data(talk, to) if to else talk.do("503 5.5.1 RCPT first"))
             elif verb == b"QUIT":
                 await talk.do("221 bye")
                 return

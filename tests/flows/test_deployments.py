@@ -86,7 +86,8 @@ def test_one_deployment_per_live_segment(deployed: Installation) -> None:
         pool = client.read_work_pool("nurture")
 
     assert deployed.said == {
-        "deployed": ["saas-evaluators", "win-back", "approval", "routing", "evaluators", "trade-fair"], "paused": [],
+        "deployed": ["saas-evaluators", "win-back", "approval", "helping", "routing", "evaluators", "trade-fair"],
+        "paused": [],
     }  # fmt: skip
     assert (one.parameters, one.schedules[0].slug) == ({"segment": "trade-fair"}, "trade-fair")
     assert one.global_concurrency_limit is not None

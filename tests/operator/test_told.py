@@ -315,7 +315,7 @@ def test_a_chat_is_tried_again_when_it_says(
 class Hanging:
     """A chat that answers when it is let."""
 
-    name, batch_size, down = "chat", 1, None
+    name, aside, down = "chat", False, None
 
     def __init__(self) -> None:
         self.reached, self.let = threading.Event(), threading.Event()

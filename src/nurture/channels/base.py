@@ -70,8 +70,8 @@ class Channel(Protocol):
     """A way out."""
 
     name: str
-    #: Parcels that one call of `deliver` takes with profit.
-    batch_size: int
+    #: Whether a batch may be sent while the next is made ready; the others are quick, or must keep their order.
+    aside: bool
 
     @property
     def down(self) -> str | None:
@@ -103,7 +103,7 @@ class NoJournal:
 class Shut:
     """No way out is set: everything stays here, and whoever looks is told."""
 
-    batch_size = 200
+    aside = False
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -121,6 +121,8 @@ def receipt(
     parcel: Parcel, verdict: Verdict, *said: object, wait: float | None = None, silence: str | None = None
 ) -> Receipt:  # fmt: skip
     """A receipt whose detail is `said`, in one printable line."""
-    text = " ".join(str(part) for part in said)
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = " ".join(map(str, said))
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    line = " ".join(text.split())
     return Receipt(parcel.touch_id, verdict, line[:_DETAIL], wait, silence)

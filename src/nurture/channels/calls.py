@@ -27,7 +27,7 @@ class SignedCalls:
     """
 
     name = "calls"
-    batch_size = 200
+    aside = False
     #: What an endpoint is called in sentences.
     noun = "endpoint"
 

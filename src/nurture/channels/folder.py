@@ -13,7 +13,7 @@ from nurture.failpoints import reach
 class FolderChannel:
     """One file for each touch in `folder`; a repeated delivery of a touch replaces its file."""
 
-    batch_size = 200
+    aside = False
     name = "email"
     suffix = ".eml"
 

@@ -10,7 +10,7 @@ from nurture.channels.base import Journal, Parcel, Receipt, Stop, receipt
 class RecordingChannel:
     """Accepts everything; `parcels` holds it in order."""
 
-    batch_size = 1000
+    aside = False
     down: str | None = None
 
     def __init__(self, name: str) -> None:

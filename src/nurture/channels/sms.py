@@ -69,7 +69,7 @@ class TwilioChannel:
     """
 
     name = "sms"
-    batch_size = 50
+    aside = False
 
     def __init__(
         self, account: Account, private: Collection[str] = (), *, timeout: float = 20,

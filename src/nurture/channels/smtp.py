@@ -1,12 +1,17 @@
-"""Mail through a relay: some connections side by side, kept and renewed; one bad recipient harms no other."""
+"""Mail through a relay: connections are kept and renewed; one bad recipient harms no other.
+
+A batch begins on one line: where the relay answers at once, nothing is faster, for threads take turns. When replies are
+late and the batch is behind `_PACE`, another line joins, up to `connections`.
+"""
 
 from __future__ import annotations
 
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +27,8 @@ __all__ = ["SmtpChannel", "Timeouts"]
 
 #: Seconds that a batch waits for the throttle in all, and after which a waiting worker looks whether it should stop.
 PATIENCE, _LOOK = 10.0, 0.05
+#: Seconds that a batch may take, and for each of its messages besides, before another line joins.
+_PACE = (0.05, 0.001)
 
 
 class SmtpChannel:
@@ -32,7 +39,7 @@ class SmtpChannel:
     """
 
     name = "email"
-    batch_size = 200
+    aside = True
 
     def __init__(
         self,
@@ -66,21 +73,21 @@ class SmtpChannel:
         What the throttle holds up for more than `PATIENCE` seconds is `not_started` too: its permit would grow old.
         """
         run = _Run(batch, journal, stop, self._throttle)
-        workers = min(self._connections, len(batch))
         try:
-            if workers > 1:
-                self._pool = self._pool or ThreadPoolExecutor(self._connections, "nurture-smtp")
-                futures = [self._pool.submit(self._work, run) for _ in range(workers)]
+            if min(self._connections, len(batch)) > 1:
+                with self._lock:
+                    self._start(run)
                 try:
-                    wait(futures)
+                    run.wait()
                 except BaseException:  # asked to end: what is on its way is finished, nothing else begins
                     run.give_up("interrupted")
-                    wait(futures)
+                    run.wait()
                     raise
             else:
                 self._work(run)
         finally:
             self._down = run.down
+            run.end()
         return run.all()
 
     def knock(self) -> Line:
@@ -96,23 +103,41 @@ class SmtpChannel:
             self._pool.shutdown()
             self._pool = None
 
+    def _start(self, run: _Run) -> None:
+        """One more line for this batch; asked under the lock."""
+        self._pool = self._pool or ThreadPoolExecutor(self._connections, "nurture-smtp")
+        run.workers.append(self._pool.submit(self._work, run))
+
+    def _join(self, run: _Run) -> None:
+        """A line waits for a late reply: another may work meanwhile, if there is one more."""
+        with self._lock:
+            if 0 < len(run.workers) < self._connections and run.behind():
+                self._start(run)
+
     def _work(self, run: _Run) -> None:
         line: Line | None = None
+        hand: deque[int] = deque()  # whose envelope rides with the message before
         with self._lock:
             if self._idle:
                 line = self._idle.pop()
-        while (place := run.next()) is not None:
-            line = self._carry(run, place, line)
-        if line is not None and line.alive:
+        while run.down is None and (place := hand.popleft() if hand else run.next()) is not None:
+            line = self._carry(run, place, line, hand)
+        if line is None or not line.alive:
+            return
+        line.when_slow(None)
+        if hand:  # the server waits for a body that does not come
+            line.close()
+        else:
             with self._lock:
                 self._idle.append(line)
 
-    def _carry(self, run: _Run, place: int, line: Line | None) -> Line | None:
+    def _carry(self, run: _Run, place: int, line: Line | None, hand: deque[int]) -> Line | None:
         parcel = run.batch[place]
         while True:
             try:
                 line = self._fit(line)
-                run.put(place, line.send(parcel, run.journal, run.stop))
+                line.when_slow(partial(self._join, run))
+                run.put(place, line.send(parcel, run.journal, run.stop, partial(self._ahead, run, line, hand)))
                 return line
             except Stale:
                 line = None
@@ -127,10 +152,21 @@ class SmtpChannel:
                 run.put(place, receipt(parcel, "unknown" if sent else "try_later", repr(problem)))
                 return None
 
+    def _ahead(self, run: _Run, line: Line, hand: deque[int]) -> Parcel | None:
+        """The parcel that follows on `line`, if one may go at once and the line will still be fit."""
+        place = run.take()[0] if self._lasts(line, line.carried + 1) else None
+        if place is None:
+            return None
+        hand.append(place)
+        return run.batch[place]
+
+    def _lasts(self, line: Line, carried: int) -> bool:
+        return carried < self._renew_after and clock.monotonic() - line.opened < self._max_age
+
     def _fit(self, line: Line | None) -> Line:
         """`line`, or a new one in its place; raises LineDown."""
         if line is not None and line.alive:
-            if line.carried < self._renew_after and clock.monotonic() - line.opened < self._max_age:
+            if self._lasts(line, line.carried):
                 return line
             line.close(politely=True)
         return Line(self._door)
@@ -147,11 +183,14 @@ class _Run:
     down: str | None = None
     #: Why what is left did not begin, if the server could be used.
     left: str = "not begun"
+    #: One for each line.
+    workers: list[Future[None]] = field(default_factory=list)
     _receipts: dict[int, Receipt] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
-        self._ends = clock.monotonic() + PATIENCE
+        self._began = clock.monotonic()
+        self._ends = self._began + PATIENCE
         #: The places that have not begun, in order, by what may hold them up.
         self._left: dict[str, deque[int]] = {}
         for place, parcel in enumerate(self.batch):
@@ -160,28 +199,47 @@ class _Run:
     def next(self) -> int | None:
         """The next parcel's place, as soon as it may go; None when there is none, or none may begin."""
         while not self.stop():
-            now = clock.monotonic()
-            with self._lock:
-                place, wait = self._free(now)
+            place, wait = self.take()
             if place is not None or wait is None:
                 return place
-            if now + wait > self._ends:
+            if clock.monotonic() + wait > self._ends:
                 self.left = "held up by NURTURE_MAIL_RATE"
                 return None
             clock.pause(min(wait, _LOOK))
         return None
 
-    def _free(self, now: float) -> tuple[int | None, float | None]:
+    def take(self) -> tuple[int | None, float | None]:
         """The first place that may go now; else the seconds until one may, None if there is none left."""
+        if self.down is not None:
+            return None, None
         waits: list[float] = []
-        for bucket in sorted((name for name in self._left if self._left[name]), key=lambda name: self._left[name][0]):
-            if self.down is not None:
-                break
-            wait = self.throttle.take(bucket, now)
-            if not wait:
-                return self._left[bucket].popleft(), None
-            waits.append(wait)
+        now = clock.monotonic()
+        with self._lock:
+            names = list(self._left)
+            for bucket in names if len(names) == 1 else sorted(names, key=lambda name: self._left[name][0]):
+                if wait := self.throttle.take(bucket, now):
+                    waits.append(wait)
+                    continue
+                place = self._left[bucket].popleft()
+                if not self._left[bucket]:
+                    del self._left[bucket]
+                return place, None
         return None, min(waits, default=None)
+
+    def behind(self) -> bool:
+        """Whether it takes long, and there is something that nobody has taken yet."""
+        at_once, each = _PACE
+        return bool(self._left) and clock.monotonic() - self._began > at_once + each * len(self._receipts)
+
+    def end(self) -> None:
+        """Nothing begins from now on, whoever asks."""
+        with self._lock:
+            self._left.clear()
+
+    def wait(self) -> None:
+        """Until all lines are done, also those that join meanwhile."""
+        while busy := [worker for worker in self.workers if not worker.done()]:
+            wait(busy)
 
     def give_up(self, reason: str) -> None:
         with self._lock:

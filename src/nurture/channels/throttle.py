@@ -42,11 +42,15 @@ class Throttle:
 
     def bucket(self, address: str) -> str:
         """What holds a message to `address` up: its domain, if that has a rate; else nothing but the channel's."""
+        if not self._rates:
+            return ""
         domain = address.rpartition("@")[2].lower()
         return domain if domain in self._rates else ""
 
     def take(self, bucket: str, now: float) -> float:
         """0: one message may go, and is counted; else the seconds until one may. `now`: of the monotonic clock."""
+        if not self._rates:
+            return 0.0
         with self._lock:
             names: Collection[str] = {"", bucket} & self._rates.keys()
             filled = {name: self._filled(name, now) for name in names}

@@ -11,6 +11,7 @@ from typing import Any
 from nurture import clock as clocks
 from nurture.cli.speech import complain, counted, say, tell_table
 from nurture.clock import VirtualClock
+from nurture.engine.helping import help_or_tick
 from nurture.engine.machine import Machine
 from nurture.engine.reports import StepReport, TickReport
 from nurture.engine.settle import SettleReport
@@ -38,6 +39,8 @@ class Ticking:
     settled: SettleReport = field(default_factory=SettleReport)
     steps: dict[tuple[str, str], StepReport] = field(default_factory=dict)
     busy: dict[str, str] = field(default_factory=dict)
+    #: Messages sent for a run that carried the segment meanwhile.
+    helped: dict[str, int] = field(default_factory=dict)
     down: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -68,10 +71,12 @@ class Ticking:
 
     def _tick(self, slug: str, now: datetime, *, told: bool) -> None:
         try:
-            report = self.machine.tick(slug, now)
+            report, helped = help_or_tick(self.machine, slug, now)
         except SegmentBusy as problem:
             self.busy[slug] = str(problem)
             return
+        if helped:
+            self.helped[slug] = helped
         self.ticks += 1
         self.notices += report.notices
         self.settled.add(report.settled)
@@ -96,6 +101,8 @@ class Ticking:
             say(sentence)
         if self.notices:
             say(f"{counted(self.notices, 'notice')} to sales.")
+        for slug, sent in self.helped.items():
+            say(f"{slug}: another run carried it; {counted(sent, 'message')} of that were sent from here.")
         for sentence in self.said:
             say(sentence)
         for row in failures(self.machine, self.segments, self.begun or self.machine.now()):
@@ -128,7 +135,7 @@ class Ticking:
                 }
                 for report in self._ordered()
             ],
-            "busy": self.busy, "down": self.down, "on hold": holds(self.machine, self.segments),
+            "helped": self.helped, "busy": self.busy, "down": self.down, "on hold": holds(self.machine, self.segments),
         }  # fmt: skip
 
     def _ordered(self) -> list[StepReport]:

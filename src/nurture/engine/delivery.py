@@ -6,45 +6,41 @@ after each reply, so that a killed worker leaves in doubt only what was on the w
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, select, true, update
 from sqlmodel import col
 
 from nurture import clock
 from nurture.channels.base import Channel, Journal, Parcel, Receipt
 from nurture.clock import Clock
 from nurture.db import Database
-from nurture.dialects import database_clock, upsert
+from nurture.dialects import FEW
+from nurture.engine.flights import Flight
 from nurture.engine.goodbyes import Goodbyes
 from nurture.engine.guard import begun
 from nurture.engine.heart import Heart
 from nurture.engine.live import Live
 from nurture.engine.parcels import Made, Maker
 from nurture.engine.permit import Verdict, judge
-from nurture.engine.recording import AFTER, CHANNEL_PAUSE, ENDED, let_go, record
+from nurture.engine.recording import AFTER, CHANNEL_PAUSE, record
 from nurture.engine.running import Run
-from nurture.engine.telling import drop_bodies, keep_bodies, silence, sweep_bodies
+from nurture.engine.telling import drop_bodies, silence, sweep_bodies
+from nurture.engine.verdicts import LEASE, give_back, lease_end, write
 from nurture.engine.workers import claim_of
 from nurture.errors import DatabaseFault
 from nurture.failpoints import reach
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Touch
-from nurture.records.types import Instant, instant, micros
 from nurture.steps import Audience, Sending, Webhook
-from nurture.worklist import put_work
 
 log = logging.getLogger("nurture.delivery")
-#: Touches of one claim, and so of one permit and one record.
-BATCH = 200
-#: How long a claim stands after its last heart-beat before another worker may take it over, by the database's clock.
-LEASE = timedelta(minutes=1)
+#: Touches of one claim, and so of one permit and one record: at first, and at most where all of them are sent `_SOON`.
+BATCH, _MOST, _SOON = 200, 500, 0.5
 #: Seconds between tries to record what was sent while the database is away; the journal has it meanwhile.
 _PATIENCE = (0.2, 0.5, 1, 2, 4, 8, 15)
 
@@ -95,35 +91,63 @@ class Courier:
     until: datetime
     #: How many it may take at most; None: everything that is due.
     allowance: int | None = None
+    #: Asked in each claim: whether the run that is helped still invites to this.
+    while_invited: ColumnElement[bool] = field(default_factory=true)
+    #: Touches of the next claim.
+    _most: int = BATCH
 
     def deliver(self, progress: Callable[[int], None] | None = None) -> Delivered:
-        """Everything that may go out now, batch after batch."""
-        done, left = Delivered(), self.allowance
+        """Everything that may go out now, batch after batch; the next is made ready while one is being sent."""
+        done, left, flight = Delivered(), self.allowance, None
         if isinstance(self.step, Webhook):
             self.db.transact(sweep_bodies)
-        while done.channel_down is None and left != 0 and not self.stopped():
-            most = BATCH if left is None else min(BATCH, left)
-            owner = claim_of(self.worker)
-            claimed = self.db.transact(lambda link, owner=owner, most=most: self._claim(link, owner, most))  # type: ignore[misc]
-            if not claimed:
-                break
-            left = None if left is None else left - claimed
-            reach("claimed")
-            self._batch(owner, done)
-            if progress is not None:
-                progress(done.total)
+        try:
+            while left != 0 and not self.stopped():
+                most = self._most if left is None else min(self._most, left)
+                owner = claim_of(self.worker)
+                claimed = self.db.transact(lambda link, owner=owner, most=most: self._claim(link, owner, most))  # type: ignore[misc]
+                if not claimed:
+                    break
+                left = None if left is None else left - claimed
+                reach("claimed")
+                made = self._make(owner)
+                if flight is not None and flight.down() is not None:
+                    self.db.transact(lambda link, owner=owner: give_back(link, owner))
+                    break
+                before, flight = flight, None
+                try:
+                    flight = self._send(owner, made, done)
+                finally:
+                    self._land(before, done)
+                if not self.channel.aside:
+                    self._land(flight, done)
+                    flight = None
+                if done.channel_down is not None:
+                    break
+                if progress is not None:
+                    progress(done.total)
+        except BaseException:  # what is on its way is finished and recorded, nothing else begins
+            if flight is not None:
+                flight.called_off = True
+            raise
+        finally:
+            self._land(flight, done)
+        if progress is not None and flight is not None:
+            progress(done.total)
         return done
 
     def _claim(self, link: Connection, owner: str, most: int) -> int:
         now = min(self.clock.now(), self.until)
         due = (
             select(col(Touch.id))
+            .prefix_with(FEW)  # PostgreSQL may ask a subquery again for each row, and each time lock others
             .where(
                 col(Touch.sequence) == self.segment.slug,
                 col(Touch.version_id) == self.segment.id,
                 col(Touch.step) == self.step.id,
                 col(Touch.next_at) <= now,
                 col(Touch.state).in_(("planned", "retry_wait")),
+                self.while_invited,
             )
             .order_by(col(Touch.next_at))
             .limit(most)
@@ -132,42 +156,60 @@ class Courier:
         return link.execute(
             update(Touch)
             .where(col(Touch.id).in_(due))
-            .values(state="claimed", lease_owner=owner, lease_until=_lease(), run_id=self.run_id)
+            .values(state="claimed", lease_owner=owner, lease_until=lease_end(), run_id=self.run_id)
         ).rowcount
 
-    def _batch(self, owner: str, done: Delivered) -> None:
+    def _make(self, owner: str) -> Made:
         with self.db.read() as link:
             made = self.maker.make(link, self.segment, self.step, owner, self.clock.now())
         reach("rendered")
+        return made
+
+    def _send(self, owner: str, made: Made, done: Delivered) -> Flight | None:
+        """Ask for the permit and begin to send what has it; None: nothing has."""
         now, asked = self.clock.now(), clock.monotonic()
         verdicts = self.db.transact(lambda link: self._permit(link, owner, made, now))
         done.count(verdicts)
         parcels = [made.parcels[verdict.touch] for verdict in verdicts if verdict.state == "sending"]
         if not parcels:
-            return
+            return None
         reach("permitted")
-        goodbyes = Goodbyes(self.db, owner)
-        with self.heart.keep(lambda: self._renew(owner, len(parcels)), LEASE.total_seconds(), asked) as beat:
+        flight = Flight(owner, parcels, self.channel)
+        beat = flight.kept.enter_context(
+            self.heart.keep(lambda: self._renew(owner, len(parcels)), LEASE.total_seconds(), asked)
+        )
+        goodbyes = Goodbyes(self.db, owner, flight.kept.enter_context(self.db.watched()))
 
-            def stop(parcel: Parcel | None = None) -> bool:
-                try:
-                    no = self.stopped() or (parcel is not None and parcel.touch_id in goodbyes.now())
-                except DatabaseFault:  # who cannot ask does not begin
-                    no = True
-                return no or not beat.sure()
+        def stop(parcel: Parcel | None = None) -> bool:
+            try:
+                no = self.stopped() or (parcel is not None and parcel.touch_id in goodbyes.now())
+            except DatabaseFault:  # who cannot ask does not begin
+                no = True
+            return no or flight.called_off or not beat.sure()
 
-            receipts = self.channel.deliver(parcels, self.journal, stop)
-        done.channel_down = self.channel.down
-        reach("recording")
-        self._record_surely(owner, receipts)
-        reach("recorded")
+        flight.begin(self.journal, stop)
+        return flight
+
+    def _land(self, flight: Flight | None, done: Delivered) -> None:
+        """Wait until all of it is sent, and record it."""
+        if flight is None or flight.landed:
+            return
+        flight.landed = True
+        with flight.kept:
+            done.channel_down = flight.down()
+            reach("recording")
+            receipts = flight.receipts()
+            self._record_surely(flight.owner, receipts)
+            reach("recorded")
         for receipt in receipts:
             done.states[AFTER[receipt.verdict]] += 1
+        quick = flight.took < _SOON and len(flight.parcels) >= self._most
+        self._most = min(2 * self._most, _MOST) if quick and self.channel.aside else self._most
 
     def _renew(self, owner: str, count: int) -> bool:
         """Put the lease of all that is under way off; False when any of it was taken over."""
         mine = (col(Touch.lease_owner) == owner) & (col(Touch.state) == "sending")
-        renewed = update(Touch).where(mine).values(lease_until=_lease())
+        renewed = update(Touch).where(mine).values(lease_until=lease_end())
         return self.db.transact(lambda link: link.execute(renewed).rowcount, door=True) == count
 
     def _record_surely(self, owner: str, receipts: Sequence[Receipt]) -> None:
@@ -195,83 +237,8 @@ class Courier:
                 verdict = Verdict(verdict.touch, "planned", "not_rendered", now + CHANNEL_PAUSE)
             final.append(verdict)
         begun(link, self.live, self.segment, self.step, [v.touch for v in final if v.state == "sending"], now)
-        self._write(link, owner, final, made, now)
+        write(link, self.live.house.id, self.step, owner, final, made, now)
         return final
-
-    def _write(self, link: Connection, owner: str, verdicts: Sequence[Verdict], made: Made, now: datetime) -> None:
-        rows: list[dict[str, Any]] = []
-        for verdict in verdicts:
-            sending, ended = verdict.state == "sending", verdict.state in ENDED
-            letter = made.parcels.get(verdict.touch)
-            rows.append(
-                {
-                    "the_touch": verdict.touch,
-                    "new_state": verdict.state,
-                    "new_reason": verdict.reason,
-                    "new_next": verdict.next_at if not ended and not sending else None,
-                    "new_allowed": verdict.next_at if verdict.state == "planned" else None,
-                    "new_sending": now if sending else None,
-                    "new_ended": now if ended else None,
-                    "new_owner": owner if sending else None,
-                    "new_hash": hashlib.sha256(letter.payload).hexdigest() if letter and sending else None,
-                    "new_message": letter.key if letter and sending else None,
-                    "new_address": letter.to if letter and sending else None,
-                    "new_tracked": verdict.touch in made.tracked,
-                    "new_house": self.live.house.id,
-                    "new_variant": made.variants.get(verdict.touch) if sending else None,
-                }
-            )
-        if not rows:
-            return
-        link.execute(
-            update(Touch)
-            .where(
-                col(Touch.id) == bindparam("the_touch"), col(Touch.lease_owner) == owner, col(Touch.state) == "claimed"
-            )
-            .values(
-                state=bindparam("new_state"),
-                reason=bindparam("new_reason"),
-                next_at=bindparam("new_next"),
-                allowed_at=func.coalesce(bindparam("new_allowed", type_=Instant()), col(Touch.allowed_at)),
-                sending_at=func.coalesce(bindparam("new_sending", type_=Instant()), col(Touch.sending_at)),
-                ended_at=bindparam("new_ended"),
-                lease_owner=bindparam("new_owner"),
-                lease_until=_lease(),
-                payload_sha256=bindparam("new_hash"),
-                message_id=bindparam("new_message"),
-                address=bindparam("new_address"),
-                tracked=bindparam("new_tracked"),
-                variant=bindparam("new_variant"),
-                program_version_id=bindparam("new_house"),
-            ),
-            rows,
-        )
-        if isinstance(self.step, Audience):
-            self._want(link, [verdict.touch for verdict in verdicts if verdict.state == "sending"], now)
-        if isinstance(self.step, Webhook):
-            keep_bodies(link, [made.parcels[verdict.touch] for verdict in verdicts if verdict.state == "sending"])
-            drop_bodies(link, [verdict.touch for verdict in verdicts])
-        let_go(link, [v.touch for v in verdicts if v.state in ENDED and v.state != "cancelled"])
-        called_off = [verdict.touch for verdict in verdicts if verdict.state == "cancelled"]
-        put_work(link, select(col(Touch.lead_id)).where(col(Touch.id).in_(called_off)).distinct(), now)
-
-    def _want(self, link: Connection, touches: list[int], now: datetime) -> None:
-        """Membership as wanted, written with the intent; the platform is told right after."""
-        assert isinstance(self.step, Audience)
-        wanted = self.step.audience.verb == "add"
-        rows = [
-            {
-                "lead_id": lead, "audience": self.step.audience.name, "wanted": wanted, "enrolment_id": enrolment,
-                "changed_at": now,
-            }
-            for lead, enrolment in link.execute(
-                select(col(Touch.lead_id), col(Touch.enrolment_id)).where(col(Touch.id).in_(touches))
-            )
-        ]  # fmt: skip
-        if rows:
-            insert = upsert(link)(AudienceMember)
-            changed = {name: insert.excluded[name] for name in ("wanted", "enrolment_id", "changed_at")}
-            link.execute(insert.on_conflict_do_update(index_elements=["lead_id", "audience"], set_=changed), rows)
 
     def _record(self, link: Connection, owner: str, receipts: Sequence[Receipt], now: datetime) -> None:
         """Write what became of each; only while this worker still holds the claim."""
@@ -287,8 +254,3 @@ class Courier:
                 .where(col(AudienceMember.lead_id).in_(leads), col(AudienceMember.audience) == self.step.audience.name)
                 .values(told=self.step.audience.verb == "add")
             )
-
-
-def _lease() -> ColumnElement[datetime]:
-    """Until when a claim that is made now stands."""
-    return instant(micros(database_clock()) + LEASE // timedelta(microseconds=1))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
 
 from sqlalchemy import or_, select
 from sqlmodel import col
@@ -25,19 +27,35 @@ _GONE = (
 
 @dataclass
 class Goodbyes:
-    """Who said goodbye since the permit of this batch, or was paused or stopped by name: no body begins for them."""
+    """Who said goodbye since the permit of this batch, or was paused or stopped by name: no body begins for them.
+
+    Several lines may ask at once; one of them asks the database, and the others wait for what it hears.
+    """
 
     db: Database
     owner: str
-    _seen: frozenset[int] = frozenset()
-    _asked: float = -1.0
+    #: What changes when anybody has written (`Database.watched`).
+    written: Callable[[], object]
+    #: Since when it is known, and who.
+    _known: tuple[float, frozenset[int]] = (-1.0, frozenset())
+    _seen: object = None
+    _asking: Lock = field(default_factory=Lock)
 
     def now(self) -> frozenset[int]:
         """The touches concerned; asked of the database anew after a few milliseconds."""
-        if clock.monotonic() - self._asked > _FRESH:
-            asked = clock.monotonic()
+        if clock.monotonic() - self._known[0] > _FRESH:
+            self._ask(clock.monotonic() - _FRESH)
+        return self._known[1]
+
+    def _ask(self, since: float) -> None:
+        with self._asking:
+            if self._known[0] >= since:  # another line has asked meanwhile
+                return
+            asked, seen = clock.monotonic(), self.written()
+            if seen == self._seen:
+                self._known = asked, self._known[1]
+                return
             with self.db.read() as link:
                 found = link.execute(_GONE, {"at_claim": self.owner}).scalars()
-                self._seen = frozenset(touch for touch in found if touch is not None)
-            self._asked = asked
-        return self._seen
+                self._known = asked, frozenset(touch for touch in found if touch is not None)
+            self._seen = seen

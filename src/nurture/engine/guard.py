@@ -20,6 +20,7 @@ from nurture.db import BULK_ROWS, Database
 from nurture.dialects import text_in, upsert
 from nurture.engine.live import Live
 from nurture.engine.planning import windowed
+from nurture.jsonsql import among
 from nurture.program.guard import Canary, Guard
 from nurture.program.load import Segment
 from nurture.records import Event, Hold, SequenceVersion, Touch, Volume
@@ -74,7 +75,7 @@ def begun(link: Connection, live: Live, version: Segment, step: Sending, touches
         return
     zone = ZoneInfo(live.house.program.zone)
     midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    again = (col(Touch.id).in_(touches), col(Touch.sending_at) >= midnight)
+    again = (among(col(Touch.id), touches), col(Touch.sending_at) >= midnight)
     messages = len(touches) - link.execute(select(func.count()).where(*again)).scalar_one()
     if not messages:
         return
@@ -95,6 +96,20 @@ def volume(link: Connection, slug: str, day: int) -> int:
     return link.execute(row).scalar() or 0
 
 
+def _taken(link: Connection, slug: str, day: int) -> int:
+    """Messages of a sequence that were begun on a day, and those that other workers have claimed and not begun."""
+    return int(link.execute(select(_taken_so_far(slug, day))).scalar_one())
+
+
+def _taken_so_far(slug: str, day: int) -> ColumnElement[int]:
+    """The same, in one view of the tables: who goes from claimed to begun is counted once."""
+    claimed = select(func.count()).where(
+        col(Touch.lease_owner).is_not(None), col(Touch.state) == "claimed", col(Touch.sequence) == slug, _MESSAGE
+    )
+    begun = select(col(Volume.messages)).where(col(Volume.sequence) == slug, col(Volume.day) == day)
+    return claimed.scalar_subquery() + func.coalesce(begun.scalar_subquery(), 0)
+
+
 def _due(slug: str, now: datetime, version: int | None = None) -> ColumnElement[bool]:
     """Messages that a courier would take now."""
     mine = () if version is None else (col(Touch.version_id) == version,)
@@ -105,13 +120,12 @@ def _due(slug: str, now: datetime, version: int | None = None) -> ColumnElement[
 def _quiet(link: Connection, rules: Guard, slug: str, day: int, now: datetime) -> bool:
     """Whether nothing need be asked: nothing is due, or little, and no hold is open. One statement."""
     asked = select(1).where(col(Hold.sequence) == slug, col(Hold.answered_at).is_(None)).exists()
-    today = select(col(Volume.messages)).where(col(Volume.sequence) == slug, col(Volume.day) == day)
     some = select(literal(1)).where(_due(slug, now))
     if rules.silent != float("inf"):
         some = some.limit(int(rules.silent) + 1)
     due = select(func.count()).select_from(some.subquery()).scalar_subquery()
-    is_open, so_far, count = link.execute(select(asked, today.scalar_subquery(), due)).one()
-    return not count or (not is_open and (so_far or 0) + count <= rules.silent)
+    is_open, so_far, count = link.execute(select(asked, _taken_so_far(slug, day), due)).one()
+    return not count or (not is_open and so_far + count <= rules.silent)
 
 
 def _alone(link: Connection, version: Segment) -> None:
@@ -125,7 +139,7 @@ def _growth(link: Connection, rules: Guard, version: Segment, zone: str, now: da
     _alone(link, version)
     slug, today = version.slug, local_day(now, zone)
     due = link.execute(select(func.count()).where(_due(slug, now))).scalar_one()
-    so_far = volume(link, slug, today)
+    so_far = _taken(link, slug, today)
     confirmed = _confirmed(link, slug, zone, today)
     left = max(confirmed - so_far, 0)
     asked = _latest(link, "growth", and_(col(Hold.sequence) == slug, col(Hold.answered_at).is_(None)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, true
 
 from nurture import clock as clocks
 from nurture.channels.base import Channel, Journal, NoJournal, Shut
@@ -19,10 +19,12 @@ from nurture.db import Database
 from nurture.engine import audiences, control, doubt, due, experiments, guard, migrating, movement, settle, terms
 from nurture.engine.delivery import Courier, Delivered
 from nurture.engine.heart import Heart
+from nurture.engine.helping import Invitation, door
 from nurture.engine.instance import Instance
 from nurture.engine.leases import Leases
 from nurture.engine.live import Library, Live
 from nurture.engine.notices import Claimed, Desk
+from nurture.engine.pacing import paced
 from nurture.engine.parcels import Maker
 from nurture.engine.recovery import put_away, take_back
 from nurture.engine.reports import StepReport, StepView, TickReport, merged_steps
@@ -99,8 +101,7 @@ class Machine:
 
     def segments(self) -> list[str]:
         """The live segments, the one with the highest priority first."""
-        live = self.live()
-        return sorted(live.segments, key=lambda slug: (-live.segments[slug].spec.priority, slug))
+        return sorted(found := self.live().segments, key=lambda slug: (-found[slug].spec.priority, slug))
 
     def steps(self, segment: str) -> list[StepView]:
         """The steps in graph order; those that only older versions have come before what followed them there."""
@@ -114,30 +115,27 @@ class Machine:
         with self.db.read() as link:
             if not settle.anybody_due(link, now):
                 return report
-        while True:
-            claim = f"settle:{clocks.unguessable()}"
 
-            def one(link: Connection, claim: str = claim) -> SettleReport:
-                run = Run(link, self.library.live(link), now, claim)
-                settle.claim_due(run)
+        def one(link: Connection) -> SettleReport:
+            run = Run(link, self.library.live(link), now, f"settle:{clocks.unguessable()}")
+            with paced(run, "settle") as pace:
+                pace.taken = settle.claim_due(run, pace.rows)
                 return settle.settle(run)
 
-            if not (part := self.db.transact(one)).looked_at:
-                return report
+        while (part := self.db.transact(one)).looked_at:
             report.add(part)
+        return report
 
     def waiting(self, segment: str, now: datetime) -> dict[str, int]:
         """The steps of `segment` on which somebody stands due, or a touch whose time has come; how many."""
         with self.db.read() as link:
             return due.waiting(link, segment, self._present(now))
 
-    @contextmanager
-    def lease(self, segment: str, holder: str) -> Iterator[None]:
+    def lease(self, segment: str, holder: str) -> AbstractContextManager[None]:
         """Carry `segment` alone. Raises SegmentBusy when another run does, DatabaseFault when clocks disagree."""
         if self.instance is not None:
             self.instance.require_clock()
-        with self.leases.carry(segment, holder):
-            yield
+        return self.leases.carry(segment, holder)
 
     @property
     def journals(self) -> Journals:
@@ -172,7 +170,7 @@ class Machine:
             experiments.look(self.db, live, version, kind, now)
             self._move(version, kind, now, run_id, report)
             if isinstance(kind, Sending):
-                report.delivered(self._deliver(live, version, kind, now, run_id, progress, total))
+                report.delivered(self.deliver(live, version, kind, now, run_id, progress, total))
                 self._move(version, kind, self._present(now), run_id, report, again=True)
         if report.sent or report.handoffs:
             report.settled.add(self.settle(self._present(now)))
@@ -186,11 +184,10 @@ class Machine:
             claim = f"{run_id}:{clocks.unguessable()[:12]}"
 
             def one(link: Connection, claim: str = claim) -> movement.Moved:
-                if control.state_of(control.wide(link, firm=True), version.slug) == control.STOPPED:
-                    return movement.Moved()
+                stopped = control.state_of(control.wide(link, firm=True), version.slug) == control.STOPPED
                 live = self.library.live(link)
-                if migrating.left_behind(live, [version], version.slug):
-                    return movement.Moved()  # they follow into the live version first
+                if stopped or migrating.left_behind(live, [version], version.slug):  # they follow into the live one
+                    return movement.Moved()
                 return movement.move(Run(link, live, now, claim), version, step)
 
             if not (moved := self.db.transact(one)).due:
@@ -202,10 +199,11 @@ class Machine:
             report.moved += moved.ways
             report.handoffs += moved.handoffs
 
-    def _deliver(
-        self, live: Live, version: Segment, step: Sending, now: datetime, run_id: str, progress: Progress | None,
-        total: int,
+    def deliver(
+        self, live: Live, version: Segment, step: Sending, now: datetime, run_id: str,
+        progress: Progress | None = None, total: int = 0, invited: Invitation | None = None,
     ) -> Delivered:  # fmt: skip
+        """Send what may go out of a step; `invited`: as a helper of the run that has asked the guard."""
         self._asked = (-1.0, {})
         said = self._said(version.slug)
         if said == control.STOPPED:
@@ -217,20 +215,22 @@ class Machine:
             return Delivered(deferred=Counter({"clone": self.waiting(version.slug, now).get(step.id, 0)}))
         if self._maker is None or self._maker.live.house.id != live.house.id:
             self._maker = Maker(live, self.keys, self.public_url, self.signer, self.bounce_address, list(self.hooks))
-        asked = self.clock.now()
-        allowed = guard.allowance(self.db, live, version, step, asked)
+        seen = invited.seen if invited else self.clock.now()
+        allowed = guard.Allowance() if invited else guard.allowance(self.db, live, version, step, seen)
         courier = Courier(
             self.db, live, version, step, self.ways[step.channel], self._maker, self.journal, self.clock, run_id,
-            self.worker, self.heart, stopped=lambda: self._stopped(version.slug), until=asked, allowance=allowed.left,
+            self.worker, self.heart, stopped=lambda: self._stopped(version.slug), until=seen, allowance=allowed.left,
+            while_invited=invited.stands(version.slug) if invited else true(),
         )  # fmt: skip
 
         def told(done: int) -> None:
-            self.leases.require(version.slug)
+            helpers.open(done)
             self._may_send()
             if progress is not None:
                 progress(done, total)
 
-        done = courier.deliver(told)
+        with door(self.db, self.leases, version, step, seen, allowed.left) as helpers:
+            done = courier.deliver(told)
         done.deferred += allowed.aside
         return done
 

@@ -10,13 +10,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, null, select, update
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, func, literal, null, select, update
 from sqlmodel import col
 
-from nurture.db import BULK_ROWS
+from nurture.dialects import FEW
 from nurture.engine import handoffs, tasks
 from nurture.engine.ending import Ending, end, ending
 from nurture.engine.live import Live
+from nurture.engine.pacing import Pace, paced
 from nurture.engine.planning import here_on, plan_touches
 from nurture.engine.running import Run
 from nurture.program.load import Segment
@@ -53,11 +54,17 @@ class _Plan:
 
 
 def move(run: Run, segment: Segment, step: Step) -> Moved:
-    """Carry up to 20,000 due leads through `step`; the caller commits, and calls again while some were due."""
+    """Carry some of the due leads through `step`; the caller commits, and calls again while some were due."""
+    with paced(run, "move", segment.id, step.id) as pace:
+        return _move(run, segment, step, pace)
+
+
+def _move(run: Run, segment: Segment, step: Step, pace: Pace) -> Moved:
     plan = run.plan(("move", segment.id, step.id), lambda: _plan(run.live, segment, step))
-    claimed = run(plan.claim).rowcount
-    moved = Moved(due=claimed)
-    if not claimed:
+    most = min(pace.rows, tasks.COHORT) if isinstance(step, Task) else pace.rows
+    pace.taken = run(plan.claim, at_most=most).rowcount
+    moved = Moved(due=pace.taken)
+    if not moved.due:
         return moved
     _take(run, plan.passing, moved)
     for statement in plan.writes:
@@ -85,6 +92,7 @@ def _plan(live: Live, segment: Segment, step: Step) -> _Plan:
     here = here_on(live, segment, step)
     some = (
         select(col(Enrolment.id))
+        .prefix_with(FEW)
         .where(
             col(Enrolment.sequence) == segment.slug,
             col(Enrolment.version_id) == segment.id,
@@ -93,7 +101,7 @@ def _plan(live: Live, segment: Segment, step: Step) -> _Plan:
             col(Enrolment.claim).is_(None),
         )
         .order_by(col(Enrolment.due_at))
-        .limit(tasks.COHORT if isinstance(step, Task) else BULK_ROWS)
+        .limit(bindparam("at_most", type_=Integer))
         .with_for_update(skip_locked=True)
     )
     stay, passing = step.stay(here), and_(here.cohort, col(Enrolment.occurrence) == PASSING)

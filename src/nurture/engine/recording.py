@@ -7,13 +7,28 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    and_,
+    bindparam,
+    case,
+    cast,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlmodel import col
 
 from nurture import clock
 from nurture.channels.base import Receipt
-from nurture.dialects import upsert
+from nurture.dialects import new_rows
+from nurture.jsonsql import among, object_of
 from nurture.records import Enrolment, Event, Touch
+from nurture.records.types import Instant
 from nurture.worklist import put_work
 
 log = logging.getLogger("nurture.recording")
@@ -44,59 +59,71 @@ def record(
         row.id: row
         for row in link.execute(
             select(col(Touch.id), col(Touch.attempt), col(Touch.state))
-            .where(col(Touch.id).in_([r.touch_id for r in receipts]), held)
+            .where(among(col(Touch.id), [receipt.touch_id for receipt in receipts]), held)
             .order_by(col(Touch.id))
             .with_for_update()
         )
     }
     if len(known) < len(receipts):
         log.warning("receipts without a claim, taken over by another worker: %d", len(receipts) - len(known))
+    sent: list[int] = []
     rows: list[dict[str, Any]] = []
     for receipt in receipts:
         if receipt.touch_id not in known:
             continue
-        if known[receipt.touch_id].state == "uncertain" and receipt.verdict != "accepted":
+        if receipt.verdict == "accepted":
+            sent.append(receipt.touch_id)
+        elif known[receipt.touch_id].state == "uncertain":
             log.warning("late answer to an uncertain touch=%d verdict=%s", receipt.touch_id, receipt.verdict)
-            continue  # its lead has gone on; a person decides
-        state, tried = AFTER[receipt.verdict], known[receipt.touch_id].attempt
-        at_once = timedelta() if recovered else CHANNEL_PAUSE  # a dead worker says nothing of the way out
-        pause = {"retry_wait": BACKOFF * 3**tried * clock.jitter(0.2), "planned": at_once}.get(state)
-        if pause is not None and receipt.wait is not None:  # as the other side asks, a day at most
-            pause = max(pause, timedelta(seconds=min(receipt.wait, _LONGEST_WAIT.total_seconds())))
-        rows.append(
-            {
-                "the_touch": receipt.touch_id,
-                "new_state": state,
-                "new_reason": None if state == "sent" else receipt.detail[:200] or receipt.verdict,
-                "new_next": None if pause is None else now + pause,
-                "new_ended": now if state in ENDED else None,
-                "new_attempt": tried + (state == "retry_wait"),
-            }
-        )
-    if not rows:
-        return
-    kept = col(Touch.lease_owner) if recovered else null()
-    link.execute(
-        update(Touch)
-        .where(col(Touch.id) == bindparam("the_touch"), held)
-        .values(
-            state=bindparam("new_state"), reason=bindparam("new_reason"), next_at=bindparam("new_next"),
-            ended_at=bindparam("new_ended"), attempt=bindparam("new_attempt"), lease_until=None,
-            lease_owner=case((bindparam("new_state") == "uncertain", kept), else_=None),
-        ),
-        rows,
-    )  # fmt: skip
-    call_off(link, [row["the_touch"] for row in rows if row["new_next"] is not None], now)
-    _tell(link, [row["the_touch"] for row in rows if row["new_state"] == "sent"], now)
-    let_go(link, [row["the_touch"] for row in rows if row["new_state"] in ENDED])
+            # its lead has gone on; a person decides
+        else:
+            rows.append(_otherwise(receipt, known[receipt.touch_id].attempt, now, recovered))
+    if sent:
+        gone = {"state": "sent", "reason": None, "next_at": None, "ended_at": now}
+        free = {"lease_until": None, "lease_owner": None}
+        link.execute(update(Touch).where(among(col(Touch.id), sent), held).values(**gone, **free))
+        _tell(link, sent, now)
+    if rows:
+        kept = col(Touch.lease_owner) if recovered else null()
+        link.execute(
+            update(Touch)
+            .where(col(Touch.id) == bindparam("the_touch"), held)
+            .values(
+                state=bindparam("new_state"), reason=bindparam("new_reason"), next_at=bindparam("new_next"),
+                ended_at=bindparam("new_ended"), attempt=bindparam("new_attempt"), lease_until=None,
+                lease_owner=case((bindparam("new_state") == "uncertain", kept), else_=None),
+            ),
+            rows,
+        )  # fmt: skip
+        call_off(link, [row["the_touch"] for row in rows if row["new_next"] is not None], now)
+    let_go(link, [*sent, *(row["the_touch"] for row in rows if row["new_state"] in ENDED)])
+
+
+def _otherwise(receipt: Receipt, tried: int, now: datetime, recovered: bool) -> dict[str, Any]:
+    """What becomes of a touch that was not accepted; `tried`: how often it was tried again so far."""
+    state = AFTER[receipt.verdict]
+    at_once = timedelta() if recovered else CHANNEL_PAUSE  # a dead worker says nothing of the way out
+    pause = {"retry_wait": BACKOFF * 3**tried * clock.jitter(0.2), "planned": at_once}.get(state)
+    if pause is not None and receipt.wait is not None:  # as the other side asks, a day at most
+        pause = max(pause, timedelta(seconds=min(receipt.wait, _LONGEST_WAIT.total_seconds())))
+    return {
+        "the_touch": receipt.touch_id,
+        "new_state": state,
+        "new_reason": receipt.detail[:200] or receipt.verdict,
+        "new_next": None if pause is None else now + pause,
+        "new_ended": now if state in ENDED else None,
+        "new_attempt": tried + (state == "retry_wait"),
+    }
 
 
 def call_off(link: Connection, touches: Sequence[int], now: datetime) -> None:
     """Those of `touches` that wait again and whose enrolment has ended meanwhile; the permit judges what is resent."""
+    if not touches:
+        return
     over = select(col(Enrolment.id)).where(col(Enrolment.ended_at).is_not(None))
     link.execute(
         update(Touch)
-        .where(col(Touch.id).in_(touches), col(Touch.enrolment_id).in_(over), col(Touch.resent_at).is_(None))
+        .where(among(col(Touch.id), touches), col(Touch.enrolment_id).in_(over), col(Touch.resent_at).is_(None))
         .values(state="cancelled", reason="ended", ended_at=now, next_at=None)
     )
 
@@ -104,30 +131,25 @@ def call_off(link: Connection, touches: Sequence[int], now: datetime) -> None:
 def sent_after_all(link: Connection, touches: Sequence[int], reason: str, now: datetime) -> None:
     """Uncertain touches that turn out to have left. Their enrolments went on when they became uncertain."""
     values = {"state": "sent", "reason": reason, "lease_owner": None}
-    doubtful = (col(Touch.id).in_(touches)) & (col(Touch.state) == "uncertain")
+    doubtful = (among(col(Touch.id), touches)) & (col(Touch.state) == "uncertain")
     link.execute(update(Touch).where(doubtful).values(**values))
     _tell(link, list(touches), now)
 
 
 def _tell(link: Connection, touches: list[int], now: datetime) -> None:
     """An event of the house for each touch that left, so that scores and conditions see it; each lead is looked at."""
-    sent = select(
-        col(Touch.id), col(Touch.lead_id), col(Touch.kind), col(Touch.step), col(Touch.sequence), col(Touch.content)
-    )
-    rows = link.execute(sent.where(col(Touch.id).in_(touches))).all()
-    if not rows:
+    if not touches:
         return
-    events = [
-        {
-            "lead_id": row.lead_id, "name": "audience_changed" if row.kind == "audience" else f"{row.kind}_sent",
-            "occurred_at": now, "recorded_at": now, "ripe_at": now, "actor": "system", "touch_id": row.id,
-            "data": {"step": row.step, "sequence": row.sequence, "content": row.content}, "source": "nurture",
-            "key": f"touch:{row.id}:sent",
-        }
-        for row in rows
-    ]  # fmt: skip
-    link.execute(upsert(link)(Event).on_conflict_do_nothing(), events)
-    put_work(link, [row.lead_id for row in rows], now)
+    mine, at = among(col(Touch.id), touches), literal(now, Instant())
+    name = case((col(Touch.kind) == "audience", "audience_changed"), else_=col(Touch.kind) + "_sent")
+    data = object_of(step=col(Touch.step), sequence=col(Touch.sequence), content=col(Touch.content))
+    event = {
+        "lead_id": col(Touch.lead_id), "name": name, "occurred_at": at, "recorded_at": at, "ripe_at": at,
+        "actor": literal("system"), "touch_id": col(Touch.id), "data": data, "source": literal("nurture"),
+        "key": literal("touch:") + cast(col(Touch.id), String) + ":sent",
+    }  # fmt: skip
+    link.execute(new_rows(Event, list(event), select(*event.values()).where(mine).order_by(col(Touch.id))))
+    put_work(link, select(col(Touch.lead_id)).where(mine).distinct().order_by(col(Touch.lead_id)), now)
 
 
 def let_go(link: Connection, touches: list[int]) -> None:
@@ -144,7 +166,7 @@ def let_go(link: Connection, touches: list[int]) -> None:
         .correlate(Enrolment)
         .scalar_subquery()
     )
-    mine = select(col(Touch.enrolment_id)).where(col(Touch.id).in_(touches))
+    mine = select(col(Touch.enrolment_id)).where(among(col(Touch.id), touches))
     link.execute(
         update(Enrolment)
         .where(col(Enrolment.id).in_(mine), col(Enrolment.ended_at).is_(None), ended.is_not(None))

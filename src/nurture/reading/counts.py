@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, literal_column, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -116,10 +116,10 @@ def outcomes(machine: Machine, segment: str) -> dict[str, int]:
 def uncertain(machine: Machine) -> list[Row]:
     """Messages that may or may not have arrived: a person decides."""
     columns = (Touch.id, Touch.lead_id, Touch.sequence, Touch.step, Touch.sending_at, Touch.reason, Touch.message_id)
-    query = select(*map(col, columns)).where(col(Touch.state) == "uncertain").order_by(col(Touch.id))
+    query = select(*map(col, columns)).where(col(Touch.state) == literal_column("'uncertain'"))  # as its index says it
     words = ("touch", "lead", "segment", "step", "since", "evidence", "message id")
-    with machine.db.read() as link:
-        found = [dict(zip(words, row, strict=True)) for row in link.execute(query)]
+    with machine.db.read() as link:  # put in order here: SQLite would rather read every touch in order
+        found = [dict(zip(words, row, strict=True)) for row in sorted(link.execute(query), key=lambda row: row.id)]
     return [{**row, "since": written(row["since"]), "evidence": row["evidence"] or ""} for row in found]
 
 
@@ -133,32 +133,33 @@ def funnel(machine: Machine) -> list[Row]:
 
 
 def _funnel_row(link: Connection, segment: str | None) -> Row:
-    entered: ColumnElement[bool] = col(Enrolment.lead_id) == col(Lead.id)
-    if segment is not None:
-        entered &= col(Enrolment.sequence) == segment
+    """Counted from what has happened, of which there is less than of leads."""
 
-    def leads(*tests: ColumnElement[bool]) -> int:
-        among = [] if segment is None else [select(1).where(entered).correlate(Lead).exists()]
-        return link.execute(select(func.count()).select_from(Lead).where(*among, *tests)).scalar_one()
+    def leads(table: Any, at: Any, *tests: ColumnElement[bool]) -> int:
+        """Whom it happened to, not before the lead's first enrolment here."""
+        inside = (col(Enrolment.lead_id) == col(table.lead_id)) & (col(Enrolment.started_at) <= at)
+        here = [] if segment is None else [select(1).where(inside, _in(segment)).correlate(table).exists()]
+        return _distinct(link, col(table.lead_id), *tests, *here)
 
-    def since_then(happened: Any) -> list[ColumnElement[bool]]:
-        """Not before the lead's first enrolment here."""
-        if segment is None:
-            return []
-        first = select(func.min(col(Enrolment.started_at))).where(entered).correlate(Lead).scalar_subquery()
-        return [happened >= first]
-
-    def reached(stage: str) -> ColumnElement[bool]:
+    def reached(stage: str) -> int:
         at_least = LADDER[LADDER.index(stage) :]
-        mine = (col(StageTransition.lead_id) == col(Lead.id)) & col(StageTransition.to_stage).in_(at_least)
-        return select(1).where(mine, *since_then(col(StageTransition.at))).correlate(Lead).exists()
+        return leads(StageTransition, col(StageTransition.at), col(StageTransition.to_stage).in_(at_least))
 
-    handed = (col(Handoff.lead_id) == col(Lead.id)) & (col(Handoff.state) == "accepted")
-    accepted = select(1).where(handed, *since_then(col(Handoff.opened_at))).correlate(Lead).exists()
+    entered = col(Lead.id) if segment is None else col(Enrolment.lead_id)
     return {
-        "segment": segment or "all leads", "leads": leads(), "mql": leads(reached("mql")),
-        "sal": leads(reached("sal")), "accepted": leads(accepted),
+        "segment": segment or "all leads",
+        "leads": _distinct(link, entered, *([] if segment is None else [_in(segment)])),
+        "mql": reached("mql"), "sal": reached("sal"),
+        "accepted": leads(Handoff, col(Handoff.opened_at), col(Handoff.state) == "accepted"),
     }  # fmt: skip
+
+
+def _in(segment: str) -> ColumnElement[bool]:
+    return col(Enrolment.sequence) == segment
+
+
+def _distinct(link: Connection, lead: Any, *tests: ColumnElement[bool]) -> int:
+    return link.execute(select(func.count(lead.distinct())).where(*tests)).scalar_one()
 
 
 def touches(machine: Machine) -> list[Row]:

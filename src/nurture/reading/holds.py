@@ -58,7 +58,8 @@ def holds(machine: Machine, segments: Collection[str]) -> list[str]:
             col(Touch.reason).in_(_WORDS),
             col(Touch.next_at).is_(None),
         )
-        waiting = link.execute(select(func.count()).where(*here)).scalar_one()
+        # only a pause or stop makes them wait so, and its end lets them go: where none is said, none is looked for
+        waiting = link.execute(select(func.count()).where(*here)).scalar_one() if said else 0
         questions = asked.holds(link, sequences=list(segments))
     wide = sorted(scope for scope in said if scope == "all" or scope.removeprefix("segment:") in segments)
     lines = [said_sentence(scope, said[scope]) for scope in wide]

@@ -1,0 +1,5 @@
+"""The engine's worlds."""
+
+from tests.engine.conftest import make
+
+__all__ = ["make"]
