@@ -30,9 +30,8 @@ lint: $(VENV)/.lint  ## Look for slips, odd formatting and undeclared libraries
 types: $(VENV)/.lint  ## Check the types
 	@$(IN)/mypy
 
-bench: $(VENV)/.test  ## Measure; see benchmarks/README.md
-	@set -e; found=; for file in benchmarks/bench_*.py; do [ -e "$$file" ] || continue; \
-	found=yes; echo "== $$file"; $(IN)/python "$$file"; done; [ "$$found" ] || echo "There are no benchmarks yet."
+bench: $(VENV)/.test  ## Measure; SMALL=1 takes minutes, not hours: see benchmarks/README.md
+	@$(IN)/python benchmarks $(if $(SMALL),small)
 
 install: $(VENV)/.lint  ## Install everything that the other targets need
 

@@ -2,25 +2,20 @@
 
 Each side gets the same arrays in no order and says when each lead first came to the threshold. In turn, three rounds;
 the ratio is the median of the rounds'. Reading the events out of a database is `bench_backtest_reading.py`.
-`bench_backtest.py 200000` is the small form.
+`bench_backtest.py small` takes 200,000 events; a number takes so many.
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import resource
-import statistics
-import sys
-import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from statistics import median
 from typing import Any
 
+import common
 import numpy as np
+from common import timed
 
 from nurture.backtest.history import Array, History, People, arrange
 from nurture.backtest.model import Model, model_of
@@ -136,13 +131,6 @@ def nobody(leads: int, model: Model) -> People:
     return People(np.arange(leads), born, np.zeros(leads, np.int16), ("UTC",), facts)
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of the wall, and what came out."""
-    began = time.perf_counter()
-    done = work()
-    return time.perf_counter() - began, done
-
-
 def engine_of_columns() -> Any:
     """duckdb, if it is installed: it is no dependency of ours."""
     try:
@@ -153,59 +141,63 @@ def engine_of_columns() -> Any:
 
 
 def main() -> None:
-    """Print the table, and the same as JSON."""
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS
+    """Print the table."""
+    with common.bench(__doc__) as b:
+        b.versions["numpy"] = np.__version__
+        measure(b, b.size(200_000, EVENTS))
+
+
+def measure(b: common.Bench, events: int) -> None:
+    """All sides in turn."""
     leads, lead, at, kind = made_up(events)
     points = np.array(list(POINTS.values()))
     others = [{name: worth * (0.9 - number / 10) for name, worth in POINTS.items()} for number in range(FURTHER)]
     link = engine_of_columns()
-    with tempfile.TemporaryDirectory() as folder:
-        house = house_of(POINTS)
+    house = house_of(POINTS)
+    if link is not None:
+        link.register("given", {"who": lead, "moment": at, "kind": kind})
+        link.execute("CREATE TABLE rows_ AS SELECT * FROM given")
+        link.execute(f"COPY rows_ TO '{b.folder}/events.parquet' (FORMAT parquet)")
+    rounds: list[dict[str, float]] = []
+    for _ in range(ROUNDS):
+        took: dict[str, float] = {}
+        history: Any
+        took["ours"], (named, history, model) = timed(lambda: ours(house, leads, lead, at, kind))
+        models = [model, *(model_of(house_with(house, scoring(one)), history.patterns, {}) for one in others)]
+        facts = {f"{one.prefix}{name}": np.zeros(leads) for one in models for name in ("fit points", "fit")}
+        history.people = replace(history.people, facts=facts)
+        looks = [searches(one, 10, 90) for one in models]
+        alone, _ = timed(partial(count, models[:1], looks[:1], history))
+        several, _ = timed(partial(count, models, looks, history))
+        took["ours, a further model"] = (several - alone) / len(others)
+        history = None
+        took["numpy by hand"], by = timed(lambda: by_hand(lead, at, kind, points))
+        assert abs(by - named) <= 2, (by, named)  # its digits are shared by all leads
         if link is not None:
-            link.register("given", {"who": lead, "moment": at, "kind": kind})
-            link.execute("CREATE TABLE rows_ AS SELECT * FROM given")
-            link.execute(f"COPY rows_ TO '{folder}/events.parquet' (FORMAT parquet)")
-        rounds: list[dict[str, float]] = []
-        for _ in range(ROUNDS):
-            took: dict[str, float] = {}
-            history: Any
-            took["ours"], (named, history, model) = timed(lambda: ours(house, leads, lead, at, kind))
-            models = [model, *(model_of(house_with(house, scoring(one)), history.patterns, {}) for one in others)]
-            facts = {f"{one.prefix}{name}": np.zeros(leads) for one in models for name in ("fit points", "fit")}
-            history.people = replace(history.people, facts=facts)
-            looks = [searches(one, 10, 90) for one in models]
-            alone, _ = timed(partial(count, models[:1], looks[:1], history))
-            several, _ = timed(partial(count, models, looks, history))
-            took["ours, a further model"] = (several - alone) / len(others)
-            history = None
-            took["numpy by hand"], by = timed(lambda: by_hand(lead, at, kind, points))
-            assert abs(by - named) <= 2, (by, named)  # its digits are shared by all leads
-            if link is not None:
-                took["duckdb, own table"], counted = timed(lambda: duck(link, "rows_", POINTS))
-                took["duckdb, parquet"], _ = timed(lambda: duck(link, f"'{folder}/events.parquet'", POINTS))
-                assert counted == named, (counted, named)
-            rounds.append(took)
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    show(events, leads, named, rounds, memory)
+            took["duckdb, own table"], counted = timed(lambda: duck(link, "rows_", POINTS))
+            took["duckdb, parquet"], _ = timed(lambda: duck(link, f"'{b.folder}/events.parquet'", POINTS))
+            assert counted == named, (counted, named)
+        rounds.append(took)
+    show(b, f"{events:,} events of {leads:,} leads, {named:,} come to {THRESHOLD}", rounds)
 
 
-def show(events: int, leads: int, named: int, rounds: list[dict[str, float]], megabytes: float) -> None:
+def show(b: common.Bench, what: str, rounds: list[dict[str, float]]) -> None:
     """The table."""
-    sides = list(rounds[0])
-    rivals = [side for side in sides if not side.startswith("ours")]
-    medians = {side: statistics.median(each[side] for each in rounds) for side in sides}
-    ratio = statistics.median(each["ours"] / min(each[side] for side in rivals) for each in rounds)
-    further = statistics.median(each["ours, a further model"] / min(each[side] for side in rivals) for each in rounds)
-    print(f"{events:,} events of {leads:,} leads, {named:,} come to {THRESHOLD}; seconds, {ROUNDS} rounds in turn")
-    for side in sides:
-        print(f"{side:24}{medians[side]:8.2f}   ({', '.join(f'{each[side]:.2f}' for each in rounds)})")
+    rivals = [side for side in rounds[0] if not side.startswith("ours")]
+
+    def ratio(side: str) -> float:
+        """To the best of the others."""
+        return median(each[side] / min(each[rival] for rival in rivals) for each in rounds)
+
+    rows = [
+        {"side": side, "seconds": median(each[side] for each in rounds)}
+        | ({"to the best of the others": ratio(side)} if side not in rivals else {})
+        for side in rounds[0]
+    ]
+    notes = ["goal 1.5, and 0.2 for a further model", f"memory at most, all sides: {common.peak_mb():,.0f} MB"]
     if len(rivals) == 1:
-        print("duckdb is not installed: pip install duckdb")
-    print(f"ours to the best of the others {ratio:.2f}, goal 1.5; a further model {further:.2f}, goal 0.2 of that side")
-    print(f"memory at most, all sides together: {megabytes:,.0f} MB")
-    versions = {"python": platform.python_version(), "numpy": np.__version__, "system": platform.platform()}
-    told = {"events": events, "rounds": rounds, "ratio": ratio, "further": further, "megabytes": megabytes}
-    print(json.dumps({**versions, **told}))
+        notes.append("duckdb is not installed: pip install duckdb")
+    b.table(f"{what}; medians of {ROUNDS} rounds in turn", rows, *notes)
 
 
 if __name__ == "__main__":

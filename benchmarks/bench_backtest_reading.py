@@ -1,27 +1,23 @@
 """Reading the past for a backtest: ours, with leads, sorted, and a bare scan of the same events by somebody else.
 
 On SQLite that is duckdb, where it has its extension for it, else a cursor of `sqlite3`; on PostgreSQL COPY in binary.
-In turn, three rounds, medians. `bench_backtest_reading.py 10000000` reads so many on SQLite alone.
+In turn, three rounds, medians. `bench_backtest_reading.py small` reads 100,000 events; a number reads so many.
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import resource
 import sqlite3
-import statistics
-import sys
-import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import closing
 from datetime import timedelta
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
+import common
+import crowd
 import numpy as np
-from bench_backtest import END, POINTS, SPAN, engine_of_columns, house_of, leads_of, timed
+from bench_backtest import END, POINTS, SPAN, engine_of_columns, house_of, leads_of
+from common import timed
 
 from nurture.backtest.history import read_history
 from nurture.backtest.model import model_of
@@ -38,29 +34,14 @@ _WHERE = f"WHERE name IN ({_NAMES}) AND actor <> 'machine' AND ripe_at <= {to_mi
 
 
 def fill(db: Database, events: int) -> None:
-    """Leads and events as an import leaves them, by one statement each: spread by multiplication, alike everywhere."""
-    leads, begins = leads_of(events), to_micros(END - SPAN)
+    """Leads and events as an import leaves them: spread by multiplication, alike everywhere."""
+    leads = leads_of(events)
     names = " ".join(f"WHEN {number} THEN '{name}'" for number, name in enumerate(POINTS))
-    moment = f"{begins} + {_left('n * 2246822519', SPAN // timedelta(microseconds=1))}"
-
-    def put(link: Any) -> None:
-        link.exec_driver_sql(
-            f"{_series(leads)} INSERT INTO lead (id, draw, email, stage, status, fields, folded, fit_points,"
-            f" created_at, changed_at) SELECT n, 0, n || '@bench.example', 'lead', 'new', '{{}}', '{{}}', 0,"
-            f" {begins}, {begins} FROM series"
-        )
-        link.exec_driver_sql(
-            f"{_series(events)} INSERT INTO event (lead_id, name, occurred_at, recorded_at, ripe_at, settled_at, actor,"
-            f" data, source, key) SELECT 1 + {_left('n * 2654435761', leads)},"
-            f" CASE {_left('n', len(POINTS))} {names} END, moment, moment, moment, moment, 'person', '{{}}', 'bench', n"
-            f" FROM (SELECT n, {moment} AS moment FROM series) AS made"
-        )
-
-    db.transact(put)
-
-
-def _series(last: int) -> str:
-    return f"WITH RECURSIVE series(n) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM series WHERE n < {last})"
+    moment = f"{to_micros(END - SPAN)} + {_left('n * 2246822519', SPAN // timedelta(microseconds=1))}"
+    with crowd.in_bulk(db) as bulk:
+        bulk.leads(range(1, leads + 1), END - SPAN)
+        who = f"1 + {_left('n * 2654435761', leads)}"
+        bulk.events(range(1, events + 1), moment, f"CASE {_left('n', len(POINTS))} {names} END", lead_id=who)
 
 
 def _left(number: str, by: int) -> str:
@@ -118,57 +99,46 @@ def link_error() -> type[Exception]:
     return duckdb.Error  # type: ignore[no-any-return, unused-ignore]
 
 
-def compare(url: str, events: int) -> dict[str, Any]:
+def compare(kind: str, url: str, events: int) -> dict[str, Any]:
     """Median seconds of either side."""
     migrate(url)
     db = Database(url)
-    filling, _ = timed(lambda: fill(db, events))
+    fill(db, events)
     name, scan = other_side(db)
     patterns: list[Any] = []
     facts: dict[str, Any] = {}
     model_of(house_of(POINTS), patterns, facts)
-    ours: list[float] = []
-    others: list[float] = []
-    megabytes = 0.0
-    for _ in range(ROUNDS):
+    said: list[tuple[int, int]] = []
+    megabytes: list[float] = []
+
+    def we() -> float:
         seconds, read = timed(lambda: read_history(db, patterns, facts, END, "UTC"))
-        ours.append(seconds)
-        megabytes = megabytes or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        mine = len(read.at) - len(read.people.ids), int(read.at.sum()) - int(read.at[read.first[:-1]].sum())
-        del read
+        megabytes.append(common.peak_mb())
+        said.append((len(read.at) - len(read.people.ids), int(read.at.sum()) - int(read.at[read.first[:-1]].sum())))
+        return seconds
+
+    def they() -> float:
         seconds, theirs = timed(scan)
-        others.append(seconds)
-        assert mine == theirs, (mine, theirs)
-        assert mine[0] == events, (mine, events)
+        assert said[-1] == theirs, (said[-1], theirs)
+        assert theirs[0] == events, (theirs, events)
+        return seconds
+
+    found = common.rounds(we, they, ROUNDS)
     db.dispose()
     return {
-        "database": "SQLite" if db.is_sqlite else "PostgreSQL", "events": events, "ours": statistics.median(ours),
-        "other side": name, "theirs": statistics.median(others), "filling": filling, "megabytes": megabytes,
-        "ratio": statistics.median(mine / theirs for mine, theirs in zip(ours, others, strict=True)),
+        "database": kind, "events": events, "ours s": found.ours, "other side": name, "theirs s": found.theirs,
+        "ratio": found.ratio, "MB at most": megabytes[0],
     }  # fmt: skip
 
 
 def main() -> None:
-    """Print a line for each database, and the same as JSON."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tests.postgres import server as postgres  # the tests' own: started here, ended here
-
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS
-    results = []
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        results.append(compare(f"sqlite:///{folder}/bench.db", events))
-        if len(sys.argv) == 1:
-            server = stack.enter_context(postgres())
-            results.append(compare(server.url(server.create(name="bench_reading")), events))
-    print(f"reading, with {leads_of(events):,} leads, and in order; seconds, medians of {ROUNDS} rounds in turn")
-    for row in results:
-        print(
-            f"{row['database']:12}{row['events']:>12,} events  ours {row['ours']:.2f}  {row['other side']}, events "
-            f"alone, in no order {row['theirs']:.2f}  ratio {row['ratio']:.2f}  at most {row['megabytes']:,.0f} MB"
-        )
-    versions = {"python": platform.python_version(), "numpy": np.__version__, "system": platform.platform()}
-    print(json.dumps({**versions, "sqlite": sqlite3.sqlite_version, "results": results}))
+    """Print a line for each database."""
+    with common.bench(__doc__) as b:
+        b.versions["numpy"] = np.__version__
+        events = b.size(100_000, EVENTS)
+        rows = [compare(kind, url, events) for kind, url in b.databases("reading")]
+        title = f"reading events with {leads_of(events):,} leads, in order, beside events alone, in no order"
+        b.table(f"{title}; medians of {ROUNDS} rounds in turn", rows)
 
 
 if __name__ == "__main__":

@@ -2,30 +2,23 @@
 
 Both sides move the same rows of two databases that hold the same, in turn. The bare side is what a person would type:
 one UPDATE for each way, the whole cohort at once, one transaction for each step, nobody else to mind.
-`bench_cohort.py 100000` takes fewer than a million leads.
+`bench_cohort.py 100000` takes fewer than a million leads, `small` 20,000.
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import statistics
-import sys
-import tempfile
 import time
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from statistics import median
 from typing import Any
 
+import common
+import crowd
 from sqlalchemy import text
 
-from nurture import clock
-from nurture.dialects import upsert
 from nurture.language.arms import experiment, factors
-from nurture.records import Enrolment, Lead
 from nurture.records.types import to_micros
-from nurture.rehearse.stage import Stage, set_stage
+from nurture.rehearse.stage import Stage
 
 ROUNDS = 3
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -57,33 +50,12 @@ steps:
 
 def fill(stage: Stage, leads: int) -> None:
     """`leads` leads that all stand in the wait, and are due."""
-    version = stage.machine.live().segment("bench").id
-    due = START + timedelta(days=2)
-    for first in range(1, leads + 1, 20_000):
-        ids = range(first, min(first + 20_000, leads + 1))
-        people = [
-            {
-                "id": n, "draw": clock.draw31(), "email": f"lead{n}@bench.example", "zone": "Europe/Bucharest",
-                "stage": "lead", "status": "new", "fields": {"industry": "saas" if n % 2 else "farming"},
-                "folded": {"industry": "saas" if n % 2 else "farming"}, "fit_points": 0.0, "created_at": START,
-                "changed_at": START,
-            }
-            for n in ids
-        ]  # fmt: skip
-        places = [
-            {
-                "id": n, "lead_id": n, "sequence": "bench", "version_id": version, "rotation": 1,
-                "enrolled_by": "rule", "step": "settle", "occurrence": 1, "path": "/settle/", "entered_at": START,
-                "due_at": due, "listening": False, "started_at": START,
-            }
-            for n in ids
-        ]  # fmt: skip
-
-        def put(link: Any, people: Any = people, places: Any = places) -> None:
-            link.execute(upsert(link)(Lead), people)
-            link.execute(upsert(link)(Enrolment), places)
-
-        stage.machine.db.transact(put)
+    version, everybody = stage.machine.live().segment("bench").id, range(1, leads + 1)
+    industry = "'{\"industry\": \"' || CASE n % 2 WHEN 1 THEN 'saas' ELSE 'farming' END || '\"}'"
+    fields = industry if stage.machine.db.is_sqlite else f"CAST({industry} AS JSON)"
+    with crowd.in_bulk(stage.machine.db) as bulk:
+        bulk.leads(everybody, START, fields=fields, folded=fields)
+        bulk.enrolments(everybody, START, version, "bench", "settle", START + timedelta(days=2))
 
 
 def back(stage: Stage) -> None:
@@ -94,9 +66,7 @@ def back(stage: Stage) -> None:
             {"start": to_micros(START), "due": to_micros(START + timedelta(days=2))},
         )
     )
-    if not stage.machine.db.is_sqlite:
-        with stage.machine.db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as link:
-            link.exec_driver_sql("VACUUM ANALYZE")
+    crowd.vacuum(stage.machine.db)
 
 
 def engine(stage: Stage) -> dict[str, float]:
@@ -150,13 +120,13 @@ def bare(stage: Stage) -> dict[str, float]:
 def standing(stage: Stage) -> dict[str, int]:
     """How many stand where."""
     with stage.machine.db.read() as link:
-        return dict(link.execute(text("SELECT step, count(*) FROM enrolment GROUP BY step ORDER BY step")).all())  # type: ignore[arg-type]
+        rows = link.execute(text("SELECT step, count(*) FROM enrolment GROUP BY step ORDER BY step"))
+        return {step: many for step, many in rows}
 
 
-def compare(name: str, url: str, leads: int) -> dict[str, Any]:
+def compare(kind: str, url: str, leads: int) -> list[dict[str, Any]]:
     """The two sides in turn on one database; medians for each step, and the median of the rounds' ratios."""
-    stage = set_stage(START, url)
-    stage.publish(FILES)
+    stage = crowd.house(url, START, FILES)
     fill(stage, leads)
     rounds = []
     for _ in range(ROUNDS + 1):  # the first warms up
@@ -168,38 +138,22 @@ def compare(name: str, url: str, leads: int) -> dict[str, Any]:
         assert standing(stage) == stood, (standing(stage), stood)
         rounds.append((ours, theirs))
     stage.close()
-    rows = {
-        step: {
-            "engine_s": statistics.median(ours[step] for ours, _ in rounds[1:]),
-            "bare_s": statistics.median(theirs[step] for _, theirs in rounds[1:]),
-            "ratio": statistics.median(ours[step] / theirs[step] for ours, theirs in rounds[1:]),
+    return [
+        {
+            "database": kind, "leads": leads, "step": step, "engine s": median(ours[step] for ours, _ in rounds[1:]),
+            "bare SQL s": median(theirs[step] for _, theirs in rounds[1:]),
+            "ratio": median(ours[step] / theirs[step] for ours, theirs in rounds[1:]),
         }
         for step in STEPS
-    }
-    return {"database": name, "leads": leads, "steps": rows}
+    ]  # fmt: skip
 
 
 def main() -> None:
-    """Print the table, and the same as JSON."""
-    leads = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tests.postgres import server as postgres  # the tests' own: started here, ended here
-
-    results = []
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        results.append(compare("SQLite", f"sqlite:///{folder}/bench.db", leads))
-        server = stack.enter_context(postgres())
-        results.append(compare("PostgreSQL", server.url(server.create(name="bench_cohort")), leads))
-    print(f"{leads:,} due leads through a step, seconds, median of {ROUNDS} alternating rounds")
-    print(f"{'':12}{'step':10}{'engine':>10}{'bare SQL':>10}   ratio")
-    for result in results:
-        for step, row in result["steps"].items():
-            print(
-                f"{result['database']:12}{step:10}{row['engine_s']:>10.2f}{row['bare_s']:>10.2f}   {row['ratio']:.2f}"
-            )
-    machine = {"python": platform.python_version(), "system": platform.platform(), "rounds": ROUNDS}
-    print(json.dumps({**machine, "results": results}))
+    """Print the table."""
+    with common.bench(__doc__) as b:
+        leads = b.size(20_000, 1_000_000)
+        rows = [row for kind, url in b.databases("cohort") for row in compare(kind, url, leads)]
+        b.table(f"due leads through a step, seconds, medians of {ROUNDS} rounds in turn", rows)
 
 
 if __name__ == "__main__":

@@ -2,150 +2,40 @@
 
 Three processes, as in a house: this one posts forms and is the relay; one serves the public app; one ticks. Requests
 come at a steady pace whatever the answers take, so a slow one does not spare those behind it. `moving` carries the
-cohort through a wait, a branch and a split; `writing` sends letters to it through the same relay.
-`bench_fast_path.py 20000 10` takes fewer leads, and ten seconds for each load instead of thirty.
+cohort through a wait, a branch and a split; `settling` takes in an event of each lead; `writing` plans letters and
+sends them through the same relay. The loads follow each other in each round. Numbers: leads, seconds of a load, rounds.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import common
 import httpx
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlmodel import col
+from standing import FILES, back, fill, touched
 
-from nurture import clock
 from nurture.db import migrate
-from nurture.dialects import upsert
 from nurture.engine.machine import Machine
 from nurture.engine.publishing import publish
 from nurture.opening import open_machine
 from nurture.program.load import load
-from nurture.records import Consent, Enrolment, Handoff, Lead, Outbox
-from nurture.records.types import to_micros
+from nurture.records import Handoff, Lead, Outbox
 
 #: Requests a second.
 PACE = 8
-SHARED = Path(__file__).parents[1] / "templates" / "_shared"
-FILES = {
-    "program.yaml": """
-name: Bench
-sender: {name: Bench, address: bench@bench.example}
-address: Bench Ltd, 1 Bench Street, Benchtown
-zone: Europe/Bucharest
-fields: {industry: text, employees: number, role: text, use_case: text, last_purchase: date}
-sales: [{name: Sam, email: sam@bench.example}, {name: Kim, email: kim@bench.example}]
-forms: {demo: {event: demo_requested, fields: [first_name, company], title: Book a demo}}
-guard: {canary: off, growth: off}
-""",
-    "lifecycle.yaml": """
-milestones: {demo_requested: {when: {did: demo_requested}, handoff: true}}
-""",
-    "moving/sequence.yaml": """
-name: Moving
-segment: {industry: [saas, farming]}
-enrol: {when: {did: go}}
-steps:
-  - {id: settle, wait: 2 days}
-  - {id: fork, branch: [{if: {industry: saas}, then: half}], else: rest}
-  - {id: rest, wait: 30 days, next: done}
-  - {id: half, split: {left: 60, right: 40}}
-  - {id: left, wait: 10 days, next: done}
-  - {id: right, wait: 20 days}
-  - {id: done, exit: completed}
-""",
-    "writing/sequence.yaml": """
-name: Writing
-segment: {industry: [saas, farming]}
-enrol: {when: {did: go}}
-steps:
-  - {id: settle, wait: 2 days}
-  - {id: hello, email: hello.j2}
-  - {id: done, exit: completed}
-""",
-    **{f"_shared/{file.name}": file.read_text("utf-8") for file in SHARED.glob("*.j2")},
-    "writing/hello.j2": "{% block subject %}Hello {{ lead.first_name or 'there' }}{% endblock %}{% block body %}"
-    + "<p>A paragraph of a letter, as long as most are, with nothing in it that anybody would miss.</p>" * 60
-    + '<p>{{ address }} <a href="{{ unsubscribe_url }}">unsubscribe</a></p>{% endblock %}',
-}
-
-
-def fill(machine: Machine, leads: int) -> None:
-    """`leads` leads, all in both sequences' waits, all due."""
-    now = machine.now()
-    start, due = now - timedelta(days=2, hours=1), now - timedelta(hours=1)
-    live = machine.live()
-    for first in range(1, leads + 1, 5_000):
-        ids = range(first, min(first + 5_000, leads + 1))
-        people = [
-            {
-                "id": n, "draw": clock.draw31(), "email": f"lead{n}@bench.example", "zone": "Europe/Bucharest",
-                "stage": "lead", "status": "new", "fields": {"industry": "saas" if n % 2 else "farming"},
-                "folded": {"industry": "saas" if n % 2 else "farming"}, "fit_points": 0.0, "created_at": start,
-                "changed_at": start,
-            }
-            for n in ids
-        ]  # fmt: skip
-        places = [
-            {
-                "lead_id": n, "sequence": slug, "version_id": live.segment(slug).id, "rotation": 1,
-                "enrolled_by": "rule", "step": "settle", "occurrence": 1, "path": "/settle/", "entered_at": start,
-                "due_at": due, "listening": False, "started_at": start,
-            }
-            for n in ids for slug in ("moving", "writing")
-        ]  # fmt: skip
-        agreed = [
-            {"lead_id": n, "purpose": "mail", "basis": "consent", "source": "bench", "given_at": start, "evidence": {}}
-            for n in ids
-        ]
-
-        def put(link: Any, rows: tuple[Any, ...] = (people, places, agreed)) -> None:
-            for table, values in zip((Lead, Enrolment, Consent), rows, strict=True):
-                link.execute(upsert(link)(table), values)
-
-        machine.db.transact(put)
-    if not machine.db.is_sqlite:  # numbers were given; the next is drawn behind them
-        numbers = text("SELECT setval(pg_get_serial_sequence('lead', 'id'), max(id)) FROM lead")
-        machine.db.transact(lambda link: link.execute(numbers))
-        with machine.db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as link:
-            link.exec_driver_sql("ANALYZE")
-
-
-def back(machine: Machine, slug: str, leads: int) -> None:
-    """Everybody stands in the wait of `slug` again, unsent; a little at a time, as whatever writes much must."""
-    now = machine.now()
-    start, due = now - timedelta(days=2, hours=1), now - timedelta(hours=1)
-    for first in range(1, leads + 1, 2_000):
-        values = {
-            "slug": slug, "start": to_micros(start), "due": to_micros(due), "first": first, "last": first + 1_999,
-        }  # fmt: skip
-
-        def put(link: Any, values: dict[str, Any] = values) -> None:
-            some = "WHERE sequence = :slug AND lead_id BETWEEN :first AND :last"
-            link.execute(text(f"DELETE FROM touch {some}"), values)
-            link.execute(
-                text(
-                    "UPDATE enrolment SET step = 'settle', path = '/settle/', occurrence = 1, entered_at = :start,"
-                    f" due_at = :due, ended_at = NULL, outcome = NULL, claim = NULL {some}"
-                ),
-                values,
-            )
-
-        machine.db.transact(put)
+LOADS = ("idle", "moving", "settling", "writing")
 
 
 def serve() -> None:
@@ -159,13 +49,18 @@ def serve() -> None:
     machine.close()
 
 
-def tick(slug: str, leads: int) -> None:
-    """A process of its own: ticks of `slug`, each over everybody, until it is ended."""
+def tick(load: str, leads: int) -> None:
+    """A process of its own: carries everybody, again and again, until it is ended. Prints how many are due."""
     machine = open_machine()
     while True:
-        print(json.dumps({"due": sum(machine.waiting(slug, machine.now()).values())}), flush=True)
-        machine.tick(slug, machine.now())
-        back(machine, slug, leads)
+        if load == "settling":
+            touched(machine, leads)
+            print(leads, flush=True)
+            machine.settle(machine.now())
+        else:
+            print(sum(machine.waiting(load, machine.now()).values()), flush=True)
+            machine.tick(load, machine.now())
+            back(machine, load, leads)
 
 
 @contextmanager
@@ -221,8 +116,8 @@ def accepted(machine: Machine, sink: Any, wanted: int, posted: dict[str, Any]) -
     return {names[one.message_id]: one.at for one in sink.kept() if one.message_id in names}
 
 
-def measured(machine: Machine, sink: Any, url: str, name: str, seconds: float) -> dict[str, Any]:
-    """Percentiles in milliseconds of a round; none may be lost or doubled."""
+def measured(machine: Machine, sink: Any, url: str, name: str, seconds: float) -> dict[str, dict[str, float]]:
+    """Percentiles in milliseconds of a round, of each part of the way; none may be lost or doubled."""
     posted = post(url, name, seconds)
     told = accepted(machine, sink, len(posted), posted)
     assert told.keys() == posted.keys(), f"{len(posted) - len(told)} notices are missing"
@@ -231,7 +126,7 @@ def measured(machine: Machine, sink: Any, url: str, name: str, seconds: float) -
         "notice after it": [max(0.0, told[email] - done) for email, (_, done) in posted.items()],
         "whole": [told[email] - at for email, (at, _) in posted.items()],
     }
-    return {"requests": len(posted)} | {part: percentiles(values) for part, values in parts.items()}
+    return {part: percentiles(values) for part, values in parts.items()}
 
 
 def percentiles(values: list[float]) -> dict[str, float]:
@@ -240,12 +135,23 @@ def percentiles(values: list[float]) -> dict[str, float]:
     return {"p50": cut[49] * 1e3, "p95": cut[94] * 1e3, "p99": cut[98] * 1e3, "worst": max(values) * 1e3}
 
 
-def house(name: str, url: str, folder: Path, leads: int, seconds: float) -> list[dict[str, Any]]:
-    """All loads on one database."""
+def under(load: str, leads: int, stack: ExitStack) -> None:
+    """Have `load` going on until the stack ends."""
+    if load != "idle":
+        child = stack.enter_context(process("tick", load, str(leads)))
+        assert child.stdout is not None
+        due = int(child.stdout.readline())
+        assert due >= leads, due
+
+
+def house(
+    name: str, url: str, folder: Path, leads: int, seconds: float, rounds: int
+) -> dict[str, list[dict[str, dict[str, float]]]]:
+    """Of each load its rounds, all on one database."""
     from tests.faults.sink import MailSink
 
     migrate(url)
-    rows = []
+    found: dict[str, list[dict[str, dict[str, float]]]] = {load: [] for load in LOADS}
     with MailSink(folder / f"{name}.log") as sink:
         os.environ |= {
             "NURTURE_DATABASE_URL": url.replace("+psycopg", ""), "NURTURE_HOME": str(folder / name),
@@ -259,41 +165,42 @@ def house(name: str, url: str, folder: Path, leads: int, seconds: float) -> list
             assert server.stdout is not None
             at = server.stdout.readline().strip()
             measured(machine, sink, at, "warm", 3)
-            for load_ in ("idle", "moving", "writing"):
-                with ExitStack() as stack:
-                    if load_ != "idle":
-                        child = stack.enter_context(process("tick", load_, str(leads)))
-                        assert child.stdout is not None
-                        due = json.loads(child.stdout.readline())["due"]
-                        assert due >= leads, due
-                    row = measured(machine, sink, at, load_, seconds)
-                rows.append({"database": name, "load": load_, **row})
+            for number in range(rounds):
+                for each in LOADS:
+                    with ExitStack() as stack:
+                        under(each, leads, stack)
+                        found[each].append(measured(machine, sink, at, f"{each}{number}", seconds))
+                    back(machine, "writing", leads)  # the next tick finds everybody due
+                    back(machine, "moving", leads)
         machine.close()
+    return found
+
+
+def rows_of(name: str, found: dict[str, list[dict[str, dict[str, float]]]]) -> list[dict[str, Any]]:
+    """Medians over the rounds; `to idle`: of each round's 99th percentile to that of its own idle run."""
+    rows: list[dict[str, Any]] = []
+    for load_, each in found.items():
+        pairs = zip(each, found["idle"], strict=True)
+        ratio = statistics.median(one["whole"]["p99"] / idle["whole"]["p99"] for one, idle in pairs)
+        for part in ("answer", "notice after it", "whole"):
+            figures = {key: statistics.median(one[part][key] for one in each) for key in ("p50", "p95", "p99", "worst")}
+            rows.append(
+                {"database": name, "load": load_, "part": part} | figures
+                | {"to idle": ratio if part == "whole" and load_ != "idle" else None}
+            )  # fmt: skip
     return rows
 
 
 def main() -> None:
-    """Print the table, and the same as JSON."""
-    leads = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 30.0
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tests.postgres import server as postgres  # the tests' own: started here, ended here
-
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        rows = house("SQLite", f"sqlite:///{folder}/bench.db", folder, leads, seconds)
-        running = stack.enter_context(postgres())
-        rows += house("PostgreSQL", running.url(running.create(name="bench_fast")), folder, leads, seconds)
-    print(
-        f"A demo request to the notice accepted by the relay, ms, {PACE} requests a second; tick of {leads:,} due leads"
-    )
-    print(f"{'':12}{'load':10}{'part':18}{'p50':>8}{'p95':>8}{'p99':>8}{'worst':>8}")
-    for row in rows:
-        for part in ("answer", "notice after it", "whole"):
-            figures = "".join(f"{row[part][key]:>8.0f}" for key in ("p50", "p95", "p99", "worst"))
-            print(f"{row['database']:12}{row['load']:10}{part:18}{figures}")
-    machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
-    print(json.dumps({**machine, "leads": leads, "results": rows}))
+    """All loads on both databases."""
+    with common.bench(__doc__) as b:
+        given = [*b.numbers, *([20_000, 5, 1] if b.small else [100_000, 15, 3])[len(b.numbers) :]]
+        leads, seconds, rounds = given[:3]
+        rows = []
+        for name, url in b.databases("fast_path"):
+            rows += rows_of(name, house(name, url, b.folder, leads, seconds, rounds))
+        title = f"a demo request to its notice, ms: {PACE} a second for {seconds} s, a tick of {leads:,} due leads"
+        b.table(title, rows, "Goal: the 99th percentile under load at most 3 times that of the same round's idle run.")
 
 
 if __name__ == "__main__":

@@ -8,19 +8,14 @@ Both sides are measured alternately in one run; figures are medians of the round
 from __future__ import annotations
 
 import itertools
-import json
-import platform
 import statistics
-import sys
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
+import common
 from sqlalchemy import text
 
 from nurture.dialects import upsert
@@ -216,9 +211,7 @@ def touch(stage: Stage, leads: Sequence[int], day: int) -> datetime:
 def settle(stage: Stage, leads: Sequence[int], day: int) -> float:
     """Seconds for settling these leads, each with a click that is new."""
     now = touch(stage, leads, day)
-    began = time.perf_counter()
-    report = stage.machine.settle(now)
-    took = time.perf_counter() - began
+    took, report = common.timed(lambda: stage.machine.settle(now))
     assert report.looked_at == len(leads), report
     line = (
         "FROM score_entry WHERE lead_id = :lead AND rule = 'followed' AND at = :now AND counted = 2.0 AND summed = 2.0"
@@ -286,30 +279,16 @@ def by_history(url: str, leads: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print the tables, and the same as JSON."""
-    small = sys.argv[1:] == ["small"]
-    touched, leads, remembered = (1_000, 100_000, 200) if small else (10_000, 1_000_000, 1_000)
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tests.postgres import server as postgres  # the tests' own: started here, ended here
-
-    results = []
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(postgres())
-        names = ("few", "many", "past")
-        for database in ("SQLite", "PostgreSQL"):
-            if database == "SQLite":
-                urls = [f"sqlite:///{folder}/{name}.db" for name in names]
-            else:
-                urls = [server.url(server.create(name=name)) for name in names]
-            tables = [by_base(urls[:2], touched, leads), *by_history(urls[2], remembered)]
-            results.append({"database": database, "tables": tables})
-            for table in tables:
+    """Settle on both databases, print the tables, and keep them as JSON."""
+    with common.bench(__doc__) as b:
+        touched, leads, remembered = (1_000, 100_000, 200) if b.small else (10_000, 1_000_000, 1_000)
+        settled = []
+        for database, urls in b.databases("few", "many", "past"):
+            for table in (by_base(urls[:2], touched, leads), *by_history(urls[2], remembered)):
                 for name, row in table.items():
-                    figures = f"{row['leads']:>10,} touched{row['seconds']:>9.2f} s   {row['ratio']:.2f}"
-                    print(f"{database:12}{name:>18}{figures}", flush=True)
-    machine = {"python": platform.python_version(), "system": platform.platform(), "rounds": ROUNDS}
-    print(json.dumps({**machine, "results": results}))
+                    rate = {"us a lead": row["seconds"] / row["leads"] * 1e6, "ratio": row["ratio"]}
+                    settled.append({"database": database, "among": name, "touched": row["leads"], **rate})
+        b.table("settling touched leads", settled, f"medians of {ROUNDS} rounds in turn; ratios to the first of each")
 
 
 if __name__ == "__main__":
