@@ -46,6 +46,22 @@ BODIES: dict[str, tuple[str, bool]] = {
     "preformatted": ("<pre>  {{ lead.first_name }}\n {{ lead.company }}</pre>", True),
     "two in a row": ("<p>{{ lead.first_name }}{{ lead.company }}</p>", True),
     "one like the other": ("{% if lead.first_name == lead.company %}same{% else %}not{% endif %}", True),
+    "a question about a date": ("{% if lead.since | date('long') %}since {{ lead.since | date }}{% endif %}", True),
+    "one of a list": ("{% if lead.country is in [lead.company | upper, 'RO'] %}in{% endif %}", True),
+    "whether a captured block is there": (
+        "{% set s %}{{ lead.company | replace('AT&T', '') | trim }}{% endset %}{% if s %}A{% else %}B{% endif %}", True,
+    ),
+    "an address in the text": (
+        "{% block text %}https://a.example/?n={{ lead.first_name | urlencode }} {{ unsubscribe_url }}{% endblock %}", True,
+    ),
+    "sums of sums": (
+        "{% macro f(a, d) %}{% if d > 0 %}{{ f(a + a, d - 1) }}{% else %}{{ a }}{% endif %}{% endmacro %}"
+        "{{ f(lead.employees or 0, 12) }}", False,
+    ),
+    "what has changed": (
+        "{% macro m(a) %}{{ a }}{% endmacro %}{% for one in [lead.first_name, lead.company] %}"
+        "{% if loop.changed(m(one)) %}N{% endif %}{% endfor %}", False,
+    ),
     "a style": ('<p style="color:{{ lead.country }}">x</p>', False),
     "an entity": ("<p>&{{ lead.first_name }};</p>", False),
     "a tag": ("<{{ lead.country }}>x", False),
@@ -117,6 +133,63 @@ def test_what_comes_from_a_skeleton(name: str, monkeypatch: pytest.MonkeyPatch) 
     else:
         with pytest.raises(TypeError):
             quick.render(job(600, company="Firm 7"))
+
+
+#: Files whose subject is printed by another, or whose marks MJML uses up: never from a skeleton.
+WHOLES = {
+    "a subject by a macro": {
+        "x.j2": "{% macro hi(n) %}Hi {{ n }}!{% endmacro %}{% block subject %}{{ hi(lead.first_name) }} news{% endblock %}"
+        '<a href="{{ unsubscribe_url }}">x</a>'
+    },
+    "a subject around another": {
+        "base.j2": '{% block subject %}Hi {{ lead.first_name }}!{% endblock %}<a href="{{ unsubscribe_url }}">x</a>',
+        "x.j2": '{% extends "base.j2" %}{% block subject %}{{ super() }} news{% endblock %}',
+    },
+    "a class of MJML": {
+        "base.j2": '<mjml><mj-head><mj-attributes><mj-class name="RO" color="red"/></mj-attributes></mj-head><mj-body>'
+        '<mj-section><mj-column><mj-text mj-class="{{ lead.country }}">x</mj-text><mj-text><a href="{{ unsubscribe_url }}">'
+        "x</a></mj-text></mj-column></mj-section></mj-body></mjml>",
+        "x.j2": '{% extends "base.j2" %}{% block subject %}S{% endblock %}',
+    },
+}
+
+
+@pytest.mark.parametrize("name", WHOLES)
+def test_what_changes_on_its_way_is_rendered_in_full(name: str) -> None:
+    """A name in another script, a country that is a class: what stood there first is no guide."""
+    slow, quick = (make(Templates(WHOLES[name]), BRAND, KEYS, URL) for make in (Renderer, QuickRenderer))
+    for number in range(FULL_FIRST + 4):
+        quick.render(job(number))
+    one = job(99, first_name="محمد", country="RO")
+
+    assert quick.render(one) == slow.render(one)
+
+
+@pytest.mark.parametrize(
+    "used", ['{% include "part.j2" without context %}', '{% import "part.j2" as part %}{{ part.cta }}']
+)
+def test_a_link_in_another_file_is_of_its_own_letter(used: str) -> None:
+    """Jinja2 keeps what a file prints without knowing the lead; it would be the first letter's link."""
+    part = '{% set cta %}<a href="https://a.example/">go</a>{% endset %}{{ cta }}'
+    templates = Templates({"x.j2": FRAME.format(body=used), "part.j2": part})
+    quick = QuickRenderer(templates, BRAND, KEYS, URL)
+
+    for number in range(1, FULL_FIRST + 4):
+        tracked = job(3 * number + 1)
+        assert f"/c/{KEYS.click(tracked.touch_id, 0)}" in quick.render(tracked).html
+
+
+def test_no_lead_is_kept() -> None:
+    """Skeletons outlive letters, and who was forgotten may have been the one that was watched."""
+    _, quick = both("<p>{{ lead.first_name | upper }} {{ lead.employees }}</p>")
+    for number in range(FULL_FIRST + 4):
+        quick.render(job(6 * number, first_name="Unforgettable"))
+    kind = next(iter(quick._kinds.values()))
+    skeleton: Any = kind.walk(job(0, first_name="Another").lead)
+
+    kept = [mark._watch.lead for mark in skeleton.marks if not isinstance(mark, tuple)]
+    assert kept
+    assert not any(kept)
 
 
 def test_a_fault_is_told_as_ever() -> None:

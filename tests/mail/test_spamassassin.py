@@ -58,8 +58,9 @@ def judged(tmp_path_factory) -> dict[str, tuple[float, list[str]]]:
 def test_a_shipped_letter_is_no_spam(judged, name):
     """Far from the 5 points at which a message is filed away, and in proper form."""
     score, rules = judged[name]
+    by_chance = "PDS_BTC_ID" in rules  # one token in some hundred has the form of a Bitcoin address
 
-    assert score < 1
+    assert score - by_chance < 1
     assert [rule for rule in rules if FORM.match(rule)] == []
 
 

@@ -71,7 +71,7 @@ def _targets(node: nodes.Node) -> Iterator[str]:
 
 
 def _asked(tree: nodes.Template) -> Iterator[nodes.Node]:
-    """Every expression of which the value, not only its presence, decides something."""
+    """Every expression of which more than whether it is there decides something (`skeletons.cut` sees to that)."""
     for comparison in tree.find_all(nodes.Compare):
         yield comparison.expr
         yield from (operand.expr for operand in comparison.ops)
@@ -83,3 +83,6 @@ def _asked(tree: nodes.Template) -> Iterator[nodes.Node]:
         yield part.node
     for loop in tree.find_all(nodes.For):
         yield loop.iter
+    for call in tree.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Getattr) and call.node.attr == "changed":
+            yield from call.args

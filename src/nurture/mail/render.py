@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -20,7 +21,7 @@ from nurture.mail.seals import Seal, Sealer
 from nurture.mail.templates import Compiled, Templates, locale
 from nurture.mail.text import plain_text, tidy
 from nurture.mail.utm import tag_html, tag_text
-from nurture.mail.watching import Watch, WatchedLead
+from nurture.mail.watching import MARK, Unwatched, Watch, WatchedLead
 from nurture.tokens import Keys
 
 #: Bytes of a message's HTML, and of its text.
@@ -215,6 +216,8 @@ class Renderer:
             context = compiled.template.new_context(known)
             written = gathered(compiled.template.root_render_func(context))
             html = self.finished(written, direction)
+            if moment.watch is not None and not Counter(MARK.findall(written)) <= Counter(MARK.findall(html)):
+                raise Unwatched("MJML has used up what was printed")
             little = outline(written) if is_mjml(written) else html
             moment.isolate = direction
             subject = _block(context, "subject")

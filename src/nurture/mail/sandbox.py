@@ -24,6 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from nurture.mail import filters, syntax
 from nurture.mail.direction import isolated
 from nurture.mail.faults import TooMuch
+from nurture.mail.fresh import FreshTemplate
 from nurture.mail.watching import Hole, Watch, WatchedLead, computed, unprinted
 
 #: Units of work of one rendering: sixteen nodes or 256 characters of a loop's or a macro's body each time, a call, or
@@ -71,8 +72,7 @@ def burn(units: int) -> None:
 
 def watched() -> bool:
     """Whether the rendering under way is watched."""
-    moment = MOMENT.get(None)
-    return moment is not None and moment.watch is not None
+    return (moment := MOMENT.get(None)) is not None and moment.watch is not None
 
 
 def printed(value: Any) -> Any:
@@ -83,6 +83,7 @@ def printed(value: Any) -> Any:
     if moment is not None:
         moment.burn(1 + (len(value) >> 8) if isinstance(value, str) else 1)
         if moment.isolate and isinstance(value, str):
+            unprinted(value)  # what stands at a mark has a direction of its own
             return isolated(value, moment.isolate)
         if moment.isolate and isinstance(value, Hole):
             direction = moment.isolate
@@ -92,6 +93,8 @@ def printed(value: Any) -> Any:
 
 class Sandbox(ImmutableSandboxedEnvironment):
     """Compiles the files it was given and no others."""
+
+    template_class = FreshTemplate
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import escape
 
 from nurture.tokens import FIRST_SEALED, Purpose
 
@@ -26,11 +26,18 @@ MARK = re.compile(WORD + r"(\d{4})")
 _SIGN = r"(?:[^\s&\x00-\x1f\x7f-\x9f\ud800-\udfff]|&(?= ))"
 #: Text that stands in a letter as it is: words with one space between them, of 255 characters at most, no entity.
 PLAIN = re.compile(rf"(?=.{{1,255}}\Z){_SIGN}+(?: {_SIGN}+)*")
+#: Computed values of which one is made at most.
+MOST_WEIGHT = 50
 Lead = Mapping[str, Any]
 
 
 class Unwatched(Exception):
     """A rendering did something with a lead's value that cannot be watched."""
+
+
+def is_plain(text: str) -> bool:
+    """Whether `text` stands in a letter as it is."""
+    return (text.isalnum() and len(text) < 256) or PLAIN.fullmatch(text) is not None
 
 
 def kind_of(value: Any) -> str:
@@ -39,7 +46,7 @@ def kind_of(value: Any) -> str:
         return "none"
     kind = type(value)
     if kind is str:
-        plain = PLAIN.fullmatch(value) and "://" not in value and WORD not in value
+        plain = is_plain(value) and "://" not in value and WORD not in value
         return "text" if plain else "odd" if value else "empty"
     if kind is bool:
         return "yes" if value else "no"
@@ -57,11 +64,15 @@ class Watch:
     path: list[tuple[Callable[[Lead], Hashable], Hashable]] = field(default_factory=list)
     #: What stands at each mark, by its number: a hole, or (purpose, item) of a token.
     marks: list[Hole | tuple[Purpose, int]] = field(default_factory=list)
+    #: Nothing is asked of it any more.
+    over: bool = False
     _fields: dict[str, Any] = field(default_factory=dict)
     _tokens: dict[tuple[Purpose, int], str] = field(default_factory=dict)
 
     def ask(self, question: Callable[[Lead], Hashable]) -> Any:
         """The answer for this lead; noted."""
+        if self.over:
+            raise Unwatched("a value of the lead that was watched is asked for another")
         answer = question(self.lead)
         self.path.append((question, answer))
         return answer
@@ -78,6 +89,11 @@ class Watch:
                 value if whole else Hole(self, operator.itemgetter(name), kind != "number" or None, plain=True)
             )
         return self._fields[name]
+
+    def end(self) -> None:
+        """Forget the lead: what was found is kept, whom it was found for is not."""
+        self.over, self.lead = True, {}
+        self._fields.clear()
 
     def mark(self, what: Hole | tuple[Purpose, int]) -> str:
         """A new mark for `what`."""
@@ -110,17 +126,30 @@ class WatchedLead:
 class Hole:
     """A value that differs from lead to lead: `of` says which it is for one."""
 
-    __slots__ = ("_mark", "_truth", "_watch", "of", "plain")
+    __slots__ = ("_mark", "_truth", "_watch", "of", "plain", "weight")
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, watch: Watch, of: Callable[[Lead], Any], truth: bool | None = None, plain: bool = False) -> None:
-        """`truth`: what it is as a condition, where that is the same for all. `plain`: it is known to print so."""
-        self._watch, self.of, self._truth, self.plain, self._mark = watch, of, truth, plain, ""
+    def __init__(
+        self,
+        watch: Watch,
+        of: Callable[[Lead], Any],
+        truth: bool | None = None,
+        *,
+        plain: bool = False,
+        weight: int = 1,
+    ) -> None:
+        """`truth`: what it is as a condition, where that is the same for all. `plain`: it is known to print so.
+
+        `weight`: of how many computed values it is made, each of them computed again for each letter.
+        """
+        if weight > MOST_WEIGHT:
+            raise Unwatched("a value is computed from too many others")
+        self._watch, self.of, self._truth, self.plain, self.weight, self._mark = watch, of, truth, plain, weight, ""
 
     def then(self, rule: Callable[[Any], Any]) -> Hole:
         """What `rule` makes of the value."""
         of = self.of
-        return Hole(self._watch, lambda lead: rule(of(lead)))
+        return Hole(self._watch, lambda lead: rule(of(lead)), weight=self.weight + 1)
 
     def ask(self, question: Callable[[Any], bool]) -> bool:
         """The answer to a question about the value, for the lead at hand."""
@@ -169,24 +198,39 @@ def computed(rule: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
 
     Raises Unwatched where they hold printed marks: the text at a mark is not known yet.
     """
-    given = (*args, *kwargs.values())
-    for one in given:
-        unprinted(one)
-    holes = [one for one in given if isinstance(one, Hole)]
+    holes = list(_holes((*args, *kwargs.values())))
     if not holes:
         return None
     # A context knows the lead that was watched; the filters that are handed it do not look at it.
     args = tuple(None if isinstance(one, Context) else one for one in args)
 
     def of(lead: Lead) -> Any:
-        return rule(*(_now(one, lead) for one in args), **{name: _now(one, lead) for name, one in kwargs.items()})
+        return rule(*_now(args, lead), **_now(kwargs, lead))
 
-    return Hole(holes[0]._watch, of)
+    return Hole(holes[0]._watch, of, weight=1 + sum(hole.weight for hole in holes))
+
+
+def _holes(value: Any) -> Iterator[Hole]:
+    """The holes in a value, also in lists and tables. Raises Unwatched for printed marks."""
+    unprinted(value)
+    if isinstance(value, Hole):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _holes(one)
+    elif isinstance(value, dict):
+        yield from _holes(tuple(value.values()))
 
 
 def _now(value: Any, lead: Lead) -> Any:
     """An argument for `lead`."""
-    return value.of(lead) if isinstance(value, Hole) else value
+    if isinstance(value, Hole):
+        return value.of(lead)
+    if isinstance(value, (list, tuple)):
+        return type(value)([_now(one, lead) for one in value])
+    if isinstance(value, dict):
+        return {name: _now(one, lead) for name, one in value.items()}
+    return value
 
 
 def unprinted(value: Any) -> None:
@@ -197,4 +241,4 @@ def unprinted(value: Any) -> None:
 
 def shown(value: Any) -> str:
     """A value as HTML, as `{{ value }}` prints it."""
-    return "" if value is None else str(Markup.escape(value))
+    return "" if value is None else str(escape(value))
