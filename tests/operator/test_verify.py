@@ -226,7 +226,7 @@ BREAKS: dict[str, Broken] = {
     ),
     "another lead's enrolment": Broken(
         "a touch belongs to its enrolment, and ends with it", "its enrolment is another lead's",
-        (f"UPDATE touch SET lead_id = (SELECT max(id) FROM lead) WHERE id = {ONE}",),
+        (f"UPDATE touch SET lead_id = (SELECT max(id) FROM lead WHERE id <> {LEAD}) WHERE id = {ONE}",),
     ),
     "planned after the end": Broken(
         "a touch belongs to its enrolment, and ends with it", "still planned, and its enrolment has ended",

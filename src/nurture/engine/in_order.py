@@ -38,7 +38,7 @@ def lines_in_order(rule: EngagementRule, fresh: Select[Any], zone: str) -> Selec
         return _selected(mine, counted, limit).where(~known)
     # a day back: clocks that are put back just after midnight
     later = _lines(rule, mine).where(_LINE.day >= mine.day - 1, micros(_LINE.at) >= micros(mine.at)).offset(0).exists()
-    return _selected(mine, *_counted(rule, mine)).where(~_accompanied(rule, mine), ~later)
+    return _selected(mine, *_counted(rule, mine)).where(~_accompanied(rule, mine), ~later, ~_given_back(rule, mine))
 
 
 _LINE: Any = aliased(ScoreEntry)
@@ -67,6 +67,25 @@ def _accompanied(rule: EngagementRule, mine: Any) -> ColumnElement[bool]:
     return select(1).where(other.lead_id == mine.lead_id, fresh, other.id != mine.event_id).offset(0).exists()
 
 
+def _given_back(rule: EngagementRule, mine: Any) -> ColumnElement[bool]:
+    """Whether the cap in all was spent by lines that are there no more (retention): all of the rule counts anew."""
+    if (in_all := rule.cap.in_total) is None:
+        return literal(False)
+    counted = _limited(rule, mine).where(_LINE.counted != 0.0).order_by(_LINE.at).offset(in_all - 1).limit(1)
+    return and_(func.coalesce(_last(rule, mine), rule.points) == 0.0, ~counted.exists())
+
+
+def _limited(rule: EngagementRule, mine: Any) -> Select[Any]:
+    """The lines that are under the cap in all."""
+    return _lines(rule, mine).where(_LINE.in_total.is_not(None))
+
+
+def _last(rule: EngagementRule, mine: Any) -> ColumnElement[Any]:
+    """What the last of them counts."""
+    newest = (_LINE.at.desc(), _LINE.event_id.desc())
+    return _limited(rule, mine).with_only_columns(_LINE.counted).order_by(*newest).limit(1).scalar_subquery()
+
+
 def _counted(rule: EngagementRule, mine: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """What caps let the event count, which comes after all lines of its rule; and the cap in all, if it is under it."""
     a_day, in_all = rule.cap.per_day, rule.cap.in_total
@@ -74,11 +93,9 @@ def _counted(rule: EngagementRule, mine: Any) -> tuple[ColumnElement[Any], Colum
     over: ColumnElement[bool] = today.offset(a_day - 1).limit(1).exists() if a_day is not None else literal(False)
     if in_all is None:
         return case((over, 0.0), else_=rule.points), cast(null(), Integer)
-    limited = _lines(rule, mine).where(_LINE.in_total.is_not(None))
-    last = limited.with_only_columns(_LINE.counted).order_by(_LINE.at.desc(), _LINE.event_id.desc()).limit(1)
     # after one that did not count any more none does: what counted is not counted again
     spent = case(
-        (func.coalesce(last.scalar_subquery(), rule.points) == 0.0, True),
-        else_=limited.order_by(_LINE.at).offset(in_all - 1).limit(1).exists(),
+        (func.coalesce(_last(rule, mine), rule.points) == 0.0, True),
+        else_=_limited(rule, mine).order_by(_LINE.at).offset(in_all - 1).limit(1).exists(),
     )
     return case((or_(over, spent), 0.0), else_=rule.points), case((over, cast(null(), Integer)), else_=in_all)

@@ -57,8 +57,8 @@ class Library:
         try:
             yield
         except BaseException:
-            self.houses = {number: house for number, house in self.houses.items() if number in houses}
-            self.segments = {number: it for number, it in self.segments.items() if number in segments}
+            self.houses = {number: house for number, house in list(self.houses.items()) if number in houses}
+            self.segments = {number: it for number, it in list(self.segments.items()) if number in segments}
             self.plans = {}
             raise
 
@@ -80,8 +80,8 @@ class Library:
         lively = set(link.execute(_LIVELY).scalars())
         if self.houses.keys() <= {house_id} and self.segments.keys() <= lively:
             return
-        self.houses = {number: house for number, house in self.houses.items() if number == house_id}
-        self.segments = {number: segment for number, segment in self.segments.items() if number in lively}
+        self.houses = {number: house for number, house in list(self.houses.items()) if number == house_id}
+        self.segments = {number: segment for number, segment in list(self.segments.items()) if number in lively}
         self.plans = {}
 
     def house(self, link: Connection, version: int) -> House:

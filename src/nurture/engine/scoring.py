@@ -179,7 +179,7 @@ def forget_scores(run: Run, lead: int) -> None:
 def without(lines: ColumnElement[bool]) -> list[Any]:
     """The statements that take lines out of the ledger, and what they are worth by now out of the sums.
 
-    What other lines count stays as it is: of a day, or a number in all, that had been reached nothing is given back.
+    What other lines count stays as it is; the lead's next event has a number in all, that they had reached, count anew.
     """
     leads = select(col(ScoreEntry.lead_id)).where(lines)
     nothing = update(ScoreEntry).where(lines).values(counted=0.0)

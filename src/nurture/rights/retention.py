@@ -69,8 +69,9 @@ def daily(machine: Machine, home: Path, now: datetime) -> Counter[str] | None:
             return None
     if not machine.db.transact(lambda link: _take(link, today)):
         return None
+    done = retain(machine, home, now)
     forget_openings(machine.db, now)
-    return retain(machine, home, now)
+    return done
 
 
 def local_day(machine: Machine, now: datetime) -> tuple[datetime, datetime]:
