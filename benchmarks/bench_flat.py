@@ -99,12 +99,14 @@ def main() -> None:
             sizes.insert(0, max(500, sizes[0] // 10))
         bases = [1_000, 20_000 if b.small else 1_000_000]
         quiet = [idle(kind, urls, bases) for kind, urls in b.databases("few", "many")]
-        b.table("a tick with nobody due; goal 2", quiet)
+        b.table("a tick with nobody due; twice as long at most (goal 10)", quiet)
         rows: list[dict[str, Any]] = []
         with relay.sink(b.folder) as sink:
-            for kind, urls in b.databases(*(f"due{size}" for size in sizes)):
+            for kind, (_, *urls) in b.databases("none", *(f"due{size}" for size in sizes)):
                 rows += due(kind, urls, sink, b.folder, sizes)
-        b.table("`nurture tick` with so many touches due; goal 1.2 of the first's memory, under 300 MB", rows)
+        b.table(
+            "`nurture tick` with so many touches due; 1.2 times the first's memory at most, and 300 MB (goal 9)", rows
+        )
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def main() -> None:
         while sizes[0] > (2_000 if b.small else 10_000):
             sizes.insert(0, max(1_000, sizes[0] // 10))
         rows: list[dict[str, Any]] = []
-        for kind, urls in b.databases(*(f"import{size}" for size in sizes)):
+        for kind, (_, *urls) in b.databases("none", *(f"import{size}" for size in sizes)):
             rows += measure(kind, urls, b.folder, sizes)
         b.table("`nurture import leads` of a CSV; measured once each", rows)
 

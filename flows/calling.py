@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from httpx import HTTPError
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import WorkerStatus
@@ -13,18 +12,18 @@ EACH = 5_000
 
 
 class Call:
-    """Called with a step's progress; asks for help once, when the first batch is out and much is left."""
+    """Called with a step's progress; asks for help once: when the first batch is recorded, if much is left."""
 
     def __init__(self, segment: str, run_id: str) -> None:
         self.segment, self.run_id, self.over = segment, run_id, False
 
     def __call__(self, done: int, total: int) -> None:
-        if self.over:
+        if self.over or not done:  # nobody is invited yet
             return
         self.over = True
         try:
             ask(self.segment, (total - done) // EACH, self.run_id)
-        except HTTPError as problem:  # the tick goes on alone
+        except Exception as problem:  # whatever ails the server: the tick goes on alone
             get_run_logger().warning("no help was called: %s", type(problem).__name__)
 
 

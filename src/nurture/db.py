@@ -7,9 +7,10 @@ and a gate: a door (web, one lead) goes before bulk writers (ticks, imports). Po
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +67,7 @@ class Database:
         self._memory = of_one_process(self.url)
         self._gate = None if not self.is_sqlite or self._memory else Path(f"{self.url.database}.gate")
         self._one_at_a_time = threading.RLock()
+        self._watch: sqlite3.Connection | None = None
         self.engine = self._open()
 
     def _open(self) -> Engine:
@@ -78,12 +80,10 @@ class Database:
             engine.dialect.statement_compiler = LooksUpFew
             return engine
         engine = create_engine(
-            self.url,
-            hide_parameters=True,
-            query_cache_size=_STATEMENTS,
+            self.url, hide_parameters=True, query_cache_size=_STATEMENTS,
             connect_args={"check_same_thread": False, "timeout": 10},
             **({"poolclass": StaticPool} if self._memory else {}),
-        )
+        )  # fmt: skip
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -99,20 +99,23 @@ class Database:
         with self._alone(), self._faults(), self.engine.connect() as link:
             yield link.execution_options(nurture_reads=True)
 
-    @contextmanager
-    def watched(self) -> Iterator[Callable[[], object]]:
-        """What to ask whether anything may have been written: the same answer twice means that nobody else has.
+    def written(self) -> object:
+        """The same answer twice: nobody has written (SQLite's data_version, 3 microseconds); others never say so."""
+        if self._gate is None:
+            return object()
+        with self._one_at_a_time:
+            try:
+                if self._watch is None:  # mode=rw: it makes no file
+                    file = f"{Path(str(self.url.database)).absolute().as_uri()}?mode=rw"
+                    self._watch = sqlite3.connect(file, uri=True, check_same_thread=False)
+                return self._watch, self._watch.execute("PRAGMA data_version").fetchone()
+            except sqlite3.Error:
+                self._unwatch()
+                return object()
 
-        SQLite tells for 3 microseconds (`PRAGMA data_version`); other databases always give another answer.
-        """
-        if not self.is_sqlite or self._memory:
-            yield object
-            return
-        with self._faults():
-            link = self.engine.raw_connection()
-        try:
-            yield lambda: link.cursor().execute("PRAGMA data_version").fetchone()
-        finally:
+    def _unwatch(self) -> None:
+        link, self._watch = self._watch, None
+        if link is not None:
             link.close()
 
     def transact(self, work: Callable[[Connection], T], *, door: bool = False) -> T:
@@ -213,14 +216,12 @@ class Database:
     def flush(self) -> None:
         """SQLite: bring the write-ahead log into the file and empty it, as far as no reader needs it."""
         if self.is_sqlite and not self._memory:
-            link = self.engine.raw_connection()
-            try:
+            with closing(self.engine.raw_connection()) as link:
                 link.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                link.close()
 
     def dispose(self) -> None:
         """Close all connections."""
+        self._unwatch()
         self.engine.dispose()
 
 

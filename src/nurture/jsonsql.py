@@ -9,15 +9,16 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, String, literal, literal_column
+from sqlalchemy import BigInteger, ColumnElement, String, cast, literal, literal_column, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
+from nurture.dialects import FEW
 from nurture.records.types import Document
 
 
-class nurture_among(GenericFunction[Any]):
-    """Whether a key is in a JSON array of whole numbers."""
+class nurture_each(GenericFunction[Any]):
+    """The entries of a JSON array, as rows of one column `value`."""
 
     inherit_cache = True
 
@@ -28,16 +29,14 @@ class nurture_object(GenericFunction[Any]):
     inherit_cache = True
 
 
-@compiles(nurture_among, "sqlite")
-def _sqlite_among(element: Any, compiler: Any, **kw: Any) -> str:
-    key, keys = (compiler.process(part, **kw) for part in element.clauses)
-    return f"{key} IN (SELECT value FROM json_each({keys}))"
+@compiles(nurture_each, "sqlite")
+def _sqlite_each(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **kw)})"
 
 
-@compiles(nurture_among, "postgresql")
-def _postgres_among(element: Any, compiler: Any, **kw: Any) -> str:
-    key, keys = (compiler.process(part, **kw) for part in element.clauses)
-    return f"{key} = ANY (ARRAY(SELECT CAST(jsonb_array_elements_text(CAST({keys} AS JSONB)) AS BIGINT)))"
+@compiles(nurture_each, "postgresql")
+def _postgres_each(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"jsonb_array_elements_text(CAST({compiler.process(element.clauses, **kw)} AS JSONB))"
 
 
 @compiles(nurture_object, "sqlite")
@@ -52,7 +51,9 @@ def _postgres_object(element: Any, compiler: Any, **kw: Any) -> str:
 
 def among(key: Any, keys: Iterable[int]) -> ColumnElement[bool]:
     """Whether `key` is one of `keys`; many of them are one parameter."""
-    return nurture_among(key, literal(json.dumps(list(keys)), String()), type_=Boolean())
+    each = nurture_each(literal(json.dumps(list(keys)), String())).table_valued("value")
+    found: ColumnElement[bool] = key.in_(select(cast(each.c.value, BigInteger)).prefix_with(FEW))
+    return found
 
 
 def object_of(**values: Any) -> ColumnElement[Any]:

@@ -56,3 +56,19 @@ class Scripted:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+class Aside(Scripted):
+    """Sends beside what is made ready next. `meanwhile`: called on the wire with each batch's number, from 1."""
+
+    aside = True
+
+    def __init__(self, meanwhile: Callable[[int], None], before: Callable[[Parcel], None] | None = None) -> None:
+        super().__init__(before=before)
+        self.meanwhile, self.batches = meanwhile, 0
+
+    def deliver(self, batch: Sequence[Parcel], journal: Journal, stop: Callable[..., bool]) -> list[Receipt]:
+        """One receipt each, in order, once the test lets it."""
+        self.batches += 1
+        self.meanwhile(self.batches)
+        return super().deliver(batch, journal, stop)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 from sqlmodel import col
 
+from nurture.engine import scoring
 from nurture.engine.consents import object_to
 from nurture.intake import write
 from nurture.intake.write import NewEvent
@@ -510,3 +511,29 @@ def test_a_level_is_left_on_time_and_armed_again_ten_below(make: Make) -> None:
         held.append(len(world.rows(Holding, col(Holding.rule) == "mql")))
 
     assert held == [1, 1, 1, 0]  # 32 points are less than 19.5 after 7.15 days
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_cap_in_all_that_retention_gives_back(make: Make, together: bool) -> None:
+    """Three of four counted and are removed: the fourth and two new ones do, in whatever batches, and after a rebuild."""
+    rule = "engagement: [{rule: seen, when: {did: seen}, points: 10, cap: 3 in total, half_life: 3000 days}]"
+    world = make(program({"scoring.yaml": rule}, calm=CALM))
+    world.lead("ana")
+    for day in range(4):
+        world.at(MONDAY + day * DAY)
+        world.event("ana", "seen")
+        world.tick()
+    old = [entry.event_id for entry in world.rows(ScoreEntry) if entry.counted]
+
+    world.at(MONDAY + 10 * DAY)
+    gone = scoring.without(col(ScoreEntry.event_id).in_(old))
+    world.do(lambda link: [link.execute(one, {"at_now": to_micros(world.now)}) for one in gone] and None)
+    for day in (11, 12):
+        world.at(MONDAY + day * DAY)
+        world.event("ana", "seen")
+        if not together:
+            world.tick()
+    world.tick()
+    counted = [entry.counted for entry in world.rows(ScoreEntry)]
+
+    assert (len(old), counted) == (3, [10.0, 10.0, 10.0])

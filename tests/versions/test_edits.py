@@ -127,7 +127,7 @@ MIGRATED = {
 class Interrupted:
     """The way out of e-mail, during which an edit is published when the letter `case` goes to the third lead."""
 
-    kind, down = "email", None
+    kind, down, aside = "email", None, False
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner

@@ -63,6 +63,11 @@ class SmtpChannel:
         self._down: str | None = None
 
     @property
+    def paced(self) -> bool:
+        """Whether a rate is set: each process counts for itself, so one more of a host would send too fast."""
+        return bool(self._throttle._rates)
+
+    @property
     def down(self) -> str | None:
         """The phase and the reason for which the last `deliver` gave up; None: it did not."""
         return self._down
@@ -120,8 +125,12 @@ class SmtpChannel:
         with self._lock:
             if self._idle:
                 line = self._idle.pop()
-        while run.down is None and (place := hand.popleft() if hand else run.next()) is not None:
-            line = self._carry(run, place, line, hand)
+        while run.down is None:
+            riding = bool(hand)
+            place = hand.popleft() if riding else run.next()
+            if place is None:
+                break
+            line = self._carry(run, place, line, hand, riding)
         if line is None or not line.alive:
             return
         line.when_slow(None)
@@ -131,11 +140,12 @@ class SmtpChannel:
             with self._lock:
                 self._idle.append(line)
 
-    def _carry(self, run: _Run, place: int, line: Line | None, hand: deque[int]) -> Line | None:
+    def _carry(self, run: _Run, place: int, line: Line | None, hand: deque[int], riding: bool) -> Line | None:
+        """Send it; `riding`: its envelope has gone out on `line`. The line, as long as it is fit."""
         parcel = run.batch[place]
         while True:
             try:
-                line = self._fit(line)
+                line = self._fit(line, riding)
                 line.when_slow(partial(self._join, run))
                 run.put(place, line.send(parcel, run.journal, run.stop, partial(self._ahead, run, line, hand)))
                 return line
@@ -163,12 +173,12 @@ class SmtpChannel:
     def _lasts(self, line: Line, carried: int) -> bool:
         return carried < self._renew_after and clock.monotonic() - line.opened < self._max_age
 
-    def _fit(self, line: Line | None) -> Line:
-        """`line`, or a new one in its place; raises LineDown."""
+    def _fit(self, line: Line | None, riding: bool) -> Line:
+        """`line`, or a new one in its place; raises LineDown. `riding`: the server waits for a body, not for QUIT."""
         if line is not None and line.alive:
             if self._lasts(line, line.carried):
                 return line
-            line.close(politely=True)
+            line.close(politely=not riding)
         return Line(self._door)
 
 

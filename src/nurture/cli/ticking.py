@@ -40,7 +40,7 @@ class Ticking:
     steps: dict[tuple[str, str], StepReport] = field(default_factory=dict)
     busy: dict[str, str] = field(default_factory=dict)
     #: Messages sent for a run that carried the segment meanwhile.
-    helped: dict[str, int] = field(default_factory=dict)
+    helped: Counter[str] = field(default_factory=Counter)
     down: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -53,8 +53,10 @@ class Ticking:
         self.begun = self.machine.now()
         while True:
             now = self.ended = self.machine.now()
-            for slug in self.segments:
-                self._tick(slug, now, told=until is not None)
+            told = until is not None
+            busy = [slug for slug in self.segments if not self._tick(slug, now, told=told)]
+            for slug in busy:  # helping waits for others: what is free comes first
+                self._help(slug, now, told=told)
             self.said += self.after(self.machine) if self.after is not None else []
             following = next_due(self.machine, self.segments, now) if until is not None else None
             if until is None or following is None or following > until:
@@ -69,14 +71,28 @@ class Ticking:
         while (left := (until - clock.now()).total_seconds()) > 0:
             clocks.pause(min(left, 1.0))
 
-    def _tick(self, slug: str, now: datetime, *, told: bool) -> None:
+    def _tick(self, slug: str, now: datetime, *, told: bool) -> bool:
+        """One tick; False: another run carries the segment."""
+        try:
+            report = self.machine.tick(slug, now)
+        except SegmentBusy:
+            return False
+        self._note(slug, report, told=told)
+        return True
+
+    def _help(self, slug: str, now: datetime, *, told: bool) -> None:
+        """Help who carries the segment, and then a tick."""
         try:
             report, helped = help_or_tick(self.machine, slug, now)
         except SegmentBusy as problem:
             self.busy[slug] = str(problem)
             return
         if helped:
-            self.helped[slug] = helped
+            self.helped[slug] += helped
+        self._note(slug, report, told=told)
+
+    def _note(self, slug: str, report: TickReport, *, told: bool) -> None:
+        """Count it among all that was done."""
         self.ticks += 1
         self.notices += report.notices
         self.settled.add(report.settled)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,17 +31,19 @@ from nurture.engine.permit import Verdict, judge
 from nurture.engine.recording import AFTER, CHANNEL_PAUSE, record
 from nurture.engine.running import Run
 from nurture.engine.telling import drop_bodies, silence, sweep_bodies
-from nurture.engine.verdicts import LEASE, give_back, lease_end, write
+from nurture.engine.verdicts import LEASE, give_back, keep_claim, lease_end, write
 from nurture.engine.workers import claim_of
-from nurture.errors import DatabaseFault
+from nurture.errors import DatabaseFault, SegmentBusy
 from nurture.failpoints import reach
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Touch
 from nurture.steps import Audience, Sending, Webhook
 
 log = logging.getLogger("nurture.delivery")
-#: Touches of one claim, and so of one permit and one record: at first, and at most where all of them are sent `_SOON`.
-BATCH, _MOST, _SOON = 200, 500, 0.5
+#: Touches of one claim, and so of one permit and one record.
+BATCH = 200
+#: Seconds after which a batch that waits for the one before puts its lease off.
+_WAIT = LEASE.total_seconds() / 4
 #: Seconds between tries to record what was sent while the database is away; the journal has it meanwhile.
 _PATIENCE = (0.2, 0.5, 1, 2, 4, 8, 15)
 
@@ -93,12 +96,13 @@ class Courier:
     allowance: int | None = None
     #: Asked in each claim: whether the run that is helped still invites to this.
     while_invited: ColumnElement[bool] = field(default_factory=true)
-    #: Touches of the next claim.
+    #: Touches of one claim.
     _most: int = BATCH
 
     def deliver(self, progress: Callable[[int], None] | None = None) -> Delivered:
         """Everything that may go out now, batch after batch; the next is made ready while one is being sent."""
-        done, left, flight = Delivered(), self.allowance, None
+        done, left = Delivered(), self.allowance
+        flights: list[Flight] = []
         if isinstance(self.step, Webhook):
             self.db.transact(sweep_bodies)
         try:
@@ -111,28 +115,28 @@ class Courier:
                 left = None if left is None else left - claimed
                 reach("claimed")
                 made = self._make(owner)
-                if flight is not None and flight.down() is not None:
-                    self.db.transact(lambda link, owner=owner: give_back(link, owner))
+                if flights and not self._follows(flights[0], owner):
                     break
-                before, flight = flight, None
-                try:
-                    flight = self._send(owner, made, done)
-                finally:
-                    self._land(before, done)
-                if not self.channel.aside:
+                before = list(flights)
+                self._send(owner, made, done, flights)
+                for flight in before if self.channel.aside else list(flights):
                     self._land(flight, done)
-                    flight = None
+                    flights.remove(flight)
                 if done.channel_down is not None:
                     break
                 if progress is not None:
                     progress(done.total)
-        except BaseException:  # what is on its way is finished and recorded, nothing else begins
-            if flight is not None:
-                flight.called_off = True
+        except BaseException as problem:
+            if isinstance(problem, SegmentBusy) or not isinstance(problem, Exception):
+                for flight in flights:  # what is on the wire is finished, nothing else begins
+                    flight.called_off = True
             raise
         finally:
-            self._land(flight, done)
-        if progress is not None and flight is not None:
+            with ExitStack() as last:  # the first one first, and each though another fails
+                for flight in reversed(flights):
+                    last.callback(flight.kept.close)
+                    last.callback(self._land, flight, done)
+        if progress is not None and flights:
             progress(done.total)
         return done
 
@@ -165,46 +169,65 @@ class Courier:
         reach("rendered")
         return made
 
-    def _send(self, owner: str, made: Made, done: Delivered) -> Flight | None:
-        """Ask for the permit and begin to send what has it; None: nothing has."""
+    def _follows(self, flight: Flight, owner: str) -> bool:
+        """Whether the batch of `owner` may follow when `flight` has arrived; its claim is kept, or given back."""
+        while not flight.arrived(_WAIT):
+            try:
+                self.db.transact(lambda link: keep_claim(link, owner), door=True)
+            except DatabaseFault as fault:  # the permit finds what is still held
+                log.warning("a claim could not be put off: %s", fault)
+        if flight.down() is None:
+            return True
+        self.db.transact(lambda link: give_back(link, owner))
+        return False
+
+    def _send(self, owner: str, made: Made, done: Delivered, flights: list[Flight]) -> None:
+        """Ask for the permit and begin to send what has it: one more of `flights`."""
         now, asked = self.clock.now(), clock.monotonic()
         verdicts = self.db.transact(lambda link: self._permit(link, owner, made, now))
         done.count(verdicts)
         parcels = [made.parcels[verdict.touch] for verdict in verdicts if verdict.state == "sending"]
         if not parcels:
-            return None
+            return
         reach("permitted")
         flight = Flight(owner, parcels, self.channel)
-        beat = flight.kept.enter_context(
-            self.heart.keep(lambda: self._renew(owner, len(parcels)), LEASE.total_seconds(), asked)
-        )
-        goodbyes = Goodbyes(self.db, owner, flight.kept.enter_context(self.db.watched()))
+        with ExitStack() as kept:
+            beat = kept.enter_context(
+                self.heart.keep(lambda: self._renew(owner, len(parcels)), LEASE.total_seconds(), asked)
+            )
+            goodbyes = Goodbyes(self.db, owner)
 
-        def stop(parcel: Parcel | None = None) -> bool:
-            try:
-                no = self.stopped() or (parcel is not None and parcel.touch_id in goodbyes.now())
-            except DatabaseFault:  # who cannot ask does not begin
-                no = True
-            return no or flight.called_off or not beat.sure()
+            def stop(parcel: Parcel | None = None) -> bool:
+                try:
+                    no = self.stopped() or (parcel is not None and parcel.touch_id in goodbyes.now())
+                except DatabaseFault:  # who cannot ask does not begin
+                    no = True
+                return no or flight.called_off or not beat.sure()
 
+            flight.kept = kept.pop_all()
+        flights.append(flight)
         flight.begin(self.journal, stop)
-        return flight
 
-    def _land(self, flight: Flight | None, done: Delivered) -> None:
-        """Wait until all of it is sent, and record it."""
-        if flight is None or flight.landed:
+    def _land(self, flight: Flight, done: Delivered) -> None:
+        """Wait until all of it is sent, and record it; once, however often it is asked."""
+        if flight.landed:
             return
-        flight.landed = True
-        with flight.kept:
+        if not flight.begun():  # its touches are given back when their lease is over
+            flight.called_off = True
+            flight.land()
+            return
+        try:
             done.channel_down = flight.down()
             reach("recording")
             receipts = flight.receipts()
             self._record_surely(flight.owner, receipts)
             reach("recorded")
+        except Exception:  # it is left to the journal; an interrupted record is made again
+            flight.land()
+            raise
+        flight.land()
         for receipt in receipts:
             done.states[AFTER[receipt.verdict]] += 1
-        quick = flight.took < _SOON and len(flight.parcels) >= self._most
-        self._most = min(2 * self._most, _MOST) if quick and self.channel.aside else self._most
 
     def _renew(self, owner: str, count: int) -> bool:
         """Put the lease of all that is under way off; False when any of it was taken over."""
@@ -230,8 +253,13 @@ class Courier:
     def _permit(self, link: Connection, owner: str, made: Made, now: datetime) -> list[Verdict]:
         """Judge and write the verdict of each claimed touch."""
         final: list[Verdict] = []
-        for verdict in judge(Run(link, self.live, now, owner), self.segment, self.step):
-            if verdict.state == "sending" and verdict.touch in made.faults:
+        run = Run(link, self.live, now, owner)
+        judged = judge(run, self.segment, self.step)
+        outdated = made.outdated(run)  # under the locks of their leads
+        for verdict in judged:
+            if verdict.state == "sending" and verdict.touch in outdated:  # made anew at once, for whom it is now
+                verdict = Verdict(verdict.touch, "planned", "not_rendered", min(now, self.until))
+            elif verdict.state == "sending" and verdict.touch in made.faults:
                 verdict = Verdict(verdict.touch, "failed", str(made.faults[verdict.touch])[:200])
             elif verdict.state == "sending" and verdict.touch not in made.parcels:
                 verdict = Verdict(verdict.touch, "planned", "not_rendered", now + CHANNEL_PAUSE)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import Thread
 
-from nurture import clock
 from nurture.channels.base import Channel, Journal, Parcel, Receipt, Stop
 
 
@@ -22,27 +21,32 @@ class Flight:
     kept: ExitStack = field(default_factory=ExitStack)
     #: Nothing of it may begin any more.
     called_off: bool = False
+    #: It is recorded, or left to the journal.
     landed: bool = False
-    #: Seconds that sending took.
-    took: float = 0.0
+    _thread: Thread | None = None
     _sent: Future[tuple[list[Receipt], str | None]] = field(default_factory=Future)
 
     def begin(self, journal: Journal, stop: Stop) -> None:
         """Send; beside what follows if the channel likes that."""
+        if not self.channel.aside:
+            self._send(journal, stop)
+            return
+        self._thread = Thread(target=self._send, args=(journal, stop), name="nurture-sending")
+        self._thread.start()
 
-        def send() -> None:
-            began = clock.monotonic()
-            try:
-                receipts = self.channel.deliver(self.parcels, journal, stop)
-                self.took = clock.monotonic() - began
-                self._sent.set_result((receipts, self.channel.down))
-            except BaseException as problem:
-                self._sent.set_exception(problem)
+    def _send(self, journal: Journal, stop: Stop) -> None:
+        try:
+            self._sent.set_result((self.channel.deliver(self.parcels, journal, stop), self.channel.down))
+        except BaseException as problem:
+            self._sent.set_exception(problem)
 
-        if self.channel.aside:
-            Thread(target=send, name="nurture-sending").start()
-        else:
-            send()
+    def begun(self) -> bool:
+        """Whether any of it may have left: a thread may not have come to start, or an interrupt came before it."""
+        return self._sent.done() or (self._thread is not None and self._thread.ident is not None)
+
+    def arrived(self, seconds: float) -> bool:
+        """Whether the last has been sent; waits so long for it."""
+        return bool(wait([self._sent], seconds).done)
 
     def receipts(self) -> list[Receipt]:
         """What became of each; waits for the last."""
@@ -51,3 +55,8 @@ class Flight:
     def down(self) -> str | None:
         """What ails the channel; waits for the last."""
         return self._sent.result()[1]
+
+    def land(self) -> None:
+        """There is no more to do for it."""
+        self.landed = True
+        self.kept.close()

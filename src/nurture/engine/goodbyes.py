@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -34,8 +33,6 @@ class Goodbyes:
 
     db: Database
     owner: str
-    #: What changes when anybody has written (`Database.watched`).
-    written: Callable[[], object]
     #: Since when it is known, and who.
     _known: tuple[float, frozenset[int]] = (-1.0, frozenset())
     _seen: object = None
@@ -51,7 +48,7 @@ class Goodbyes:
         with self._asking:
             if self._known[0] >= since:  # another line has asked meanwhile
                 return
-            asked, seen = clock.monotonic(), self.written()
+            asked, seen = clock.monotonic(), self.db.written()
             if seen == self._seen:
                 self._known = asked, self._known[1]
                 return

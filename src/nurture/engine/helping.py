@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, select
 from sqlmodel import col
 
 from nurture import clock as clocks
+from nurture.channels.smtp import SmtpChannel
 from nurture.db import Database
 from nurture.dialects import database_clock, upsert
 from nurture.engine.leases import LEASE, Leases, carried, carrying
@@ -27,7 +28,7 @@ from nurture.engine.reports import StepReport, TickReport
 from nurture.engine.workers import worker_of
 from nurture.errors import SegmentBusy
 from nurture.program.load import Segment
-from nurture.records import Enrolment, Lease, Meta, Touch, Work
+from nurture.records import Enrolment, Lease, Meta, Touch
 from nurture.records.types import from_micros, to_micros
 from nurture.steps import Sending
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 ALONE = 200
 #: Seconds between two looks for something to help with.
 _LOOK = 0.2
+#: Seconds without an invitation after which a helper leaves.
+_QUIET = 5.0
 #: Seconds for which the carrying run waits at most for the helpers' last batches, so that it moves those leads as well.
 _LAST = 10.0
 
@@ -131,26 +134,35 @@ def help_or_tick(machine: Machine, segment: str, now: datetime) -> tuple[TickRep
             raise
     try:
         report = machine.tick(segment, now)
-    except SegmentBusy:  # somebody else was first
+    except SegmentBusy:  # somebody else was first, or it goes on without us
+        if not helped:
+            raise
         report = TickReport(segment, now, machine.settle(now))
     report.steps[:0] = helped
     return report, sum(step.sent for step in helped)
 
 
 def lend_a_hand(machine: Machine, segment: str, run_id: str) -> list[StepReport] | None:
-    """Deliver what the run that carries `segment` invites to, until it is over; by step.
+    """Deliver what the run that carries `segment` invites to, until it is over or nobody is invited; by step.
 
-    None: there is too little to do, or this host helps enough.
+    None: there is too little to do, this host helps enough, or mail has a rate, which each process keeps alone.
     """
     reports: dict[str, StepReport] = {}
+    if isinstance(machine.email, SmtpChannel) and machine.email.paced:
+        return None
     if invitation(machine.db, segment) is None and not _much_is_due(machine.db, segment, machine.now()):
         return None
     with machine.leases.help(segment, run_id) as wanted:
         if not wanted:
             return None
+        leaves = clocks.monotonic() + _QUIET
         while _asked(machine.db, carried(segment)):
             found = invitation(machine.db, segment)
-            if found is not None and _deliver(machine, segment, found, run_id, reports):
+            if found is not None:
+                if _deliver(machine, segment, found, run_id, reports):
+                    break
+                leaves = clocks.monotonic() + _QUIET
+            elif clocks.monotonic() > leaves:
                 break
             clocks.pause(_LOOK)
         else:
@@ -196,13 +208,12 @@ def _deliver(
 
 
 def _much_is_due(db: Database, segment: str, now: datetime) -> bool:
-    """Whether more stand due than one run sees to before anybody has come: in the segment, or to be looked at."""
+    """Whether more stand due in the segment than one run sees to before anybody has come."""
     rows = (
         select(col(Enrolment.id)).where(col(Enrolment.sequence) == segment, col(Enrolment.due_at) <= now),
         select(col(Touch.id)).where(
             col(Touch.sequence) == segment, col(Touch.next_at) <= now, col(Touch.state).in_(("planned", "retry_wait"))
         ),
-        select(col(Work.lead_id)).where(col(Work.due_at) <= now),
     )
     with db.read() as link:
         return any(link.execute(found.offset(ALONE).limit(1)).first() is not None for found in rows)

@@ -80,6 +80,13 @@ _CLAIMED = (
 )
 
 
+_NOW: Any = (
+    select(col(Touch.id).label("touch"), col(Lead.email), col(Lead.phone), has_consent("tracking").label("tracked"))
+    .join_from(Touch, Lead, col(Lead.id) == col(Touch.lead_id))
+    .where(col(Touch.lease_owner) == CLAIM, col(Touch.state) == "claimed")
+)
+
+
 @dataclass
 class Made:
     """What came of a batch, by touch: parcels, what made one impossible, and whose links are tracked."""
@@ -88,6 +95,16 @@ class Made:
     faults: dict[int, MessageFault] = field(default_factory=dict)
     tracked: set[int] = field(default_factory=set)
     variants: dict[int, str] = field(default_factory=dict)
+    #: The address, the number and the consent to tracking that each was made for.
+    basis: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+
+    def outdated(self, run: Run) -> set[int]:
+        """Those of the run's claimed touches whose lead has another address, number or consent by now."""
+        return {row.touch for row in run(_NOW) if self.basis.get(row.touch) != _basis(row)}
+
+
+def _basis(row: Any) -> tuple[Any, ...]:
+    return row.email, row.phone, bool(row.tracked)
 
 
 @dataclass
@@ -126,6 +143,7 @@ class Maker:
         """The parcels of what `owner` has claimed; a touch without an address has none."""
         made, run = Made(), Run(link, self.live, now, owner)
         rows = run(_CLAIMED).all()
+        made.basis = {row.touch: _basis(row) for row in rows}
         if isinstance(step, Webhook):
             made.parcels = calls(run, segment, step, {row.touch: lead_data(row, self.live.house) for row in rows})
             return made

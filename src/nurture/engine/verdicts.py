@@ -113,3 +113,9 @@ def give_back(link: Connection, owner: str) -> None:
     """What was claimed and cannot be sent now is planned as before."""
     mine = (col(Touch.lease_owner) == owner) & (col(Touch.state) == "claimed")
     link.execute(update(Touch).where(mine).values(state="planned", lease_owner=None, lease_until=None))
+
+
+def keep_claim(link: Connection, owner: str) -> None:
+    """What `owner` has claimed and not begun stays its own for another `LEASE`."""
+    mine = (col(Touch.lease_owner) == owner) & (col(Touch.state) == "claimed")
+    link.execute(update(Touch).where(mine).values(lease_until=lease_end()))
