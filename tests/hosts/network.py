@@ -71,8 +71,8 @@ class Host:
         """All its processes at once, and no more come."""
         if self.lives:
             os.kill(self.first, signal.SIGKILL)
-            self.process.send_signal(signal.SIGCONT)  # unshare stops itself when its child is stopped
-            self.process.wait(10)
+            self.process.kill()  # unshare stops itself when its child is stopped, and would wait for ever
+            self.process.wait(60)
             self.lives = False
 
     def cut(self) -> None:
