@@ -217,7 +217,7 @@ def test_a_channel_that_goes_down_gives_the_second_back(make: Make, made: thread
 
 def test_a_batch_that_waits_keeps_its_claim(make: Make, monkeypatch: pytest.MonkeyPatch, made: threading.Event) -> None:
     """However long the one before is on the wire."""
-    monkeypatch.setattr(delivery, "_WAIT", 0.01)
+    monkeypatch.setattr(delivery, "_BEATS", 6_000)
 
     def run_out(batch: int) -> None:
         if batch == 1:

@@ -42,8 +42,8 @@ from nurture.steps import Audience, Sending, Webhook
 log = logging.getLogger("nurture.delivery")
 #: Touches of one claim, and so of one permit and one record.
 BATCH = 200
-#: Seconds after which a batch that waits for the one before puts its lease off.
-_WAIT = LEASE.total_seconds() / 4
+#: How often in one lease a batch that waits for the one before puts its lease off.
+_BEATS = 4
 #: Seconds between tries to record what was sent while the database is away; the journal has it meanwhile.
 _PATIENCE = (0.2, 0.5, 1, 2, 4, 8, 15)
 
@@ -171,7 +171,7 @@ class Courier:
 
     def _follows(self, flight: Flight, owner: str) -> bool:
         """Whether the batch of `owner` may follow when `flight` has arrived; its claim is kept, or given back."""
-        while not flight.arrived(_WAIT):
+        while not flight.arrived(LEASE.total_seconds() / _BEATS):
             try:
                 self.db.transact(lambda link: keep_claim(link, owner), door=True)
             except DatabaseFault as fault:  # the permit finds what is still held
