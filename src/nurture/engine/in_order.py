@@ -71,13 +71,19 @@ def _given_back(rule: EngagementRule, mine: Any) -> ColumnElement[bool]:
     """Whether the cap in all was spent by lines that are there no more (retention): all of the rule counts anew."""
     if (in_all := rule.cap.in_total) is None:
         return literal(False)
-    counted = _limited(rule, mine).where(_LINE.counted != 0.0).order_by(_LINE.at).offset(in_all - 1).limit(1)
-    return and_(func.coalesce(_last(rule, mine), rule.points) == 0.0, ~counted.exists())
+    counted = _limited(rule, mine).where(_LINE.counted == rule.points)
+    return and_(func.coalesce(_last(rule, mine), rule.points) == 0.0, _there(counted, in_all).is_(None))
 
 
 def _limited(rule: EngagementRule, mine: Any) -> Select[Any]:
     """The lines that are under the cap in all."""
     return _lines(rule, mine).where(_LINE.in_total.is_not(None))
+
+
+def _there(lines: Select[Any], number: int) -> ColumnElement[Any]:
+    """When the `number`-th of `lines` was; NULL: there are fewer. In EXISTS SQLite would not look in order."""
+    nth = lines.with_only_columns(_LINE.at).order_by(_LINE.at).offset(number - 1)
+    return nth.limit(1).scalar_subquery()
 
 
 def _last(rule: EngagementRule, mine: Any) -> ColumnElement[Any]:
@@ -96,6 +102,6 @@ def _counted(rule: EngagementRule, mine: Any) -> tuple[ColumnElement[Any], Colum
     # after one that did not count any more none does: what counted is not counted again
     spent = case(
         (func.coalesce(_last(rule, mine), rule.points) == 0.0, True),
-        else_=_limited(rule, mine).order_by(_LINE.at).offset(in_all - 1).limit(1).exists(),
+        else_=_there(_limited(rule, mine), in_all).is_not(None),
     )
     return case((or_(over, spent), 0.0), else_=rule.points), case((over, cast(null(), Integer)), else_=in_all)

@@ -195,7 +195,7 @@ class _Reached:
 def _milestone(name: str, when: Any, scope: Scope) -> _Reached:
     holds = compile_condition(when, scope)
     rule = f"milestone:{name}"
-    deeds = [event_matches(part) for part in c.walk(when) if isinstance(part, c.Did) and not part.negated]
+    deeds = [event_matches(part, fresh=True) for part in c.walk(when) if isinstance(part, c.Did) and not part.negated]
     fresh = and_(col(Event.lead_id) == col(Lead.id), FRESH, or_(false(), *deeds))
     latest = select(func.max(col(Event.id))).where(fresh).correlate(Lead).scalar_subquery()
     when_it_was = select(func.max(micros(col(Event.occurred_at)))).where(fresh).correlate(Lead).scalar_subquery()

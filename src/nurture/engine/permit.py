@@ -212,7 +212,7 @@ def _unsettled(live: Live, objective: str) -> ColumnElement[bool]:
     deeds = [part for part in walk(rule.when) if isinstance(part, Did) and not part.negated] if rule else []
     if rule is None or not deeds:
         return false()
-    news = and_(col(Event.lead_id) == col(Lead.id), FRESH, or_(*(event_matches(deed) for deed in deeds)))
+    news = and_(col(Event.lead_id) == col(Lead.id), FRESH, or_(*(event_matches(deed, fresh=True) for deed in deeds)))
     return and_(select(1).where(news).correlate(Lead).exists(), compile_condition(rule.when, live.scope()))
 
 

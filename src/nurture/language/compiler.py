@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
-from nurture.dialects import flag_in, greatest, least, number_in, text_in
+from nurture.dialects import apart, flag_in, greatest, least, number_in, text_in
 from nurture.durations import Duration
 from nurture.folding import fold
 from nurture.language import conditions as c
@@ -194,9 +194,14 @@ _OPERATORS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
 }
 
 
-def event_matches(did: c.Did) -> ColumnElement[bool]:
-    """The rows of `event` that `did` speaks of, whoever's and whenever; machines never count."""
-    tests = [col(Event.name) == did.name, col(Event.actor) != "machine"]
+def event_matches(did: c.Did, *, fresh: bool = False) -> ColumnElement[bool]:
+    """The rows of `event` that `did` speaks of, whoever's and whenever; machines never count.
+
+    `fresh`: only those are looked at that are not settled yet, and shall be found as such, not by their name among all
+    that the lead ever did.
+    """
+    name = apart(col(Event.name)) if fresh else col(Event.name)
+    tests = [name == did.name, col(Event.actor) != "machine"]
     for key, pattern in did.where:
         value = text_in(col(Event.data), key)
         if "*" in pattern:
