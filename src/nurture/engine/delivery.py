@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, true, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, select, true, update
 from sqlmodel import col
 
 from nurture import clock
@@ -37,6 +39,7 @@ from nurture.errors import DatabaseFault, SegmentBusy
 from nurture.failpoints import reach
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Touch
+from nurture.records.types import CLAIM, NOW_AT
 from nurture.steps import Audience, Sending, Webhook
 
 log = logging.getLogger("nurture.delivery")
@@ -141,7 +144,12 @@ class Courier:
         return done
 
     def _claim(self, link: Connection, owner: str, most: int) -> int:
-        now = min(self.clock.now(), self.until)
+        claim = Run(link, self.live, min(self.clock.now(), self.until), owner)
+        return int(claim(self._claiming, at_most=most).rowcount)
+
+    @cached_property
+    def _claiming(self) -> Any:
+        """Takes what is due, up to `at_most`."""
         due = (
             select(col(Touch.id))
             .prefix_with(FEW)  # PostgreSQL may ask a subquery again for each row, and each time lock others
@@ -149,19 +157,16 @@ class Courier:
                 col(Touch.sequence) == self.segment.slug,
                 col(Touch.version_id) == self.segment.id,
                 col(Touch.step) == self.step.id,
-                col(Touch.next_at) <= now,
+                col(Touch.next_at) <= NOW_AT,
                 col(Touch.state).in_(("planned", "retry_wait")),
                 self.while_invited,
             )
             .order_by(col(Touch.next_at))
-            .limit(most)
+            .limit(bindparam("at_most", type_=Integer))
             .with_for_update(skip_locked=True)
         )
-        return link.execute(
-            update(Touch)
-            .where(col(Touch.id).in_(due))
-            .values(state="claimed", lease_owner=owner, lease_until=lease_end(), run_id=self.run_id)
-        ).rowcount
+        mine = {"state": "claimed", "lease_owner": CLAIM, "lease_until": lease_end(), "run_id": self.run_id}
+        return update(Touch).where(col(Touch.id).in_(due)).values(**mine)
 
     def _make(self, owner: str) -> Made:
         with self.db.read() as link:

@@ -13,17 +13,18 @@ from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, literal, select, update
 from sqlmodel import col
 
 from nurture.db import BULK_ROWS, Database
 from nurture.dialects import text_in, upsert
 from nurture.engine.live import Live
 from nurture.engine.planning import windowed
-from nurture.jsonsql import among
+from nurture.jsonsql import KEYS, among, listed
 from nurture.program.guard import Canary, Guard
 from nurture.program.load import Segment
 from nurture.records import Event, Hold, SequenceVersion, Touch, Volume
+from nurture.records.types import Instant
 from nurture.steps import MESSAGES, Sending
 
 #: Days with messages that "usual" is the median of.
@@ -69,14 +70,19 @@ def allowance(db: Database, live: Live, version: Segment, step: Sending, now: da
     return found
 
 
+_AGAIN = select(func.count()).where(
+    among(col(Touch.id), KEYS), col(Touch.sending_at) >= bindparam("midnight", type_=Instant())
+)
+
+
 def begun(link: Connection, live: Live, version: Segment, step: Sending, touches: list[int], now: datetime) -> None:
     """Count messages that are about to go to `sending`, by the program's day; one that is tried again, once a day."""
     if not touches or not windowed(step):
         return
     zone = ZoneInfo(live.house.program.zone)
     midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    again = (among(col(Touch.id), touches), col(Touch.sending_at) >= midnight)
-    messages = len(touches) - link.execute(select(func.count()).where(*again)).scalar_one()
+    again = link.execute(_AGAIN, {"keys": listed(touches), "midnight": midnight}).scalar_one()
+    messages = len(touches) - again
     if not messages:
         return
     day = local_day(now, live.house.program.zone)

@@ -14,28 +14,23 @@ from sqlmodel import col
 
 from nurture.channels.audience import membership
 from nurture.channels.base import Parcel
+from nurture.engine.letters import Letters
 from nurture.engine.live import Live
 from nurture.engine.objecting import has_consent
 from nurture.engine.running import Run
 from nurture.engine.telling import calls, text_message
 from nurture.language.words import BUILT_IN
-from nurture.mail.addresses import ascii_domain, one_address
-from nurture.mail.compose import compose
 from nurture.mail.dkim import Signer
-from nurture.mail.echo import echoes
 from nurture.mail.faults import MessageFault
 from nurture.mail.plain import PlainRenderer
-from nurture.mail.render import Brand, Renderer, RenderJob, preferences_url
+from nurture.mail.render import Brand, Renderer, preferences_url
 from nurture.mail.skeletons import QuickRenderer
 from nurture.mail.templates import Templates
-from nurture.mail.verp import bounce_address, unsubscribe_address
-from nurture.program.letters import voice
 from nurture.program.load import House, Segment
 from nurture.program.questions import places
-from nurture.program.utm import tags
 from nurture.records import Lead, Touch
 from nurture.records.types import CLAIM
-from nurture.steps import Audience, Email, Offer, Sending, Sms, Webhook
+from nurture.steps import Audience, Sending, Sms, Webhook
 from nurture.tokens import Keys
 
 
@@ -100,11 +95,10 @@ class Made:
 
     def outdated(self, run: Run) -> set[int]:
         """Those of the run's claimed touches whose lead has another address, number or consent by now."""
-        return {row.touch for row in run(_NOW) if self.basis.get(row.touch) != _basis(row)}
-
-
-def _basis(row: Any) -> tuple[Any, ...]:
-    return row.email, row.phone, bool(row.tracked)
+        known = self.basis
+        return {
+            touch for touch, email, phone, tracked in run(_NOW) if known.get(touch) != (email, phone, bool(tracked))
+        }
 
 
 @dataclass
@@ -131,6 +125,13 @@ class Maker:
             self._renderers[key] = QuickRenderer(templates, brand_of(house), self.keys, self.public_url, answers)
         return self._renderers[key]
 
+    def letters(self, segment: Segment, step: Sending, now: datetime) -> Letters:
+        """What writes the letters of `step` now."""
+        return Letters(
+            self.live.house, segment, step, now, self.renderer(segment), self.keys, self.signer, self.bounces,
+            self.services,
+        )  # fmt: skip
+
     def texts(self, segment: Segment) -> PlainRenderer:
         """The same for text messages."""
         key = (self.live.house.id, segment.id)
@@ -143,10 +144,11 @@ class Maker:
         """The parcels of what `owner` has claimed; a touch without an address has none."""
         made, run = Made(), Run(link, self.live, now, owner)
         rows = run(_CLAIMED).all()
-        made.basis = {row.touch: _basis(row) for row in rows}
+        made.basis = {row.touch: (row.email, row.phone, bool(row.tracked)) for row in rows}
         if isinstance(step, Webhook):
             made.parcels = calls(run, segment, step, {row.touch: lead_data(row, self.live.house) for row in rows})
             return made
+        letters = self.letters(segment, step, now)
         for row in rows:
             try:
                 if isinstance(step, Sms):
@@ -156,8 +158,10 @@ class Maker:
                 elif isinstance(step, Audience):
                     made.parcels[row.touch] = self._member(row, step)
                 else:
-                    made.parcels[row.touch], made.variants[row.touch] = self._letter(row, segment, step, now)
-                    made.tracked |= {row.touch} if row.tracked else set()
+                    lead = lead_data(row, self.live.house)
+                    made.parcels[row.touch], made.variants[row.touch] = letters.write(row, lead)
+                    if row.tracked:
+                        made.tracked.add(row.touch)
             except MessageFault as fault:
                 made.faults[row.touch] = fault
         return made
@@ -176,52 +180,3 @@ class Maker:
         wish = {step.audience.verb: [row.email]}
         payload = membership(step.audience.name, **wish)
         return Parcel(row.touch, f"touch-{row.touch}", "", step.audience.name, payload)
-
-    def _letter(self, row: Any, segment: Segment, step: Sending, now: datetime) -> tuple[Parcel, str]:
-        program = self.live.house.program
-        offer = self.live.house.piece(row.content) if isinstance(step, Offer) else None
-        message = f"{segment.slug}/{step.letter(row.arm)}" if isinstance(step, Email) else ""
-        if isinstance(step, Offer):
-            message = step.message if step.message.startswith("_shared/") else f"{segment.slug}/{step.message}"
-        local = now.astimezone(ZoneInfo(row.zone or program.zone))
-        renderer = self.renderer(segment)
-        who = voice(program, segment.spec, row.owner)
-        rendered = renderer.render(
-            RenderJob(
-                message=message,
-                language=row.language or "",
-                fallback=program.language,
-                lead=lead_data(row, self.live.house),
-                touch_id=row.touch,
-                tracked=bool(row.tracked),
-                offer=offer,
-                today=local.date(),
-                operational=step.purpose() == "operational",
-                tags=tags(program.utm, segment.spec.utm, program.name, segment.slug, step.id),
-                sender=(who.name, who.address),
-                opens=program.tracking.opens == "on",
-            )
-        )
-        domain, house = ascii_domain(who.address), ascii_domain(program.sender.address)
-        # Where bounces have no address of their own they go to the program's sender, not to a colleague of its domain:
-        # receivers compare the envelope's domain with that of From (DMARC, RFC 7489 section 3.1).
-        sender = one_address(program.sender.address if domain == house else who.address, "From")
-        message_id, by_mail = self.keys.message_id(row.touch, domain), None
-        if self.bounces is not None:
-            sender = bounce_address(self.bounces, self.keys, row.touch)
-            by_mail = unsubscribe_address(self.bounces, self.keys, row.touch)
-        payload = compose(
-            rendered,
-            from_name=who.name,
-            from_address=who.address,
-            to=row.email,
-            reply_to=who.reply_to,
-            message_id=message_id,
-            date=now,
-            list_id=f"{segment.slug}.{house}",  # the same for each of its letters (RFC 2919 section 3)
-            unsubscribe_url=f"{renderer.public_url}/u/{self.keys.seal('unsubscribe', row.touch)}",
-            unsubscribe_to=by_mail,
-            signer=self.signer,
-            echoes=echoes(self.services, self.keys.seal_for_address("bounce", row.touch)) if self.services else (),
-        )
-        return Parcel(row.touch, message_id, sender, one_address(row.email), payload), rendered.variant

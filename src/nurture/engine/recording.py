@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -26,10 +28,10 @@ from sqlmodel import col
 from nurture import clock
 from nurture.channels.base import Receipt
 from nurture.dialects import new_rows
-from nurture.jsonsql import among, object_of
+from nurture.jsonsql import KEYS, among, listed, object_of
 from nurture.records import Enrolment, Event, Touch
 from nurture.records.types import Instant
-from nurture.worklist import put_work
+from nurture.worklist import work_for
 
 log = logging.getLogger("nurture.recording")
 #: First pause after "try later"; three times as long at each further try.
@@ -52,17 +54,11 @@ def record(
     `owner`: only what it still holds. `recovered`: told by somebody else than the holder, who may yet come back with
     the answer: its name stays on what is uncertain.
     """
-    held: ColumnElement[bool] = or_(col(Touch.state) == "sending", col(Touch.state) == "uncertain")
-    if owner is not None:
-        held = and_(held, col(Touch.lease_owner) == owner)
+    whose = {} if owner is None else {"the_owner": owner}
+    statements = _statements(owner is not None, recovered)
+    keys = listed(receipt.touch_id for receipt in receipts)
     known = {
-        row.id: row
-        for row in link.execute(
-            select(col(Touch.id), col(Touch.attempt), col(Touch.state))
-            .where(among(col(Touch.id), [receipt.touch_id for receipt in receipts]), held)
-            .order_by(col(Touch.id))
-            .with_for_update()
-        )
+        touch: (attempt, state) for touch, attempt, state in link.execute(statements.known, {"keys": keys, **whose})
     }
     if len(known) < len(receipts):
         log.warning("receipts without a claim, taken over by another worker: %d", len(receipts) - len(known))
@@ -71,32 +67,51 @@ def record(
     for receipt in receipts:
         if receipt.touch_id not in known:
             continue
+        attempt, state = known[receipt.touch_id]
         if receipt.verdict == "accepted":
             sent.append(receipt.touch_id)
-        elif known[receipt.touch_id].state == "uncertain":
+        elif state == "uncertain":
             log.warning("late answer to an uncertain touch=%d verdict=%s", receipt.touch_id, receipt.verdict)
             # its lead has gone on; a person decides
         else:
-            rows.append(_otherwise(receipt, known[receipt.touch_id].attempt, now, recovered))
+            rows.append(_otherwise(receipt, attempt, now, recovered))
     if sent:
-        gone = {"state": "sent", "reason": None, "next_at": None, "ended_at": now}
-        free = {"lease_until": None, "lease_owner": None}
-        link.execute(update(Touch).where(among(col(Touch.id), sent), held).values(**gone, **free))
+        link.execute(statements.sent, {"keys": listed(sent), "at_now": now, **whose})
         _tell(link, sent, now)
     if rows:
-        kept = col(Touch.lease_owner) if recovered else null()
-        link.execute(
-            update(Touch)
-            .where(col(Touch.id) == bindparam("the_touch"), held)
-            .values(
-                state=bindparam("new_state"), reason=bindparam("new_reason"), next_at=bindparam("new_next"),
-                ended_at=bindparam("new_ended"), attempt=bindparam("new_attempt"), lease_until=None,
-                lease_owner=case((bindparam("new_state") == "uncertain", kept), else_=None),
-            ),
-            rows,
-        )  # fmt: skip
+        link.execute(statements.otherwise, [row | whose for row in rows])
         call_off(link, [row["the_touch"] for row in rows if row["new_next"] is not None], now)
     let_go(link, [*sent, *(row["the_touch"] for row in rows if row["new_state"] in ENDED)])
+
+
+@dataclass(frozen=True)
+class _Statements:
+    """What is held of the touches `keys`; that they were sent; what else became of one."""
+
+    known: Any
+    sent: Any
+    otherwise: Any
+
+
+@lru_cache
+def _statements(owned: bool, recovered: bool) -> _Statements:
+    """Of what is on its way or uncertain; `owned`: by `the_owner` alone."""
+    held: ColumnElement[bool] = or_(col(Touch.state) == "sending", col(Touch.state) == "uncertain")
+    if owned:
+        held = and_(held, col(Touch.lease_owner) == bindparam("the_owner"))
+    mine, one = and_(among(col(Touch.id), KEYS), held), and_(col(Touch.id) == bindparam("the_touch"), held)
+    known = select(col(Touch.id), col(Touch.attempt), col(Touch.state)).where(mine).order_by(col(Touch.id))
+    sent = update(Touch).where(mine).values(
+        state="sent", reason=None, next_at=None, ended_at=bindparam("at_now", type_=Instant()), lease_until=None,
+        lease_owner=None,
+    )  # fmt: skip
+    kept = col(Touch.lease_owner) if recovered else null()
+    otherwise = update(Touch).where(one).values(
+        state=bindparam("new_state"), reason=bindparam("new_reason"), next_at=bindparam("new_next"),
+        ended_at=bindparam("new_ended"), attempt=bindparam("new_attempt"), lease_until=None,
+        lease_owner=case((bindparam("new_state") == "uncertain", kept), else_=None),
+    )  # fmt: skip
+    return _Statements(known.with_for_update(), sent, otherwise)
 
 
 def _otherwise(receipt: Receipt, tried: int, now: datetime, recovered: bool) -> dict[str, Any]:
@@ -138,9 +153,14 @@ def sent_after_all(link: Connection, touches: Sequence[int], reason: str, now: d
 
 def _tell(link: Connection, touches: list[int], now: datetime) -> None:
     """An event of the house for each touch that left, so that scores and conditions see it; each lead is looked at."""
-    if not touches:
-        return
-    mine, at = among(col(Touch.id), touches), literal(now, Instant())
+    if touches:
+        for statement in _telling():
+            link.execute(statement, {"keys": listed(touches), "at_now": now})
+
+
+@lru_cache
+def _telling() -> tuple[Any, Any]:
+    mine, at = among(col(Touch.id), KEYS), bindparam("at_now", type_=Instant())
     name = case((col(Touch.kind) == "audience", "audience_changed"), else_=col(Touch.kind) + "_sent")
     data = object_of(step=col(Touch.step), sequence=col(Touch.sequence), content=col(Touch.content))
     event = {
@@ -148,14 +168,19 @@ def _tell(link: Connection, touches: list[int], now: datetime) -> None:
         "actor": literal("system"), "touch_id": col(Touch.id), "data": data, "source": literal("nurture"),
         "key": literal("touch:") + cast(col(Touch.id), String) + ":sent",
     }  # fmt: skip
-    link.execute(new_rows(Event, list(event), select(*event.values()).where(mine).order_by(col(Touch.id))))
-    put_work(link, select(col(Touch.lead_id)).where(mine).distinct().order_by(col(Touch.lead_id)), now)
+    leads = select(col(Touch.lead_id)).where(mine).distinct().order_by(col(Touch.lead_id))
+    told = select(*event.values()).where(mine).order_by(col(Touch.id))
+    return new_rows(Event, list(event), told), work_for(leads, at)
 
 
 def let_go(link: Connection, touches: list[int]) -> None:
     """Enrolments that stand on the step of an ended touch leave it at that instant; those that have gone on stay."""
-    if not touches:
-        return
+    if touches:
+        link.execute(_letting_go(), {"keys": listed(touches)})
+
+
+@lru_cache
+def _letting_go() -> Any:
     ended = (
         select(col(Touch.ended_at))
         .where(
@@ -166,10 +191,6 @@ def let_go(link: Connection, touches: list[int]) -> None:
         .correlate(Enrolment)
         .scalar_subquery()
     )
-    mine = select(col(Touch.enrolment_id)).where(among(col(Touch.id), touches))
-    link.execute(
-        update(Enrolment)
-        .where(col(Enrolment.id).in_(mine), col(Enrolment.ended_at).is_(None), ended.is_not(None))
-        .values(due_at=ended)
-        .execution_options(synchronize_session=False)
-    )
+    mine = select(col(Touch.enrolment_id)).where(among(col(Touch.id), KEYS))
+    left = update(Enrolment).where(col(Enrolment.id).in_(mine), col(Enrolment.ended_at).is_(None), ended.is_not(None))
+    return left.values(due_at=ended).execution_options(synchronize_session=False)

@@ -8,17 +8,17 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, String, bindparam, func, select, update
 from sqlmodel import col
 
-from nurture.dialects import database_clock, upsert
+from nurture.dialects import apart, database_clock, upsert
 from nurture.engine.parcels import Made
 from nurture.engine.permit import Verdict
 from nurture.engine.recording import ENDED, let_go
 from nurture.engine.telling import drop_bodies, keep_bodies
-from nurture.jsonsql import among
+from nurture.jsonsql import among, listed, rows_of
 from nurture.records import AudienceMember, Touch
-from nurture.records.types import Instant, instant, micros
+from nurture.records.types import Instant, instant, micros, to_micros
 from nurture.steps import Audience, Sending, Webhook
 from nurture.worklist import put_work
 
@@ -31,24 +31,37 @@ def lease_end() -> ColumnElement[datetime]:
     return instant(micros(database_clock()) + LEASE // timedelta(microseconds=1))
 
 
+#: In the places of a row: what is written of a touch, whatever the verdict.
+_BOTH = {"touch": BigInteger(), "tracked": Integer()}
+_LETTER = {"payload_sha256": String(), "message_id": String(), "address": String(), "variant": String()}
+_OTHER = {
+    "state": String(),
+    "reason": String(),
+    "next_at": BigInteger(),
+    "ended_at": BigInteger(),
+    "allowed_at": BigInteger(),
+}
+
+
 @lru_cache
 def _statement(sending: bool) -> Any:
-    """Writes one verdict: that it goes out now, or any other."""
+    """Writes the verdicts that the parameter `rows` lists: that a touch goes out now, or any other."""
+    said = rows_of(**_BOTH, **(_LETTER if sending else _OTHER)).c
     mine = (
-        col(Touch.id) == bindparam("the_touch"),
-        col(Touch.lease_owner) == bindparam("the_owner"),
+        col(Touch.id) == said.touch,
+        apart(col(Touch.lease_owner)) == bindparam("the_owner"),  # found by their numbers, each once
         col(Touch.state) == "claimed",
     )
-    both: dict[str, Any] = {"tracked": bindparam("new_tracked"), "program_version_id": bindparam("new_house")}
-    made = ("payload_sha256", "message_id", "address", "variant")
-    letter: dict[str, Any] = {name: bindparam(f"new_{name}") for name in made}
-    now = bindparam("at_now", type_=Instant())
+    both: dict[str, Any] = {"tracked": said.tracked == 1, "program_version_id": bindparam("the_house")}
     if sending:
+        now = bindparam("at_now", type_=Instant())
         ends: dict[str, Any] = {"reason": None, "next_at": None, "ended_at": None, "lease_until": lease_end()}
+        letter = {name: said[name] for name in _LETTER}
         return update(Touch).where(*mine).values(state="sending", sending_at=now, **ends, **both, **letter)
-    allowed = func.coalesce(bindparam("new_allowed", type_=Instant()), col(Touch.allowed_at))
-    other: dict[str, Any] = {name: bindparam(f"new_{name}") for name in ("state", "reason", "next_at", "ended_at")}
-    free = {"lease_owner": None, **dict.fromkeys(letter)}
+    other: dict[str, Any] = {name: said[name] for name in ("state", "reason")}
+    other |= {name: instant(said[name]) for name in ("next_at", "ended_at")}
+    allowed = instant(func.coalesce(said.allowed_at, micros(col(Touch.allowed_at))))
+    free = {"lease_owner": None, **dict.fromkeys(_LETTER)}
     return update(Touch).where(*mine).values(allowed_at=allowed, **other, **free, **both)
 
 
@@ -56,31 +69,32 @@ def write(
     link: Connection, house: int, step: Sending, owner: str, verdicts: Sequence[Verdict], made: Made, now: datetime
 ) -> None:
     """Write the verdict of each touch that `owner` has claimed; `house`: the program version it is judged by."""
-    going: list[dict[str, Any]] = []
-    others: list[dict[str, Any]] = []
+    going: list[list[Any]] = []
+    others: list[list[Any]] = []
     for verdict in verdicts:
-        touch = verdict.touch
-        row = {
-            "the_touch": touch, "the_owner": owner, "new_tracked": touch in made.tracked, "new_house": house,
-        }  # fmt: skip
+        touch, ended = verdict.touch, verdict.state in ENDED
+        both = [touch, int(touch in made.tracked)]
         if verdict.state == "sending":
             letter = made.parcels[touch]
-            row |= {
-                "new_payload_sha256": hashlib.sha256(letter.payload).hexdigest(), "new_message_id": letter.key,
-                "new_address": letter.to, "new_variant": made.variants.get(touch), "at_now": now,
-            }  # fmt: skip
-            going.append(row)
+            digest = hashlib.sha256(letter.payload).hexdigest()
+            going.append([*both, digest, letter.key, letter.to, made.variants.get(touch)])
         else:
-            ended = verdict.state in ENDED
-            row |= {
-                "new_state": verdict.state, "new_reason": verdict.reason,
-                "new_next_at": None if ended else verdict.next_at, "new_ended_at": now if ended else None,
-                "new_allowed": verdict.next_at if verdict.state == "planned" else None,
-            }  # fmt: skip
-            others.append(row)
+            again = None if verdict.next_at is None else to_micros(verdict.next_at)
+            allowed = again if verdict.state == "planned" else None
+            others.append(
+                [
+                    *both,
+                    verdict.state,
+                    verdict.reason,
+                    None if ended else again,
+                    to_micros(now) if ended else None,
+                    allowed,
+                ]
+            )
     for sending, rows in ((True, going), (False, others)):
         if rows:
-            link.execute(_statement(sending), rows)
+            more = {"at_now": now} if sending else {}
+            link.execute(_statement(sending), {"rows": listed(rows), "the_owner": owner, "the_house": house, **more})
     if isinstance(step, Audience):
         _want(link, step, [verdict.touch for verdict in verdicts if verdict.state == "sending"], now)
     if isinstance(step, Webhook):
