@@ -27,6 +27,7 @@ from nurture.engine.planning import windowed
 from nurture.engine.running import Run
 from nurture.engine.scoring import FRESH
 from nurture.engine.wishes import COUNTED, PAUSED_UNTIL, counted, free_again, refuses, topic_of
+from nurture.jsonsql import KEYS, among, listed
 from nurture.language.compiler import compile_condition, event_matches
 from nurture.language.conditions import Did, walk
 from nurture.program.load import Segment
@@ -72,7 +73,11 @@ def judge(run: Run, segment: Segment, step: Sending) -> list[Verdict]:
         ("permit", segment.id, step.id, higher),
         lambda: _query(run.live, segment, step, rivals.wanting(versions, higher)),
     )
-    verdicts = [_verdict(*row) for row in run(query)]
+    words = [(int(touch), word) for touch, word in run(query.said)]
+    put_off = [touch for touch, word in words if word in query.deferrals]
+    later: list[tuple[int, int | None]] = run(query.until, keys=listed(put_off)).all() if put_off else []
+    until = dict(later)
+    verdicts = [_verdict(touch, word, until.get(touch)) for touch, word in words]
     if state := state_of(said, segment.slug):
         return [Verdict(verdict.touch, "planned", state) for verdict in verdicts]
     return verdicts
@@ -91,16 +96,39 @@ def _places(zone: ColumnElement[str], country: ColumnElement[str]) -> Any:
     return select(zone, country).where(col(Lead.id).in_(select(col(Touch.lead_id)).where(_MINE))).distinct()
 
 
-def _query(live: Live, segment: Segment, step: Sending, wanting: dict[str, set[str]]) -> Any:
-    said, until = _reasons(live, segment, step, wanting)
+@dataclass(frozen=True)
+class _Query:
+    """What is said of each claimed touch, `state:reason` or NULL for a permit; and of those `keys` that are put off by
+    one of the `deferrals`, the instant of the next try in microseconds: for most there is none to be looked for.
+    """
+
+    said: Any
+    until: Any
+    deferrals: frozenset[str]
+
+
+def _query(live: Live, segment: Segment, step: Sending, wanting: dict[str, set[str]]) -> _Query:
+    refusals, deferrals = _reasons(live, segment, step, wanting)
+    said = case(
+        *[(holds, literal(word)) for holds, word in refusals],
+        *[(holds, literal(word)) for holds, word, _ in deferrals],
+        else_=null(),
+    )
+    until = case(*[(holds, at) for holds, _, at in deferrals], else_=null()) if deferrals else null()
+    # nobody takes a claim back between the verdict and the writing of it
+    asked = _claimed(said).order_by(col(Touch.id)).with_for_update(of=Touch)
+    words = frozenset(word for _, word, _ in deferrals)
+    return _Query(asked, _claimed(until).where(among(col(Touch.id), KEYS)), words)
+
+
+def _claimed(what: ColumnElement[Any]) -> Any:
+    """(touch, `what`) of what the run has claimed."""
     return (
-        select(col(Touch.id), said, until)
+        select(col(Touch.id), what)
         .join_from(Touch, Lead, col(Lead.id) == col(Touch.lead_id))
         .join(Enrolment, col(Enrolment.id) == col(Touch.enrolment_id))
         .outerjoin(Preference, col(Preference.lead_id) == col(Touch.lead_id))
         .where(_MINE)
-        .order_by(col(Touch.id))
-        .with_for_update(of=Touch)  # nobody takes a claim back between the verdict and the writing of it
     )
 
 
@@ -111,14 +139,18 @@ def _verdict(touch: int, said: str | None, until: int | None) -> Verdict:
     return Verdict(touch, state, reason or None, from_micros(until) if until is not None else None)
 
 
-def _reasons(
-    live: Live, segment: Segment, step: Sending, wanting: dict[str, set[str]]
-) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """(`state:reason` or NULL for a permit, instant of the next try in microseconds) per touch."""
+_Refusals = list[tuple[ColumnElement[bool], str]]
+_Deferrals = list[tuple[ColumnElement[bool], str, ColumnElement[Any]]]
+
+
+def _reasons(live: Live, segment: Segment, step: Sending, wanting: dict[str, set[str]]) -> tuple[_Refusals, _Deferrals]:
+    """What keeps a message from going out, (when it holds, `state:reason`) by rank; then, with until when, what puts it
+    off.
+    """
     message = step.is_message
-    deferrals: list[tuple[ColumnElement[bool], str, ColumnElement[Any]]] = []
+    deferrals: _Deferrals = []
     marketing = step.purpose() == "marketing"
-    refusals: list[tuple[ColumnElement[bool], str]] = [
+    refusals: _Refusals = [
         (is_over(), "cancelled:ended"),
         (lead_held(col(Control.state) == STOPPED), "planned:stopped"),
         (lead_held(), "planned:paused"),
@@ -168,14 +200,7 @@ def _reasons(
         deferrals += [over, paced] if skips else [paced, over]
         if wanting and not capped:
             deferrals.append((rivals.spoke(wanting), "planned:priority", _opening(window, tomorrow, zone, country)))
-    said = case(
-        *[(holds, literal(word)) for holds, word in refusals],
-        *[(holds, literal(word)) for holds, word, _ in deferrals],
-        else_=null(),
-    )
-    refused = or_(false(), *(holds for holds, _ in refusals))
-    until = case((refused, null()), *[(holds, at) for holds, _, at in deferrals], else_=null())
-    return said, until
+    return refusals, deferrals
 
 
 def _opening(window: Any, at: ColumnElement[Any], zone: ColumnElement[str], country: ColumnElement[str]) -> Any:

@@ -90,6 +90,7 @@ def _planning(live: Live, segment: Segment, step: Sending) -> tuple[Any, Any]:
         )
         .outerjoin_from(Enrolment, Preference, col(Preference.lead_id) == col(Enrolment.lead_id))
         .where(here.cohort, ~existing)
+        .offset(0)  # openings are looked up once, not again wherever they are named
         .subquery()
     )  # fmt: skip
     reason = case((cohort.c.silent > NOW, literal("pause")), (cohort.c.tried > NOW, literal("window")), else_=null())
