@@ -131,12 +131,13 @@ def test_a_channel_that_is_down_is_asked_once_and_again_later(make: Make) -> Non
     names = [f"lead{n}" for n in range(5)]
     relay = world.machine.email = Scripted({f"{name}@lead.example": ["not_started"] for name in names})
     relay.down = "the relay is down"
-    enrolled(world, *names).tick()
-    report = world.machine.tick("drip", world.now)
+    enrolled(world, *names)
+    first, second = (world.machine.tick("drip", world.now) for _ in range(2))
     relay.down = None
     world.at(2 * MINUTE).tick()
 
-    assert report.steps == []
+    assert [step.deferred for step in first.steps] == [{"not_started": 5}]
+    assert second.steps == []
     assert {row.state for row in world.rows(Touch)} == {"sent"}
     assert len(relay.parcels) == 5
 
