@@ -145,7 +145,7 @@ def main() -> None:
     with common.bench(__doc__) as b:
         keys_and_records()
         b.versions |= {"cryptography": cryptography.__version__, "its OpenSSL": backend.openssl_version_text()}
-        count, rows = b.size(500, 2000), []
+        count, rows = b.size(200, 2000), []
         signers = {kind: Signer("s1", None, key) for kind, (key, _) in SIGNERS.items()}
         verified = {kind: verify(signers[kind], record) for kind, (_, record) in SIGNERS.items()}
         english = LETTERS["English, 7bit"]

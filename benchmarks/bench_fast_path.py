@@ -194,7 +194,7 @@ def rows_of(name: str, found: dict[str, list[dict[str, dict[str, float]]]]) -> l
 def main() -> None:
     """All loads on both databases."""
     with common.bench(__doc__) as b:
-        given = [*b.numbers, *([20_000, 5, 1] if b.small else [100_000, 15, 3])[len(b.numbers) :]]
+        given = [*b.numbers, *([20_000, 3, 1] if b.small else [100_000, 15, 3])[len(b.numbers) :]]
         leads, seconds, rounds = given[:3]
         rows = []
         for name, url in b.databases("fast_path"):

@@ -1,7 +1,7 @@
 """A file of leads into the database by `nurture import leads`: rows a second and memory, as files grow.
 
 10,000, 100,000 and 1,000,000 people with nine columns each into an empty base, and the first file once more into the
-last base, where it changes nothing. `bench_import.py small` takes 2,000 and 20,000.
+last base, where it changes nothing. `bench_import.py small` takes 1,000 and 10,000.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def measure(kind: str, urls: tuple[str, ...], folder: Path, sizes: list[int]) ->
 def main() -> None:
     """Print the table."""
     with common.bench(__doc__) as b:
-        sizes = [b.size(20_000, 1_000_000)]
-        while sizes[0] > (2_000 if b.small else 10_000):
+        sizes = [b.size(10_000, 1_000_000)]
+        while sizes[0] > (1_000 if b.small else 10_000):
             sizes.insert(0, max(1_000, sizes[0] // 10))
         rows: list[dict[str, Any]] = []
         for kind, (_, *urls) in b.databases("none", *(f"import{size}" for size in sizes)):

@@ -2,7 +2,7 @@
 
 A million leads with ten events each (letters sent and clicked in, pages seen), two touches, a place in one of two
 sequences, points, and for one in twenty a stage and a hand-off. Commands run in this process: what Python takes to
-start is not in it. `bench_reports.py small` takes 20,000 leads.
+start is not in it. `bench_reports.py small` takes 10,000 leads.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def fill(home: Home, leads: int) -> None:
 def main() -> None:
     """Print the table."""
     with common.bench(__doc__) as b:
-        leads = b.size(20_000, 1_000_000)
+        leads = b.size(10_000, 1_000_000)
         sizes = (leads // 10, leads)
         rows: list[dict[str, Any]] = []
         for kind, urls in b.databases("tenth", "whole"):

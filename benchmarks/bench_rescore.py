@@ -2,7 +2,7 @@
 
 Each lead has a new click; what follows for it is rescored by groups that fade and expire, by caps of a day and in all.
 Both sides are measured alternately in one run; figures are medians of the rounds, ratios those of the pairs.
-`bench_rescore.py small` takes a hundred thousand leads and a thousand touched ones.
+`bench_rescore.py small` takes fifty thousand leads and a thousand touched ones.
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ def by_history(url: str, leads: int) -> list[dict[str, Any]]:
 def main() -> None:
     """Settle on both databases, print the tables, and keep them as JSON."""
     with common.bench(__doc__) as b:
-        touched, leads, remembered = (1_000, 100_000, 200) if b.small else (10_000, 1_000_000, 1_000)
+        touched, leads, remembered = (1_000, 50_000, 100) if b.small else (10_000, 1_000_000, 1_000)
         settled = []
         for database, urls in b.databases("few", "many", "past"):
             for table in (by_base(urls[:2], touched, leads), *by_history(urls[2], remembered)):

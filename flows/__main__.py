@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ ENV = Path(__file__).with_name("server.env")
 
 def main() -> int:
     """Exit code 0 done, 1 a run did not complete or nothing was done, 2 wrong use."""
+    gc.set_threshold(50_000)  # what is imported stays: as in nurture.cli.app
     asked = arguments().parse_args()
     end_with_parent()
     if getattr(asked, "port", None):
@@ -37,6 +39,8 @@ def main() -> int:
             raise
         say(way, sys.stderr)
         return 1
+    finally:
+        gc.freeze()
 
 
 def end_with_parent() -> None:

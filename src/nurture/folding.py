@@ -24,6 +24,11 @@ def has_controls(text: str) -> bool:
     return not text.isprintable() and _CONTROLS.search(text) is not None
 
 
+def one_line(text: str) -> str:
+    """`text` as any database keeps it and any log shows it: `?` for controls, line ends and halves of characters."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def canonical_email(text: str) -> str:
     """The key of a lead: one address, local part case-folded, domain lower-case (IDN in Unicode).
 

@@ -16,6 +16,7 @@ from sqlmodel import col
 from nurture.engine import doors
 from nurture.engine.renaming import first_address
 from nurture.errors import SegmentBusy
+from nurture.jsonsql import listed
 from nurture.records import Enrolment, Handoff, Lead, Milestone, Touch, Visitor
 from tests.engine.channels import Scripted
 from tests.engine.conftest import Make
@@ -217,3 +218,29 @@ def test_two_who_give_one_address_at_once(postgres_url: str) -> None:
 
         assert (given, tries) == ({one: True, other: False}, {one: 1, other: 2})
         assert [row.id for row in made.rows(Lead) if row.email] == [browsers[one]]
+
+
+def test_what_puts_a_letter_off_may_be_gone_the_moment_after(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the verdict and its instant the letter that was counted counts no more: the other is judged anew."""
+    one = "  - {id: a, email: a.j2}\n  - {id: over, exit: done}"
+    files = program(first=sequence(one), second=sequence(one, when="{did: came}"))
+    files["program.yaml"] += "caps: {per_day: 1}\n"
+    with world(postgres_url, files) as here:
+        here.lead("ana")
+        here.event("ana", "signed_up")
+        here.tick("first")
+        counted = here.touch("ana", "a").id
+        asked = Counter[str]()
+
+        def between(keys: Any) -> str:
+            if not asked:
+                asked["once"] += 1
+                here.sql("UPDATE touch SET sending_at = 0 WHERE id = :id", id=counted)
+            return listed(keys)
+
+        monkeypatch.setattr("nurture.engine.permit.listed", between)
+        here.event("ana", "came")
+        here.tick("second")
+
+        assert asked
+        assert here.touches("second") == {"ana": [("a", "sent", None)]}

@@ -37,6 +37,7 @@ from nurture.engine.verdicts import LEASE, give_back, keep_claim, lease_end, wri
 from nurture.engine.workers import claim_of
 from nurture.errors import DatabaseFault, SegmentBusy
 from nurture.failpoints import reach
+from nurture.folding import one_line
 from nurture.program.load import Segment
 from nurture.records import AudienceMember, Touch
 from nurture.records.types import CLAIM, NOW_AT
@@ -225,7 +226,7 @@ class Courier:
             done.channel_down = flight.down()
             reach("recording")
             receipts = flight.receipts()
-            self._record_surely(flight.owner, receipts)
+            over = self._record_surely(flight.owner, receipts)
             reach("recorded")
         except Exception:  # it is left to the journal; an interrupted record is made again
             flight.land()
@@ -233,6 +234,8 @@ class Courier:
         flight.land()
         for receipt in receipts:
             done.states[AFTER[receipt.verdict]] += 1
+        done.states["planned"] -= over
+        done.states["cancelled"] += over
 
     def _renew(self, owner: str, count: int) -> bool:
         """Put the lease of all that is under way off; False when any of it was taken over."""
@@ -240,8 +243,11 @@ class Courier:
         renewed = update(Touch).where(mine).values(lease_until=lease_end())
         return self.db.transact(lambda link: link.execute(renewed).rowcount, door=True) == count
 
-    def _record_surely(self, owner: str, receipts: Sequence[Receipt]) -> None:
-        """Record, and try again while the database is away; then it is left to the journal. Raises DatabaseFault."""
+    def _record_surely(self, owner: str, receipts: Sequence[Receipt]) -> int:
+        """Record, and try again while the database is away; then it is left to the journal. Raises DatabaseFault.
+
+        How many that wait again were called off.
+        """
         ended = self.clock.now()
         try:
             self.journal.flush()
@@ -265,7 +271,7 @@ class Courier:
             if verdict.state == "sending" and verdict.touch in outdated:  # made anew at once, for whom it is now
                 verdict = Verdict(verdict.touch, "planned", "not_rendered", min(now, self.until))
             elif verdict.state == "sending" and verdict.touch in made.faults:
-                verdict = Verdict(verdict.touch, "failed", str(made.faults[verdict.touch])[:200])
+                verdict = Verdict(verdict.touch, "failed", one_line(str(made.faults[verdict.touch]))[:200])
             elif verdict.state == "sending" and verdict.touch not in made.parcels:
                 verdict = Verdict(verdict.touch, "planned", "not_rendered", now + CHANNEL_PAUSE)
             final.append(verdict)
@@ -273,9 +279,9 @@ class Courier:
         write(link, self.live.house.id, self.step, owner, final, made, now)
         return final
 
-    def _record(self, link: Connection, owner: str, receipts: Sequence[Receipt], now: datetime) -> None:
-        """Write what became of each; only while this worker still holds the claim."""
-        record(link, receipts, now, owner)
+    def _record(self, link: Connection, owner: str, receipts: Sequence[Receipt], now: datetime) -> int:
+        """Write what became of each; only while this worker still holds the claim. How many were called off."""
+        over = record(link, receipts, now, owner)
         silence(link, self.step.channel, receipts, now)
         if isinstance(self.step, Webhook):
             drop_bodies(link, [receipt.touch_id for receipt in receipts])
@@ -287,3 +293,4 @@ class Courier:
                 .where(col(AudienceMember.lead_id).in_(leads), col(AudienceMember.audience) == self.step.audience.name)
                 .values(told=self.step.audience.verb == "add")
             )
+        return over

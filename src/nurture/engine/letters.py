@@ -24,11 +24,14 @@ from nurture.tokens import Keys
 
 @dataclass(frozen=True)
 class _Hand:
-    """Who writes: the voice, the domain of its Message-IDs, and where bounces go that have no address of their own."""
+    """Who writes: the voice, the domain of its Message-IDs, where bounces go that have no address of their own, and
+    the domain of the program's sender.
+    """
 
     voice: Voice
     domain: str
     envelope: str
+    house: str
 
 
 @dataclass
@@ -51,8 +54,6 @@ class Letters:
 
     def __post_init__(self) -> None:
         program, slug, step = self.house.program, self.segment.slug, self.step
-        # the same for each of its letters (RFC 2919 section 3)
-        self._list_id = f"{slug}.{ascii_domain(program.sender.address)}"
         self._tags = tags(program.utm, self.segment.spec.utm, program.name, slug, step.id)
         self._operational = step.purpose() == "operational"
 
@@ -90,7 +91,7 @@ class Letters:
             reply_to=hand.voice.reply_to,
             message_id=message_id,
             date=self.now,
-            list_id=self._list_id,
+            list_id=f"{self.segment.slug}.{hand.house}",  # the same for each of its letters (RFC 2919 section 3)
             unsubscribe_url=f"{self.renderer.public_url}/u/{self.keys.seal('unsubscribe', touch)}",
             unsubscribe_to=by_mail,
             signer=self.signer,
@@ -114,12 +115,11 @@ class Letters:
         if (hand := self._hands.get(owner)) is None:
             program = self.house.program
             who = voice(program, self.segment.spec, owner)
-            domain = ascii_domain(who.address)
+            domain, house = ascii_domain(who.address), ascii_domain(program.sender.address)
             # Bounces go to the program's sender, not to a colleague of its domain: receivers compare the envelope's
             # domain with that of From (DMARC, RFC 7489 section 3.1).
-            same = domain == ascii_domain(program.sender.address)
-            envelope = one_address(program.sender.address if same else who.address, "From")
-            hand = self._hands[owner] = _Hand(who, domain, envelope)
+            envelope = one_address(program.sender.address if domain == house else who.address, "From")
+            hand = self._hands[owner] = _Hand(who, domain, envelope, house)
         return hand
 
     def _day(self, zone: str) -> date:

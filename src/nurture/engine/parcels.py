@@ -148,7 +148,7 @@ class Maker:
         if isinstance(step, Webhook):
             made.parcels = calls(run, segment, step, {row.touch: lead_data(row, self.live.house) for row in rows})
             return made
-        letters = self.letters(segment, step, now)
+        letters: Letters | None = None
         for row in rows:
             try:
                 if isinstance(step, Sms):
@@ -158,7 +158,7 @@ class Maker:
                 elif isinstance(step, Audience):
                     made.parcels[row.touch] = self._member(row, step)
                 else:
-                    lead = lead_data(row, self.live.house)
+                    lead, letters = lead_data(row, self.live.house), letters or self.letters(segment, step, now)
                     made.parcels[row.touch], made.variants[row.touch] = letters.write(row, lead)
                     if row.tracked:
                         made.tracked.add(row.touch)

@@ -73,11 +73,14 @@ def judge(run: Run, segment: Segment, step: Sending) -> list[Verdict]:
         ("permit", segment.id, step.id, higher),
         lambda: _query(run.live, segment, step, rivals.wanting(versions, higher)),
     )
-    words = [(int(touch), word) for touch, word in run(query.said)]
-    put_off = [touch for touch, word in words if word in query.deferrals]
+    words = {int(touch): word for touch, word in run(query.said)}
+    put_off = [touch for touch, word in words.items() if word in query.deferrals]
     later: list[tuple[int, int | None]] = run(query.until, keys=listed(put_off)).all() if put_off else []
     until = dict(later)
-    verdicts = [_verdict(touch, word, until.get(touch)) for touch, word in words]
+    verdicts = [_verdict(touch, word, until.get(touch)) for touch, word in words.items()]
+    for verdict in verdicts:  # on PostgreSQL what put it off may have gone meanwhile: it is judged again at once
+        if verdict.state == "planned" and verdict.touch in until and verdict.next_at is None:
+            verdict.next_at = run.now
     if state := state_of(said, segment.slug):
         return [Verdict(verdict.touch, "planned", state) for verdict in verdicts]
     return verdicts

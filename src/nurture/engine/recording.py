@@ -48,8 +48,9 @@ ENDED = ("sent", "failed", "suppressed", "expired", "uncertain", "cancelled")
 
 def record(
     link: Connection, receipts: Sequence[Receipt], now: datetime, owner: str | None = None, *, recovered: bool = False
-) -> None:
-    """Receipts to states, an event for each accepted message, a look at each lead, and on with the enrolment.
+) -> int:
+    """Receipts to states, an event for each accepted message, a look at each lead, and on with the enrolment; how many
+    of those that wait again were called off instead, since their enrolment has ended.
 
     `owner`: only what it still holds. `recovered`: told by somebody else than the holder, who may yet come back with
     the answer: its name stays on what is uncertain.
@@ -80,8 +81,9 @@ def record(
         _tell(link, sent, now)
     if rows:
         link.execute(statements.otherwise, [row | whose for row in rows])
-        call_off(link, [row["the_touch"] for row in rows if row["new_next"] is not None], now)
+    over = call_off(link, [row["the_touch"] for row in rows if row["new_next"] is not None], now)
     let_go(link, [*sent, *(row["the_touch"] for row in rows if row["new_state"] in ENDED)])
+    return over
 
 
 @dataclass(frozen=True)
@@ -131,16 +133,16 @@ def _otherwise(receipt: Receipt, tried: int, now: datetime, recovered: bool) -> 
     }
 
 
-def call_off(link: Connection, touches: Sequence[int], now: datetime) -> None:
+def call_off(link: Connection, touches: Sequence[int], now: datetime) -> int:
     """Those of `touches` that wait again and whose enrolment has ended meanwhile; the permit judges what is resent."""
     if not touches:
-        return
+        return 0
     over = select(col(Enrolment.id)).where(col(Enrolment.ended_at).is_not(None))
-    link.execute(
+    return link.execute(
         update(Touch)
         .where(among(col(Touch.id), touches), col(Touch.enrolment_id).in_(over), col(Touch.resent_at).is_(None))
         .values(state="cancelled", reason="ended", ended_at=now, next_at=None)
-    )
+    ).rowcount
 
 
 def sent_after_all(link: Connection, touches: Sequence[int], reason: str, now: datetime) -> None:

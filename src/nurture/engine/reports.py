@@ -53,7 +53,7 @@ class StepReport:
         self.cancelled += states["cancelled"]
         self.retrying += states["retry_wait"]
         self.deferred += done.deferred
-        self.deferred += Counter(not_started=states["planned"])  # the way out closed before their turn came
+        self.deferred += Counter(not_started=states["planned"])  # permitted, and then something came before their turn
         self.suppressed += done.suppressed
         self.channel_down = done.channel_down or self.channel_down
 

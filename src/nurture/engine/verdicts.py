@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, String, bindparam, func, select, update
 from sqlmodel import col
 
-from nurture.dialects import apart, database_clock, upsert
+from nurture.dialects import database_clock, upsert
 from nurture.engine.parcels import Made
 from nurture.engine.permit import Verdict
 from nurture.engine.recording import ENDED, let_go
@@ -49,7 +49,8 @@ def _statement(sending: bool) -> Any:
     said = rows_of(**_BOTH, **(_LETTER if sending else _OTHER)).c
     mine = (
         col(Touch.id) == said.touch,
-        apart(col(Touch.lease_owner)) == bindparam("the_owner"),  # found by their numbers, each once
+        # coalesce: found by their numbers, not among all that anybody has claimed
+        func.coalesce(col(Touch.lease_owner), "") == bindparam("the_owner"),
         col(Touch.state) == "claimed",
     )
     both: dict[str, Any] = {"tracked": said.tracked == 1, "program_version_id": bindparam("the_house")}
