@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -32,6 +33,9 @@ KINDS = ["sqlite", "postgres"]
 MIGRATED = "migrated"
 #: Programs whose statements are kept for the next test with the same one.
 PROGRAMS_KEPT = 24
+
+# As the command line does: what is imported stays, and need not be looked through again and again.
+gc.set_threshold(50_000)
 
 # Properties look at the same examples on every run; HYPOTHESIS_PROFILE=search looks further.
 _UNHURRIED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
