@@ -258,7 +258,7 @@ def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         "busy_timeout=10000",
-        "cache_size=-65536",
+        "cache_size=-16384",  # 16 MB: four times as much made nothing faster among 300,000 leads
         "case_sensitive_like=ON",
         "secure_delete=ON",  # what is forgotten is not left in free pages
     ):
