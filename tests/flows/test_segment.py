@@ -97,9 +97,11 @@ def test_a_relay_that_is_down_is_red_and_the_others_serve_their_cohorts(
     }
     assert state.is_failed()
     assert state.message.startswith(
-        "failed: welcome; the other steps served their cohorts (entered 3, handoffs 2, moved 6, waiting 3)"
+        "failed: welcome; the other steps served their cohorts (entered 3, deferred 3, handoffs 2, moved 6, waiting 3)"
     )
-    assert messages(state, 4)["Welcome: 3"].endswith("due 3: waiting 3; the rest waits for the next tick")
+    assert messages(state, 4)["Welcome: 3"].endswith(
+        "due 3: deferred 3 (not_started 3), waiting 3; the rest waits for the next tick"
+    )
     assert len(house.mail.messages) == 4
 
     mended = house.flow(at=2 * DAY + HOUR)  # the relay is back
