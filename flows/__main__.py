@@ -17,7 +17,6 @@ ENV = Path(__file__).with_name("server.env")
 
 def main() -> int:
     """Exit code 0 done, 1 a run did not complete or nothing was done, 2 wrong use."""
-    gc.set_threshold(50_000)  # what is imported stays: as in nurture.cli.app
     asked = arguments().parse_args()
     end_with_parent()
     if getattr(asked, "port", None):

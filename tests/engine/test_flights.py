@@ -183,11 +183,11 @@ def test_an_interrupt_of_the_record_loses_neither_batch(make: Make, monkeypatch:
     """The first is being recorded and the second is on the wire: all that left is recorded, nothing stays in hand."""
     real, interrupted = Courier._record, threading.Event()
 
-    def record(*told: Any) -> None:
+    def record(*told: Any) -> int:
         if not interrupted.is_set():
             interrupted.set()
             raise KeyboardInterrupt
-        real(*told)
+        return real(*told)
 
     monkeypatch.setattr(Courier, "_record", record)
     world = flying(make, lambda batch: come(interrupted) if batch == 2 else None)

@@ -220,7 +220,9 @@ def test_two_who_give_one_address_at_once(postgres_url: str) -> None:
         assert [row.id for row in made.rows(Lead) if row.email] == [browsers[one]]
 
 
-def test_what_puts_a_letter_off_may_be_gone_the_moment_after(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_puts_a_letter_off_may_be_gone_the_moment_after(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Between the verdict and its instant the letter that was counted counts no more: the other is judged anew."""
     one = "  - {id: a, email: a.j2}\n  - {id: over, exit: done}"
     files = program(first=sequence(one), second=sequence(one, when="{did: came}"))
