@@ -74,12 +74,18 @@ def _texts(link: Connection, texts: TextPlatform) -> Entry:
     for state, number in link.execute(told):
         numbers[state][number or ""] += 1
     theirs = Counter(text.to for text in texts.taken), Counter(texts.refused)
-    same = theirs == (numbers["sent"], numbers["failed"]) and not texts.strangers
+    same = all(map(_but_for_forgotten, theirs, numbers.values())) and not texts.strangers
     outside, inside = f"{len(texts.taken):,} taken", f"{numbers['sent'].total():,} touches sent"
     if texts.refused:
         outside += f", {len(texts.refused):,} to no number"
         inside += f", {numbers['failed'].total():,} failed"
     return Entry("text messages, by number", outside, inside, same)
+
+
+def _but_for_forgotten(theirs: Counter[str], ours: Counter[str]) -> bool:
+    """Whether the same went to each number; the number of who was forgotten is not known here any more."""
+    known = Counter({number: count for number, count in ours.items() if number})
+    return known <= theirs and (theirs - known).total() == ours[""]
 
 
 def _calls(link: Connection, crm: Crm) -> Entry:
