@@ -37,14 +37,8 @@ class nurture_each(GenericFunction[Any]):
     inherit_cache = True
 
 
-class nurture_rows(GenericFunction[Any]):
-    """The entries of a JSON array of arrays, as rows of one column `value`."""
-
-    inherit_cache = True
-
-
 class nurture_item(GenericFunction[Any]):
-    """An entry of such a row, by its place."""
+    """An entry of an array among them, by its place."""
 
     inherit_cache = True
 
@@ -62,16 +56,6 @@ def _sqlite_each(element: Any, compiler: Any, **kw: Any) -> str:
 
 @compiles(nurture_each, "postgresql")
 def _postgres_each(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"jsonb_array_elements_text(CAST({compiler.process(element.clauses, **kw)} AS JSONB))"
-
-
-@compiles(nurture_rows, "sqlite")
-def _sqlite_rows(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"json_each({compiler.process(element.clauses, **kw)})"
-
-
-@compiles(nurture_rows, "postgresql")
-def _postgres_rows(element: Any, compiler: Any, **kw: Any) -> str:
     return f"jsonb_array_elements(CAST({compiler.process(element.clauses, **kw)} AS JSONB))"
 
 
@@ -112,7 +96,7 @@ def among(key: Any, keys: Iterable[int] | BindParameter[str]) -> ColumnElement[b
 
 def rows_of(**columns: Any) -> Any:
     """The rows that the parameter `rows` lists, as a table of these columns, each of a type."""
-    each = nurture_rows(_ROWS).table_valued("value")
+    each = nurture_each(_ROWS).table_valued("value")
     places = enumerate(columns.items())
     found = [cast(nurture_item(each.c.value, literal_column(str(at))), kind).label(name) for at, (name, kind) in places]
     return select(*found).subquery("listed")
