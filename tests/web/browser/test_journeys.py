@@ -45,6 +45,7 @@ def test_unsubscribing_and_coming_back(browser: Browser, house: House) -> None:
         assert house.barred(who)
 
         page.get_by_role("link").click()
+        heading(page, AR["prefs_gone_title"])
         tabbed_to(page, AR["prefs_again"])
         page.keyboard.press("Space")
 
