@@ -43,13 +43,13 @@ _COURTESY = 0.5
 _UNWRITABLE = ("unable to open", "readonly", "read-only", "disk is full", "I/O error")
 #: Compiled statements that an engine remembers: a program of many segments has some hundreds.
 _STATEMENTS = 5_000
-#: PostgreSQL: a commit that is reported is on the disk, whatever a role's default says.
-_SESSION = "-c idle_in_transaction_session_timeout=60000 -c synchronous_commit=on"
+#: PostgreSQL: a commit that is reported is on the disk, whatever a role's default says; and a page elsewhere costs
+#: little more than the next, as it is with disks of today, or small tables are read whole for each row of a batch.
+_SESSION = "-c idle_in_transaction_session_timeout=60000 -c synchronous_commit=on -c random_page_cost=1.1"
 #: A server whose host is gone is given up in half a minute (libpq: seconds, seconds, times, milliseconds).
 _ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
-#: serialization_failure and deadlock_detected (PostgreSQL manual, appendix A); foreign_key_violation: the lead that was
-#: meant has been merged into another since it was looked up; unique_violation: an address or id that was free when it
-#: was looked up is another lead's by now.
+#: serialization_failure, deadlock_detected (PostgreSQL manual, appendix A); foreign_key_violation: the lead was merged
+#: into another meanwhile; unique_violation: an address or id that was free when it was looked up is another lead's.
 _AGAIN = {"40001", "40P01", "23503", "23505"}
 
 

@@ -22,6 +22,7 @@ from nurture.db import Database
 from nurture.engine.instance import Instance
 from nurture.engine.live import Library
 from nurture.engine.machine import Machine
+from nurture.engine.press import Press
 from nurture.errors import DatabaseFault, NotPublished
 from nurture.mail.dkim import load_signer
 from nurture.program.models import ProgramFile
@@ -60,6 +61,7 @@ def open_machine(settings: Settings | None = None, clock: Clock | None = None) -
         signer=signer,
         bounce_address=settings.bounce_address,
         hooks=settings.hooks(),
+        press=Press(settings.letter_processes),
     )
     machine.chores = chores = Chores(machine, settings.home)
     chores.catch_up()

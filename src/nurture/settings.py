@@ -86,10 +86,10 @@ class Settings(BaseSettings):
     mailbox_url: SecretStr | None = None
     #: At least 32 characters; unset: generated once and kept in `home`/secret_key.
     secret_key: SecretStr | None = None
-    #: A file that holds the secret, instead of the variable.
-    secret_key_file: Path | None = None
-    #: Parallel SMTP connections of one worker.
+    secret_key_file: Path | None = None  # instead of the variable
+    #: Of one worker: parallel SMTP connections, and processes beside it that make letters where thousands are due.
     smtp_connections: int = 4
+    letter_processes: int | None = Field(default=None, ge=0)
     #: Seconds that a relay may take to answer, and to answer after the final dot (RFC 5321 section 4.5.3.2).
     smtp_reply_seconds: float = Field(default=300, gt=0)
     smtp_end_seconds: float = Field(default=600, gt=0)

@@ -26,6 +26,8 @@ Purpose = Literal[
     "click", "unsubscribe", "offer", "handoff", "bounce", "open", "preferences", "confirm", "question", "form", "key"
 ]
 
+#: Characters of a token: base64 of 26 bytes.
+TOKEN = 35
 #: Characters of a token that goes into a mail address: base32 of the same 26 bytes.
 ADDRESS_TOKEN = 42
 #: Places of a letter's links from here on are sealed with its number; below they may stand behind it.

@@ -23,6 +23,8 @@ from nurture.records import Lead, Meta, ZoneSpan
 from nurture.records.types import span_micros, to_micros
 
 DAY = 86_400_000_000
+#: No clock has been put back by more since 2000, in microseconds.
+PUT_BACK = 4 * 3_600_000_000
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2060, 1, 1, tzinfo=UTC)
 #: Farther than any instant that we keep, in microseconds.
 _EVER = 2**61

@@ -528,12 +528,19 @@ def test_a_cap_in_all_that_retention_gives_back(make: Make, together: bool) -> N
     world.at(MONDAY + 10 * DAY)
     gone = scoring.without(col(ScoreEntry.event_id).in_(old))
     world.do(lambda link: [link.execute(one, {"at_now": to_micros(world.now)}) for one in gone] and None)
+    world.lead("beside")
+    for _ in range(2):  # what comes of somebody else of the batch changes nothing for her
+        world.event("beside", "seen")
+    world.event("ana", "other")
+    world.tick()
+    others = world.rows(ScoreEntry, col(ScoreEntry.lead_id) == world.ids["ana"])
     for day in (11, 12):
         world.at(MONDAY + day * DAY)
         world.event("ana", "seen")
         if not together:
             world.tick()
     world.tick()
-    counted = [entry.counted for entry in world.rows(ScoreEntry)]
+    counted = [entry.counted for entry in world.rows(ScoreEntry, col(ScoreEntry.lead_id) == world.ids["ana"])]
 
+    assert [entry.counted for entry in others] == [0.0]
     assert (len(old), counted) == (3, [10.0, 10.0, 10.0])

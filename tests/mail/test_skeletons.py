@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from random import Random
 from typing import Any
@@ -179,6 +181,45 @@ def test_a_link_in_another_file_is_of_its_own_letter(used: str) -> None:
         assert f"/c/{KEYS.click(tracked.touch_id, 0)}" in quick.render(tracked).html
 
 
+#: What is printed to companies to which it gives something else than text, such as few have.
+COMPUTED = {
+    "an element": ("{% set br %}<br>{% endset %}<p>{{ lead.company | replace(' + ', br) }}</p>", "Foo + Bar"),
+    "an address": (
+        "{% block text %}{{ lead.company | replace('~', 'https://') }}{% endblock %}",
+        "~a.example",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_what_a_filter_makes_of_a_few_is_rendered_in_full(name: str) -> None:
+    """A text part shows elements as lines, and tags addresses: only the full rendering does."""
+    body, company = COMPUTED[name]
+    slow, quick = both(body)
+    for number in range(FULL_FIRST + 25):
+        quick.render(job(6 * number + 1))
+    one = job(601, company=company)
+
+    assert quick.render(one) == slow.render(one)
+
+
+def test_a_file_that_is_imported_belongs_to_no_thread() -> None:
+    """Steps are carried side by side, with one renderer: a module that Jinja2 keeps would be whose letter came first."""
+    part = '{% set cta %}<a href="https://a.example/">go</a>{% endset %}'
+    templates = Templates({"x.j2": FRAME.format(body='{% import "part.j2" as part %}{{ part.cta }}'), "part.j2": part})
+    renderer, often = Renderer(templates, BRAND, KEYS, URL), sys.getswitchinterval()
+
+    def foreign(number: int) -> bool:
+        return f"/c/{KEYS.click(3 * number + 1, 0)}" not in renderer.render(job(3 * number + 1)).html
+
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            assert not any(threads.map(foreign, range(300)))
+    finally:
+        sys.setswitchinterval(often)
+
+
 def test_no_lead_is_kept() -> None:
     """Skeletons outlive letters, and who was forgotten may have been the one that was watched."""
     _, quick = both("<p>{{ lead.first_name | upper }} {{ lead.employees }}</p>")
@@ -187,7 +228,7 @@ def test_no_lead_is_kept() -> None:
     kind = next(iter(quick._kinds.values()))
     skeleton: Any = kind.walk(job(0, first_name="Another").lead)
 
-    kept = [mark._watch.lead for mark in skeleton.marks if not isinstance(mark, tuple)]
+    kept = [hole._watch.lead for hole, *_ in skeleton.holes]
     assert kept
     assert not any(kept)
 
@@ -214,7 +255,7 @@ def test_a_skeleton_that_was_wrong_is_given_up(
         quick.render(job(number))
     kind = next(iter(quick._kinds.values()))
     skeleton: Any = kind.walk(job(0).lead)
-    skeleton.html.form = skeleton.html.form.replace("<p>", "<b>")
+    skeleton.html.pieces = tuple(piece.replace("<p>", "<b>") for piece in skeleton.html.pieces)
 
     with caplog.at_level(logging.WARNING, "nurture.mail"):
         made = [quick.render(job(6 * number)) for number in (50, 51)]

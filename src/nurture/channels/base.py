@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 #: accepted     the other side took it
@@ -28,6 +30,11 @@ class Parcel:
     #: Mail: one address as it goes into the envelope. Sms: the phone (E.164). Audience, webhook: its name.
     to: str
     payload: bytes
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the payload, in hexadecimal: what the touch keeps of what was sent."""
+        return hashlib.sha256(self.payload).hexdigest()
 
 
 @dataclass(frozen=True)

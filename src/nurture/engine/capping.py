@@ -14,18 +14,24 @@ from sqlmodel import col
 from nurture.program.scoring import EngagementRule
 from nurture.records import Event, ScoreEntry
 from nurture.records.types import micros
+from nurture.zones import DAY, PUT_BACK
 
 #: Later than everything.
 _LAST = literal(2**62, BigInteger)
+#: Two lines of one day are nearer to each other.
+_A_DAY = literal(DAY + PUT_BACK, BigInteger)
 
 
 def capping(rule: EngagementRule, leads: Select[Any], fresh: ColumnElement[bool] | None) -> list[Any]:
     """The statements that say which lines of `rule` count, after those of the `fresh` events came in.
 
-    Only the days on which such events fall are looked at, and of all days the first lines that count; None: every day.
+    Only the days on which such events fall are looked at, and of their leads the first lines that count; None: every
+    day of all `leads`. So it changes nothing for a lead who else is of its batch.
     """
     found = [] if rule.cap.per_day is None else [_of_a_day(rule, rule.cap.per_day, leads, fresh)]
-    return found if rule.cap.in_total is None else [*found, *_in_total(rule, rule.cap.in_total, leads)]
+    if rule.cap.in_total is None:
+        return found
+    return [*found, *_in_total(rule, rule.cap.in_total, leads if fresh is None else _whose(rule, leads, fresh))]
 
 
 def _of_a_day(rule: EngagementRule, most: int, leads: Select[Any], fresh: ColumnElement[bool] | None) -> Any:
@@ -34,7 +40,8 @@ def _of_a_day(rule: EngagementRule, most: int, leads: Select[Any], fresh: Column
     touched = and_(col(mine.lead_id).in_(leads), col(mine.rule) == rule.rule)
     if fresh is not None:
         touched = col(mine.id).in_(_on_days_of(rule, fresh))
-    over = _after(mine, earlier, most, _of(earlier, rule, col(mine.lead_id)), col(earlier.day) == col(mine.day))
+    near = and_(col(earlier.day) == col(mine.day), micros(col(earlier.at)) > micros(col(mine.at)) - _A_DAY)
+    over = _after(mine, earlier, most, _of(earlier, rule, col(mine.lead_id)), near)
     if rule.cap.in_total is None:
         return update(mine).where(touched).values(counted=case((over, 0.0), else_=col(mine.points)))
     counted, within = case((over, 0.0), else_=col(mine.counted)), case((over, null()), else_=rule.cap.in_total)
@@ -44,12 +51,26 @@ def _of_a_day(rule: EngagementRule, most: int, leads: Select[Any], fresh: Column
 def _on_days_of(rule: EngagementRule, fresh: ColumnElement[bool]) -> Select[Any]:
     """The lines of `rule` on the days on which `fresh` events fall, of those as well that are a machine's by now."""
     new, same = aliased(ScoreEntry), aliased(ScoreEntry)
+    at, began, ends = micros(col(same.at)), micros(col(new.at)) - _A_DAY, micros(col(new.at)) + _A_DAY
     return (
         select(col(same.id))
-        .join_from(Event, new, and_(_of(new, rule, col(Event.lead_id)), col(new.event_id) == col(Event.id)))
-        .join(same, and_(_of(same, rule, col(new.lead_id)), col(same.day) == col(new.day)))
+        .join_from(Event, new, _line_of(new, rule))
+        .join(same, and_(_of(same, rule, col(new.lead_id)), col(same.day) == col(new.day), at > began, at < ends))
         .where(fresh)
     )
+
+
+def _whose(rule: EngagementRule, leads: Select[Any], fresh: ColumnElement[bool]) -> Select[Any]:
+    """Those of `leads` who have lines of `rule` for `fresh` events."""
+    line = aliased(ScoreEntry)
+    rows = select(col(Event.lead_id)).join_from(Event, line, _line_of(line, rule))
+    return rows.where(col(Event.lead_id).in_(leads), fresh).distinct()
+
+
+def _line_of(line: Any, rule: EngagementRule) -> ColumnElement[bool]:
+    """Whether a line is the event's."""
+    its = and_(col(line.at) == col(Event.occurred_at), col(line.event_id) == col(Event.id))
+    return and_(_of(line, rule, col(Event.lead_id)), its)
 
 
 def _in_total(rule: EngagementRule, most: int, leads: Select[Any]) -> list[Any]:
@@ -72,9 +93,7 @@ def _in_total(rule: EngagementRule, most: int, leads: Select[Any]) -> list[Any]:
     line = aliased(ScoreEntry)
     lines = select(col(line.id)).join_from(whose, line, _of(line, rule, lead)).where(col(line.in_total).is_not(None))
     late = lines.where(col(line.counted) == rule.points, micros(col(line.at)) >= limit)
-    early = lines.where(
-        room < most, col(line.counted) != rule.points, micros(col(line.at)) <= func.coalesce(limit, _LAST)
-    )
+    early = lines.where(room < most, col(line.counted) == 0.0, micros(col(line.at)) <= func.coalesce(limit, _LAST))
     return [
         update(mine).where(col(mine.id).in_(late), over).values(counted=0.0),
         update(mine).where(col(mine.id).in_(early), not_(over)).values(counted=col(mine.points)),

@@ -7,7 +7,7 @@ after each reply, so that a killed worker leaves in doubt only what was on the w
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -30,7 +30,9 @@ from nurture.engine.heart import Heart
 from nurture.engine.live import Live
 from nurture.engine.parcels import Made, Maker
 from nurture.engine.permit import Verdict, judge
+from nurture.engine.press import Press
 from nurture.engine.recording import AFTER, CHANNEL_PAUSE, record
+from nurture.engine.reports import Delivered
 from nurture.engine.running import Run
 from nurture.engine.telling import drop_bodies, silence, sweep_bodies
 from nurture.engine.verdicts import LEASE, give_back, keep_claim, lease_end, write
@@ -50,30 +52,6 @@ BATCH = 200
 _BEATS = 4
 #: Seconds between tries to record what was sent while the database is away; the journal has it meanwhile.
 _PATIENCE = (0.2, 0.5, 1, 2, 4, 8, 15)
-
-
-@dataclass
-class Delivered:
-    """How the touches of a run ended, by state; why, by reason; what ails the channel."""
-
-    states: Counter[str] = field(default_factory=Counter)
-    deferred: Counter[str] = field(default_factory=Counter)
-    suppressed: Counter[str] = field(default_factory=Counter)
-    channel_down: str | None = None
-
-    def count(self, verdicts: Sequence[Verdict]) -> None:
-        """Note what the permit said; those that go out are counted by their receipts."""
-        for verdict in verdicts:
-            if verdict.state == "planned":
-                self.deferred[verdict.reason or "later"] += 1
-            elif verdict.state != "sending":
-                self.states[verdict.state] += 1
-            if verdict.state == "suppressed":
-                self.suppressed[verdict.reason or ""] += 1
-
-    @property
-    def total(self) -> int:
-        return self.states.total()
 
 
 @dataclass
@@ -100,6 +78,8 @@ class Courier:
     allowance: int | None = None
     #: Asked in each claim: whether the run that is helped still invites to this.
     while_invited: ColumnElement[bool] = field(default_factory=true)
+    #: Makes letters beside us, if it may.
+    press: Press = field(default_factory=Press)
     #: Touches of one claim.
     _most: int = BATCH
 
@@ -107,20 +87,28 @@ class Courier:
         """Everything that may go out now, batch after batch; the next is made ready while one is being sent."""
         done, left = Delivered(), self.allowance
         flights: list[Flight] = []
+        ahead: deque[tuple[str, Callable[[], Made]]] = deque()
         if isinstance(self.step, Webhook):
             self.db.transact(sweep_bodies)
         try:
-            while left != 0 and not self.stopped():
-                most = self._most if left is None else min(self._most, left)
-                owner = claim_of(self.worker)
-                claimed = self.db.transact(lambda link, owner=owner, most=most: self._claim(link, owner, most))  # type: ignore[misc]
-                if not claimed:
+            while True:
+                while len(ahead) <= self._beside and left != 0 and not self.stopped():
+                    most = self._most if left is None else min(self._most, left)
+                    owner = claim_of(self.worker)
+                    claimed = self.db.transact(lambda link, owner=owner, most=most: self._claim(link, owner, most))  # type: ignore[misc]
+                    if not claimed:
+                        break
+                    left = None if left is None else left - claimed
+                    reach("claimed")
+                    ahead.append((owner, self._begin(owner)))
+                if not ahead:
                     break
-                left = None if left is None else left - claimed
-                reach("claimed")
-                made = self._make(owner)
-                if flights and not self._follows(flights[0], owner):
+                owner, letters = ahead[0]
+                made = letters()
+                reach("rendered")
+                if flights and not self._follows(flights[0], [one for one, _ in ahead]):
                     break
+                ahead.popleft()
                 before = list(flights)
                 self._send(owner, made, done, flights)
                 for flight in before if self.channel.aside else list(flights):
@@ -130,6 +118,8 @@ class Courier:
                     break
                 if progress is not None:
                     progress(done.total)
+            for owner, _ in ahead:
+                self.db.transact(lambda link, owner=owner: give_back(link, owner))  # type: ignore[misc]
         except BaseException as problem:
             if isinstance(problem, SegmentBusy) or not isinstance(problem, Exception):
                 for flight in flights:  # what is on the wire is finished, nothing else begins
@@ -169,23 +159,33 @@ class Courier:
         mine = {"state": "claimed", "lease_owner": CLAIM, "lease_until": lease_end(), "run_id": self.run_id}
         return update(Touch).where(col(Touch.id).in_(due)).values(**mine)
 
+    @property
+    def _beside(self) -> bool:
+        """Whether the letters of the next batch are made while this one is seen to."""
+        return self.press.makes(self.step)
+
+    def _begin(self, owner: str) -> Callable[[], Made]:
+        """What gives the parcels of the batch of `owner`: begun beside us, or made here when they are asked for."""
+        if not self._beside:
+            return lambda: self._make(owner)
+        now = self.clock.now()
+        with self.db.read() as link:
+            rows = self.maker.claimed(link, owner, now)
+        return self.press.begin(self.maker, self.segment, self.step, rows, now)
+
     def _make(self, owner: str) -> Made:
         with self.db.read() as link:
-            made = self.maker.make(link, self.segment, self.step, owner, self.clock.now())
-        reach("rendered")
-        return made
+            return self.maker.make(link, self.segment, self.step, owner, self.clock.now())
 
-    def _follows(self, flight: Flight, owner: str) -> bool:
-        """Whether the batch of `owner` may follow when `flight` has arrived; its claim is kept, or given back."""
+    def _follows(self, flight: Flight, owners: Sequence[str]) -> bool:
+        """Whether the next batch may follow when `flight` has arrived; the claims of `owners` are kept meanwhile."""
         while not flight.arrived(LEASE.total_seconds() / _BEATS):
             try:
-                self.db.transact(lambda link: keep_claim(link, owner), door=True)
+                for owner in owners:
+                    self.db.transact(lambda link, owner=owner: keep_claim(link, owner), door=True)  # type: ignore[misc]
             except DatabaseFault as fault:  # the permit finds what is still held
                 log.warning("a claim could not be put off: %s", fault)
-        if flight.down() is None:
-            return True
-        self.db.transact(lambda link: give_back(link, owner))
-        return False
+        return flight.down() is None
 
     def _send(self, owner: str, made: Made, done: Delivered, flights: list[Flight]) -> None:
         """Ask for the permit and begin to send what has it: one more of `flights`."""

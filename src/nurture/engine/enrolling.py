@@ -82,8 +82,8 @@ def suppressed() -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class _Entering:
-    #: Whether anybody has come to match, or waits in the queue and matches; else nobody is refused, or enters at once.
-    anybody: Any
+    #: How many have come to match, or wait in the queue and match; those who do not enter are refused, or inside.
+    matching: Any
     refuse: Any
     enter: Any
     remember: Any
@@ -99,17 +99,19 @@ def enrol(run: Run, segment: Segment) -> tuple[int, bool]:
     """
     plan = _plan(run, segment)
     entered, queued = 0, False
-    anybody = run(plan.anybody).first() is not None
-    if anybody:
-        run(plan.refuse)
+    matching = int(run(plan.matching).scalar_one())
     if plan.queue is not None:
+        if matching:
+            run(plan.refuse)
         entered, queued = queueing.admit(run, segment, plan.queue)
-    elif anybody:
-        entered = int(run(plan.enter).rowcount)
-    if anybody:
+    elif matching:
+        entered = max(int(run(plan.enter).rowcount), 0)
+        if entered < matching:
+            run(plan.refuse)
+    if matching:
         run(plan.remember)
     run(plan.forget)
-    return max(entered, 0), queued
+    return entered, queued
 
 
 def next_in_line(run: Run, segment: Segment) -> None:
@@ -191,7 +193,7 @@ def _entering(live: Live, segment: Segment) -> _Entering:
     welcome = and_(fresh, reason.is_(None))
     refused = select(col(Lead.id), literal(segment.slug), NOW_AT, reason).where(fresh, reason.is_not(None))
     return _Entering(
-        select(col(Lead.id)).where(among, new, match).limit(1),
+        select(func.count()).select_from(Lead).where(among, new, match),
         newer_rows(
             Refusal,
             ["lead_id", "sequence", "at", "reason"],

@@ -17,7 +17,7 @@ from nurture.channels.journal import FileJournal
 from nurture.clock import Clock
 from nurture.db import Database
 from nurture.engine import audiences, control, doubt, due, experiments, guard, migrating, movement, settle, terms
-from nurture.engine.delivery import Courier, Delivered
+from nurture.engine.delivery import Courier
 from nurture.engine.heart import Heart
 from nurture.engine.helping import Invitation, door
 from nurture.engine.instance import Instance
@@ -26,8 +26,9 @@ from nurture.engine.live import Library, Live
 from nurture.engine.notices import Claimed, Desk
 from nurture.engine.pacing import paced
 from nurture.engine.parcels import Maker
+from nurture.engine.press import Press
 from nurture.engine.recovery import put_away, take_back
-from nurture.engine.reports import StepReport, StepView, TickReport, merged_steps
+from nurture.engine.reports import Delivered, Progress, StepReport, StepView, TickReport, merged_steps
 from nurture.engine.running import Run
 from nurture.engine.settle import SettleReport
 from nurture.engine.workers import Journals, open_journal, worker_name
@@ -36,9 +37,6 @@ from nurture.mail.dkim import Signer
 from nurture.program.load import Segment
 from nurture.steps import Sending, Step
 from nurture.tokens import Keys
-
-#: Told how many touches of a step are done, of how many.
-Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -70,6 +68,7 @@ class Machine:
     library: Library = field(default_factory=Library)
     journal: Journal = field(default_factory=NoJournal)
     worker: str = field(default_factory=worker_name)
+    press: Press = field(default_factory=Press)
     _maker: Maker | None = None
     heart: Heart = field(default_factory=Heart)
     leases: Leases = field(init=False)
@@ -153,18 +152,17 @@ class Machine:
         return found
 
     def run_step(
-        self, segment: str, step: str, now: datetime, run_id: str, progress: Progress | None = None
+        self, segment: str, step: str, now: datetime, run_id: str, progress: Progress | None = None, total: int = 0
     ) -> StepReport:
         """Carry everybody due on `step` on: move, send what may go out, rescore, move those whose touch has ended.
 
-        `progress` is called with (done, due) after each batch. Safe to run again at any time."""
+        `total`: as `waiting` says. `progress` is called with (done, total) after each batch. Safe to run again."""
         self.leases.require(segment)
         now = self._present(now)
         report = StepReport(segment, step)
         live = migrating.bring_along(self.db, self.library, segment, now)
         with self.db.read() as link:
             versions = [version for version in live.versions(link, segment) if version.spec.has(step)]
-        total = self.waiting(segment, now).get(step, 0) if progress is not None else 0
         for version in versions:
             kind = version.spec.step(step)
             experiments.look(self.db, live, version, kind, now)
@@ -205,8 +203,7 @@ class Machine:
     ) -> Delivered:  # fmt: skip
         """Send what may go out of a step; `invited`: as a helper of the run that has asked the guard."""
         self._asked = (-1.0, {})
-        said = self._said(version.slug)
-        if said == control.STOPPED:
+        if (said := self._said(version.slug)) == control.STOPPED:
             return Delivered()
         if said == control.PAUSED:
             count = self.db.transact(lambda link: control.mark_paused(link, version.slug, now))
@@ -215,12 +212,13 @@ class Machine:
             return Delivered(deferred=Counter({"clone": self.waiting(version.slug, now).get(step.id, 0)}))
         if self._maker is None or self._maker.live.house.id != live.house.id:
             self._maker = Maker(live, self.keys, self.public_url, self.signer, self.bounce_address, list(self.hooks))
+        self.press.expect(total, step)
         seen = invited.seen if invited else self.clock.now()
         allowed = guard.Allowance() if invited else guard.allowance(self.db, live, version, step, seen)
         courier = Courier(
             self.db, live, version, step, self.ways[step.channel], self._maker, self.journal, self.clock, run_id,
             self.worker, self.heart, stopped=lambda: self._stopped(version.slug), until=seen, allowance=allowed.left,
-            while_invited=invited.stands(version.slug) if invited else true(),
+            while_invited=invited.stands(version.slug) if invited else true(), press=self.press,
         )  # fmt: skip
 
         def told(done: int) -> None:
@@ -257,7 +255,7 @@ class Machine:
             waiting = self.waiting(segment, now)
             for step in self.steps(segment) if waiting else ():
                 if step.id in waiting:
-                    report.steps.append(self.run_step(segment, step.id, now, run))
+                    report.steps.append(self.run_step(segment, step.id, now, run, total=waiting[step.id]))
                     waiting = self.waiting(segment, now)
             report.settled.add(self.settle(self._present(now)))
         report.notices = self.drain(now)
@@ -290,6 +288,7 @@ class Machine:
     def close(self) -> None:
         """Let go of channels, journal and database. The journal goes only if nothing is in this worker's name."""
         self.heart.stop()
+        self.press.close()
         for way in (*self.ways.values(), self.chat):
             way.close()
         if isinstance(self.journal, FileJournal):

@@ -1,4 +1,4 @@
-"""Movement: the cohort that stands due on a step, claimed with one UPDATE and carried on with one UPDATE per exit.
+"""Movement: the cohort that stands due on a step, locked with one SELECT and carried on with one UPDATE per exit.
 
 An enrolment's path names every step that it entered, between slashes; `<again` in it says that the goto `again` led
 back. Under `on_edit: migrate` an edit may put a step in a lead's way on which it has been: then it only passes.
@@ -7,23 +7,23 @@ back. Under `on_edit: migrate` an edit may put a step in a lead's way on which i
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, func, literal, null, select, update
 from sqlmodel import col
 
-from nurture.dialects import FEW
 from nurture.engine import handoffs, tasks
 from nurture.engine.ending import Ending, end, ending
 from nurture.engine.live import Live
 from nurture.engine.pacing import Pace, paced
 from nurture.engine.planning import here_on, plan_touches
 from nurture.engine.running import Run
+from nurture.jsonsql import among, listed
 from nurture.program.load import Segment
 from nurture.program.sequence import Sequence
 from nurture.records import Enrolment
-from nurture.records.types import CLAIM, NOW_AT, instant
+from nurture.records.types import CARRIED, NOW_AT, instant
 from nurture.steps import Exit, GoTo, Here, Sending, Step, Task
 from nurture.steps.base import Whose, lead_of_enrolment
 
@@ -46,7 +46,7 @@ class Moved:
 class _Plan:
     """The statements that carry a cohort through one step."""
 
-    claim: Any
+    due: Any
     passing: list[tuple[str, Any]]
     writes: list[Any]
     ways: list[tuple[str, Any]]
@@ -62,8 +62,8 @@ def move(run: Run, segment: Segment, step: Step) -> Moved:
 def _move(run: Run, segment: Segment, step: Step, pace: Pace) -> Moved:
     plan = run.plan(("move", segment.id, step.id), lambda: _plan(run.live, segment, step))
     most = min(pace.rows, tasks.COHORT) if isinstance(step, Task) else pace.rows
-    pace.taken = run(plan.claim, at_most=most).rowcount
-    moved = Moved(due=pace.taken)
+    due = run(plan.due, at_most=most).scalars().all()
+    moved, pace.taken, run = Moved(due=len(due)), len(due), replace(run, carried=listed(due))
     if not moved.due:
         return moved
     _take(run, plan.passing, moved)
@@ -72,7 +72,7 @@ def _move(run: Run, segment: Segment, step: Step, pace: Pace) -> Moved:
     if isinstance(step, Task):
         tasks.ask(run, segment, step)
     if step.calls_sales:
-        cohort = select(col(Enrolment.lead_id)).where(col(Enrolment.claim) == CLAIM)
+        cohort = select(col(Enrolment.lead_id)).where(among(col(Enrolment.id), CARRIED))
         moved.handoffs = handoffs.decide(run, "cohort", cohort)
     if isinstance(step, Sending):
         moved.planned = plan_touches(run, segment, step)
@@ -90,15 +90,13 @@ def _take(run: Run, ways: list[tuple[str, Any]], moved: Moved) -> None:
 
 def _plan(live: Live, segment: Segment, step: Step) -> _Plan:
     here = here_on(live, segment, step)
-    some = (
+    due = (
         select(col(Enrolment.id))
-        .prefix_with(FEW)
         .where(
             col(Enrolment.sequence) == segment.slug,
             col(Enrolment.version_id) == segment.id,
             col(Enrolment.step) == step.id,
             col(Enrolment.due_at) <= NOW_AT,
-            col(Enrolment.claim).is_(None),
         )
         .order_by(col(Enrolment.due_at))
         .limit(bindparam("at_most", type_=Integer))
@@ -107,11 +105,11 @@ def _plan(live: Live, segment: Segment, step: Step) -> _Plan:
     stay, passing = step.stay(here), and_(here.cohort, col(Enrolment.occurrence) == PASSING)
     passed = step.passing(here) if segment.spec.on_edit == "migrate" else []
     return _Plan(
-        update(Enrolment).where(col(Enrolment.id).in_(some)).values(claim=CLAIM),
+        due,
         [(way.target or _END, _way(segment, here, way, passing)) for way in passed],
         step.writes(here),
         [(way.target or _END, _way(segment, here, way, here.cohort)) for way in step.exits(here)],
-        update(Enrolment).where(here.cohort).values(due_at=null() if stay is None else instant(stay), claim=None),
+        update(Enrolment).where(here.cohort).values(due_at=null() if stay is None else instant(stay)),
     )
 
 
@@ -152,7 +150,6 @@ def arrival(segment: Segment, target: Step, at: ColumnElement[int], whose: Whose
         "due_at": instant(due),
         "deadline_at": None,
         "listening": target.listens,
-        "claim": None,
     }
 
 

@@ -54,7 +54,7 @@ def here_on(live: Live, segment: Segment, step: Step) -> Here:
 
 
 def plan_touches(run: Run, segment: Segment, step: Sending) -> int:
-    """Plan a touch for each of the claimed cohort that has none yet; how many. No content left: none (exhausted)."""
+    """Plan a touch for each of the carried cohort that has none yet; how many. No content left: none (exhausted)."""
     pairs, insert = run.plan(("touches", segment.id, step.id), lambda: _planning(run.live, segment, step))
     rows = run(pairs).all()
     found = [(zone, country) for zone, country, _ in rows]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from nurture.engine.delivery import Delivered
+from nurture.engine.permit import Verdict
 from nurture.engine.settle import SettleReport
 from nurture.program.load import Segment
+
+#: Told how many touches of a step are done, of how many.
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,30 @@ class StepView:
     label: str
     kind: str
     parents: list[str]
+
+
+@dataclass
+class Delivered:
+    """How the touches of a run ended, by state; why, by reason; what ails the channel."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    deferred: Counter[str] = field(default_factory=Counter)
+    suppressed: Counter[str] = field(default_factory=Counter)
+    channel_down: str | None = None
+
+    def count(self, verdicts: Sequence[Verdict]) -> None:
+        """Note what the permit said; those that go out are counted by their receipts."""
+        for verdict in verdicts:
+            if verdict.state == "planned":
+                self.deferred[verdict.reason or "later"] += 1
+            elif verdict.state != "sending":
+                self.states[verdict.state] += 1
+            if verdict.state == "suppressed":
+                self.suppressed[verdict.reason or ""] += 1
+
+    @property
+    def total(self) -> int:
+        return self.states.total()
 
 
 @dataclass

@@ -33,10 +33,15 @@ class Run:
     live: Live
     now: datetime
     claim: str = ""
+    #: The enrolments that a movement carries, as `jsonsql.listed` writes them; None: a statement that asks for them
+    #: raises.
+    carried: str | None = None
 
     def __call__(self, statement: Any, **more: Any) -> Any:
-        """Run `statement` with NOW, CLAIM and `more` as its parameters."""
+        """Run `statement` with NOW, CLAIM, CARRIED if there is any, and `more` as its parameters."""
         at = {"at_now": to_micros(self.now), "at_claim": self.claim, **more}
+        if self.carried is not None:
+            at["at_carried"] = self.carried
         # psycopg tells how many rows an INSERT wrote only while its cursor is open
         return self.link.execute(statement, at, execution_options={"preserve_rowcount": True})
 

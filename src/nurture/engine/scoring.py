@@ -14,13 +14,12 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
-    case,
     cast,
     delete,
     literal,
     null,
-    or_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.orm import aliased
@@ -28,12 +27,12 @@ from sqlmodel import col
 
 from nurture.dialects import FEW, new_rows
 from nurture.engine.capping import capping
-from nurture.engine.in_order import is_capped, lines_in_order
+from nurture.engine.grading import grade
+from nurture.engine.in_order import fresh_lines, is_capped
 from nurture.engine.running import CLAIMED, Run
 from nurture.engine.sums import last_line, run_out, sum_up, sums
-from nurture.language.compiler import compile_condition, event_matches
+from nurture.language.compiler import event_matches
 from nurture.language.objections import objects
-from nurture.language.words import GRADE_OF
 from nurture.program.load import House
 from nurture.program.scoring import EngagementRule, Group
 from nurture.records import Event, Lead, ScoreEntry, ScoreSum
@@ -41,16 +40,24 @@ from nurture.records.types import NOW_AT, instant, micros, span_micros
 from nurture.worklist import work_for
 from nurture.zones import know_zones, lead_zone, local_day
 
-_LOWEST, _HIGHEST = min(GRADE_OF.values()), max(GRADE_OF.values())
 #: Events that count by now and were not taken in yet.
 FRESH = and_(col(Event.settled_at).is_(None), col(Event.ripe_at) <= NOW_AT)
 #: Of a rule that is in no group.
 _ALONE = Group()
-_FRESH_IDS = select(col(Event.id)).prefix_with(FEW).where(col(Event.lead_id).in_(CLAIMED), FRESH)
+_OURS = and_(col(Event.lead_id).in_(CLAIMED), FRESH)
+_FRESH_IDS = select(col(Event.id)).prefix_with(FEW).where(_OURS)
 _OF_ANOTHER_ZONE = col(Lead.scored_zone).is_distinct_from(col(Lead.zone))
 #: Claimed leads whose clock is not the one by whose days their lines are kept.
 _MOVED = select(col(Lead.id)).where(col(Lead.id).in_(CLAIMED), _OF_ANOTHER_ZONE)
 _ANY_MOVED = _MOVED.limit(1)
+#: Rules with lines of claimed leads that came out of order: what they count is not known yet.
+_UNSUMMED = (
+    select(col(ScoreEntry.rule))
+    .where(col(ScoreEntry.lead_id).in_(CLAIMED), col(ScoreEntry.counted) != col(ScoreEntry.summed))
+    .distinct()
+)
+#: Rules whose lines one statement writes.
+_RULES = 50
 _EVERYBODY: Select[Any] = select(col(Lead.id)).where(col(Lead.forgotten_at).is_(None))
 
 
@@ -68,25 +75,29 @@ def score(run: Run) -> None:
     _take_in(run, {name for name, _ in fresh}, disowned)
     if disowned:
         run(forget_disowned)
-    _run_all(run, run.plan(("grade",), lambda: _grade(run.live.house, CLAIMED)))
+    _run_all(run, run.plan(("grade",), lambda: grade(run.live.house, CLAIMED)))
 
 
 def _take_in(run: Run, names: set[str], disowned: bool) -> None:
     """Lines for the claimed leads' fresh events: those in order as they stay, then what makes others count anew."""
-    house, again = run.live.house, disowned
-    if not (rules := _earning(run.live.house, names)):
+    house = run.live.house
+    if not (rules := _earning(house, names)):
         return
-    if not disowned:
-        last = last_line(run)
+    if disowned:
+        anew = {rule.rule for rule in rules}
         for rule in rules:
-            run(run.plan(("in order", rule.rule), lambda rule=rule: _in_order(house, rule)))  # type: ignore[misc]
+            run(run.plan(("entry", rule.rule), lambda rule=rule: _inserted(house, rule, CLAIMED, FRESH)))  # type: ignore[misc]
+    else:
+        last = last_line(run)
+        for each in _alike(rules):
+            key = ("fresh lines", *(rule.rule for rule in each))
+            run(run.plan(key, lambda each=each: _fresh(house, each)))  # type: ignore[misc]
         sum_up(run, last)
+        anew = set(run(_UNSUMMED).scalars())
     for rule in rules:
-        enter, *cap = run.plan(("entries", rule.rule), lambda rule=rule: _entries(house, rule, CLAIMED, FRESH))  # type: ignore[misc]
-        if (disowned or cap) and (run(enter).rowcount > 0 or disowned):
-            again = True
-            _run_all(run, cap)
-    if again:
+        if rule.rule in anew:
+            _run_all(run, run.plan(("caps", rule.rule), lambda rule=rule: _caps(rule, CLAIMED, FRESH)))  # type: ignore[misc]
+    if anew:
         _run_all(run, run.plan(("sums",), lambda: sums(CLAIMED, house)))
 
 
@@ -94,12 +105,23 @@ def _earning(house: House, names: set[str]) -> list[EngagementRule]:
     return [rule for rule in house.scoring.engagement if rule.when.name in names]
 
 
-def _in_order(house: House, rule: EngagementRule) -> Any:
-    """Write the lines of fresh events that come in order, as they stay."""
-    found = lines_in_order(rule, _FRESH_IDS, house.program.zone).subquery().c
-    line = _line(rule, house, found.lead_id, found.event_id, found.at, found.day,
-                 counted=found.counted, summed=found.counted, in_total=found.in_total)  # fmt: skip
-    return new_rows(ScoreEntry, _COLUMNS, select(*line))
+def _alike(rules: list[EngagementRule]) -> list[list[EngagementRule]]:
+    """Those that speak of events by one name together, as many as one statement writes the lines of."""
+    named: dict[str, list[EngagementRule]] = {}
+    for rule in rules:
+        named.setdefault(rule.when.name, []).append(rule)
+    return [each[first : first + _RULES] for each in named.values() for first in range(0, len(each), _RULES)]
+
+
+def _fresh(house: House, rules: list[EngagementRule]) -> Any:
+    """Write the lines of `rules`, which speak of events by one name, for the claimed leads' fresh events."""
+    lines = []
+    for rule, rows in zip(rules, fresh_lines(rules, _OURS, house.program.zone), strict=True):
+        found = rows.subquery().c
+        line = _line(rule, house, found.lead_id, found.event_id, found.at, found.day,
+                     counted=found.counted, summed=found.summed, in_total=found.in_total)  # fmt: skip
+        lines.append(select(*line))
+    return new_rows(ScoreEntry, _COLUMNS, lines[0] if len(lines) == 1 else select(union_all(*lines).subquery()))
 
 
 def _moved(house: House) -> list[Any]:
@@ -124,7 +146,8 @@ def _disown(house: House) -> tuple[Any, Any]:
     """
     line, rules = aliased(ScoreEntry), [rule.rule for rule in house.scoring.engagement]
     its = and_(
-        col(line.lead_id) == col(Event.lead_id), col(line.rule).in_(rules), col(line.event_id) == col(Event.id)
+        col(line.lead_id) == col(Event.lead_id), col(line.rule).in_(rules), col(line.at) == col(Event.occurred_at),
+        col(line.event_id) == col(Event.id),
     )  # fmt: skip
     machine = and_(col(Event.id).in_(_FRESH_IDS), col(Event.actor) == "machine")
     theirs = col(ScoreEntry.id).in_(select(col(line.id)).join_from(Event, line, its).where(machine))
@@ -140,7 +163,7 @@ def rescore_everybody(run: Run) -> None:
     run(delete(ScoreSum))
     taken = col(Event.ripe_at) <= NOW_AT
     _enter(run, _EVERYBODY, taken, set(run(_names(_EVERYBODY, taken)).scalars()))
-    _run_all(run, _grade(house, _EVERYBODY))
+    _run_all(run, grade(house, _EVERYBODY))
     run(_counted_by_zone(col(Lead.forgotten_at).is_(None)))
     run(work_for(_EVERYBODY))
 
@@ -159,7 +182,7 @@ def derive(run: Run, lead: int) -> None:
     taken = col(Event.settled_at).is_not(None)
     for rule in house.scoring.engagement:
         _run_all(run, _entries(house, rule, mine, taken))
-    _run_all(run, [*sums(mine, house), *_grade(house, mine)])
+    _run_all(run, [*sums(mine, house), *grade(house, mine)])
 
 
 def rescore_claimed(run: Run) -> None:
@@ -238,8 +261,12 @@ def _line(
 
 def _entries(house: House, rule: EngagementRule, leads: Select[Any], which: ColumnElement[bool]) -> list[Any]:
     """A line for each event that `rule` speaks of, and what the caps of the rule let count of them."""
+    return [_inserted(house, rule, leads, which), *_caps(rule, leads, which)]
+
+
+def _caps(rule: EngagementRule, leads: Select[Any], which: ColumnElement[bool]) -> list[Any]:
     fresh = _these(leads, which) if which is FRESH else None
-    return [_inserted(house, rule, leads, which), *(capping(rule, leads, fresh) if is_capped(rule) else [])]
+    return capping(rule, leads, fresh) if is_capped(rule) else []
 
 
 def _inserted(house: House, rule: EngagementRule, leads: Select[Any], which: ColumnElement[bool]) -> Any:
@@ -258,22 +285,3 @@ def _inserted(house: House, rule: EngagementRule, leads: Select[Any], which: Col
 def _these(leads: Select[Any], which: ColumnElement[bool]) -> ColumnElement[bool]:
     """The events `which` of `leads`; fresh ones are found as such, not among all that the lead ever did."""
     return col(Event.id).in_(_FRESH_IDS) if which is FRESH else and_(col(Event.lead_id).in_(leads), which)
-
-
-def _grade(house: House, leads: Select[Any]) -> list[Any]:
-    """Fit of `leads` from their present fields: thirds summed, then clamped; unknown when no rule holds.
-
-    Of who objects to profiling it stays unknown.
-    """
-    tests = [(rule, compile_condition(rule.when, house.scope)) for rule in house.scoring.fit]
-    if not tests:
-        some = or_(col(Lead.fit).is_not(None), col(Lead.fit_points) != 0.0)
-        return [update(Lead).where(col(Lead.id).in_(leads), some).values(fit=None, fit_points=0.0)]
-    thirds = sum((case((holds, rule.thirds), else_=0) for rule, holds in tests), literal(0))
-    points = sum((case((holds, rule.points), else_=0.0) for rule, holds in tests), literal(0.0))
-    clamped = case((thirds < _LOWEST, _LOWEST), (thirds > _HIGHEST, _HIGHEST), else_=thirds)
-    known = or_(literal(False), *(holds for rule, holds in tests if rule.thirds))
-    fit = case((known, clamped), else_=None)
-    other = or_(col(Lead.fit).is_distinct_from(fit), col(Lead.fit_points) != points)
-    changed = and_(col(Lead.id).in_(leads), other, ~objects("profiling"))
-    return [update(Lead).where(changed).values(fit=fit, fit_points=points)]

@@ -32,7 +32,7 @@ from nurture.language.scores import expired, faded
 from nurture.program.load import House
 from nurture.program.scoring import Scoring
 from nurture.records import ScoreEntry, ScoreSum, Work
-from nurture.records.types import CLAIM, NOW, NOW_AT, micros
+from nurture.records.types import CLAIM, NOW, NOW_AT, instant, micros
 
 
 def run_out(leads: Select[Any]) -> Any:
@@ -56,7 +56,7 @@ _OF_LINE: Any = [
 _LAST = select(func.coalesce(func.max(col(ScoreEntry.id)), 0))
 _OURS = select(col(Work.lead_id)).where(col(Work.claim) == CLAIM)
 _WRITTEN = (
-    select(*_OF_LINE, col(ScoreEntry.counted).label("change"))
+    select(*_OF_LINE, col(ScoreEntry.summed).label("change"))
     .where(col(ScoreEntry.id) > bindparam("last", type_=BigInteger), (col(ScoreEntry.lead_id) + 0).in_(_OURS))
     .subquery()
 )
@@ -68,8 +68,9 @@ def last_line(run: Run) -> int:
 
 
 def sum_up(run: Run, last: int) -> None:
-    """Move into the sums what those lines of the claimed leads count that came after the line `last`, as they stay."""
-    run(run.plan(("sum up",), lambda: _summed(_WRITTEN, run.live.house)), last=last)
+    """Move into the sums what those lines of the claimed leads count that came after the line `last` and stay."""
+    dialect = run.link.dialect.name
+    run(run.plan(("sum up", dialect), lambda: _summed(_WRITTEN, run.live.house, dialect)), last=last)
 
 
 def sums(leads: Select[Any], house: House | None = None) -> list[Any]:
@@ -79,42 +80,43 @@ def sums(leads: Select[Any], house: House | None = None) -> list[Any]:
     return [_summed(lines.subquery(), house), update(ScoreEntry).where(unsummed).values(summed=col(ScoreEntry.counted))]
 
 
-def _summed(lines: Any, house: House | None) -> Any:
+def _summed(lines: Any, house: House | None, dialect: str = "") -> Any:
     """Move what `lines` count and did not yet into the sums, everything faded to now, where what ran out is out
     already; or to when they were moved last, if that was later by another's clock: a sum never goes back.
     """
     line = lines.c
     hours = func.coalesce(line.half_life_hours, 0.0)
-    then = greatest(func.coalesce(micros(col(ScoreSum.as_of)), NOW), NOW)
-    change = faded(line.change, micros(line.at), then, hours)
+    key = {"lead_id": line.lead_id, "group_name": line.group_name, "half_life_hours": hours}
+    moved = select(micros(col(ScoreSum.as_of))).where(*(col(getattr(ScoreSum, name)) == of for name, of in key.items()))
+    then = greatest(func.coalesce(moved.correlate(lines).scalar_subquery(), NOW), NOW)
     lasts = or_(line.expires_at.is_(None), micros(line.expires_at) > then)
-    fields: tuple[Any, ...] = (
-        line.lead_id.label("lead_id"), line.group_name.label("group_name"), hours.label("hours"),
-        func.sum(case((lasts, change), else_=0.0)).label("total"), func.max(then).label("then"),
-    )  # fmt: skip
-    its_sum = and_(
-        col(ScoreSum.lead_id) == line.lead_id, col(ScoreSum.group_name) == line.group_name,
-        col(ScoreSum.half_life_hours) == hours,
-    )  # fmt: skip
-    moved = select(*fields).join_from(lines, ScoreSum, its_sum, isouter=True).where(line.change != 0.0)
-    changes = moved.group_by(line.lead_id, line.group_name, hours).subquery()
+    change = case((lasts, faded(line.change, micros(line.at), NOW, hours)), else_=0.0)
+    rows = select(*(of.label(name) for name, of in key.items()))
+    if dialect == "sqlite":  # a sum is moved by one line after the other; PostgreSQL moves each but once
+        rows = rows.add_columns(change.label("total"))
+    else:
+        rows = rows.add_columns(func.sum(change).label("total")).group_by(*key.values())
+    changes = rows.where(line.change != 0.0).subquery()
     scoring = house.scoring if house is not None else Scoring()
     bounds = [_bound(changes.c.group_name, scoring, name) for name in ("at_least", "at_most")]
-    in_all = literal(scoring.at_most, Float)
-    key = ["lead_id", "group_name", "half_life_hours"]
-    key_of = (changes.c.lead_id, changes.c.group_name, changes.c.hours)
     return newer_rows(
         ScoreSum,
         [*key, "total", "at_least", "at_most", "in_all_at_most", "as_of"],
-        select(*key_of, changes.c.total, *bounds, in_all, changes.c.then),
-        key,
-        lambda new: {"total": _onwards(new.as_of) + new.total, "as_of": new.as_of},
+        select(*(changes.c[name] for name in key), changes.c.total, *bounds, literal(scoring.at_most, Float), NOW_AT),
+        list(key),
+        _onwards,
     )
 
 
-def _onwards(to: Any) -> ColumnElement[float]:
-    """What a row of `score_sum` holds, faded on to the instant `to`."""
-    return faded(col(ScoreSum.total), micros(col(ScoreSum.as_of)), micros(to), col(ScoreSum.half_life_hours))
+def _onwards(new: Any) -> dict[str, Any]:
+    """A row of `score_sum` with what is `new` of it: what is of the earlier instant has faded to the later."""
+    total, hours = col(ScoreSum.total), col(ScoreSum.half_life_hours)
+    as_of, now = micros(col(ScoreSum.as_of)), micros(new.as_of)
+    ahead = total + faded(new.total, now, as_of, hours)
+    return {
+        "total": case((as_of > now, ahead), else_=faded(total, as_of, now, hours) + new.total),
+        "as_of": instant(greatest(as_of, now)),
+    }
 
 
 def _bound(group: Any, scoring: Scoring, which: str) -> ColumnElement[float | None]:

@@ -18,6 +18,7 @@ from nurture.engine.parcels import LEAD_COLUMNS, brand_of, lead_data
 from nurture.engine.reader import Reader
 from nurture.engine.routing import Routing, asked
 from nurture.engine.running import Run
+from nurture.jsonsql import among
 from nurture.mail.faults import MessageFault
 from nurture.mail.plain import PlainRenderer
 from nurture.mail.render import Rendered, Renderer
@@ -26,7 +27,7 @@ from nurture.program.check_ways import TASK_NOTICE
 from nurture.program.load import House, Segment
 from nurture.program.sales import Salesperson
 from nurture.records import Enrolment, Lead, Outbox, Task
-from nurture.records.types import CLAIM, NOW_AT
+from nurture.records.types import CARRIED, NOW_AT
 from nurture.steps import Task as TaskStep
 from nurture.tokens import Keys
 
@@ -67,7 +68,7 @@ class Notice:
 
 
 def ask(run: Run, segment: Segment, step: TaskStep) -> int:
-    """A task, and a notice of it, for each of the claimed cohort that has none for this passage; how many."""
+    """A task, and a notice of it, for each of the carried cohort that has none for this passage; how many."""
     rows = run(run.plan(("asked", segment.id, step.id), lambda: _unasked(run.live.house, step.id))).all()
     if not rows:
         return 0
@@ -115,7 +116,7 @@ def _of_step(step: str) -> Any:
 
 
 def _unasked(house: House, step: str) -> Any:
-    cohort = (col(Enrolment.claim) == CLAIM, col(Enrolment.step) == step, ~_of_step(step))
+    cohort = (among(col(Enrolment.id), CARRIED), col(Enrolment.step) == step, ~_of_step(step))
     query = select(*_COLUMNS, *asked(house)).join_from(Enrolment, Lead, col(Lead.id) == col(Enrolment.lead_id))
     return query.where(*cohort).order_by(col(Enrolment.id))
 
@@ -126,7 +127,7 @@ def _notices(step: str) -> Any:
         select(literal(NOTICE), col(Task.id), NOW_AT, NOW_AT, literal(0))
         .join_from(Task, Enrolment, col(Enrolment.id) == col(Task.enrolment_id))
         .where(
-            col(Enrolment.claim) == CLAIM, col(Enrolment.step) == step, col(Task.step) == step,
+            among(col(Enrolment.id), CARRIED), col(Enrolment.step) == step, col(Task.step) == step,
             col(Task.occurrence) == col(Enrolment.occurrence),
         )
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -77,8 +76,7 @@ def write(
         both = [touch, int(touch in made.tracked)]
         if verdict.state == "sending":
             letter = made.parcels[touch]
-            digest = hashlib.sha256(letter.payload).hexdigest()
-            going.append([*both, digest, letter.key, letter.to, made.variants.get(touch)])
+            going.append([*both, letter.sha256, letter.key, letter.to, made.variants.get(touch)])
         else:
             again = None if verdict.next_at is None else to_micros(verdict.next_at)
             allowed = again if verdict.state == "planned" else None

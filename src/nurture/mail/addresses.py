@@ -17,7 +17,6 @@ _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
-@lru_cache(maxsize=256)
 def one_address(text: str, header: str = "To") -> str:
     """`text` as one addr-spec of at most 254 characters, its domain in ASCII (punycode) unless the local part
     needs SMTPUTF8 anyway (RFC 6531). Raises BadHeader naming `header`.

@@ -9,18 +9,17 @@ a conversion would break a signature (RFC 6376 section 5.3).
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache
 from hashlib import blake2b
-from struct import unpack_from
 from urllib.parse import quote
 
 from nurture.folding import has_controls
 from nurture.mail.addresses import ascii_domain, one_address
+from nurture.mail.bodies import LONGEST_LINE, USUAL_LINE, encoded, short_lines
 from nurture.mail.dkim import Signer
 from nurture.mail.faults import BadHeader
 from nurture.mail.render import Rendered
@@ -29,8 +28,6 @@ from nurture.mail.render import Rendered
 _ORDER = b"""DKIM-Signature From To Subject Date Message-ID Reply-To List-Unsubscribe List-Unsubscribe-Post List-Id
     Auto-Submitted MIME-Version Content-Type""".split()
 ALLOWED = frozenset(_ORDER)
-#: Bytes of a line without its CRLF (RFC 5322 section 2.1.1), and where lines are folded if they can be.
-LONGEST_LINE, USUAL_LINE = 998, 76
 #: Characters of a subject or a name.
 LONGEST_VALUE = 500
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+>")
@@ -38,7 +35,6 @@ _LIST_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _URL = re.compile(r"https?://[!-;=?-~]+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _HALVES = re.compile(r"[\ud800-\udfff]")
-_NOT_TEXT = bytes(code for code in (*range(32), 127) if code not in b"\t\r\n")
 
 
 def compose(
@@ -96,48 +92,11 @@ def compose(
 
 
 def _body(rendered: Rendered, boundary: bytes) -> bytes:
-    plain, text = _encoded(rendered.text)
-    rich, html = _encoded(rendered.html)
+    plain, text = encoded(rendered.text, tame=rendered.tame)
+    rich, html = encoded(rendered.html, tame=rendered.tame)
     part = b"--" + boundary + b"\r\nContent-Type: text/%b; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n\r\n"
     end = b"\r\n--" + boundary + b"--\r\n"
     return b"".join((part % (b"plain", plain), text, b"\r\n", part % (b"html", rich), html, end))
-
-
-def _encoded(text: str) -> tuple[bytes, bytes]:
-    """(transfer encoding, lines ended by CRLF without the last one's)."""
-    data = text.encode("utf-8", "replace")
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    data = data.replace(b"\n", b"\r\n")
-    if data.isascii() and _short_lines(data) and len(data.translate(None, _NOT_TEXT)) == len(data):
-        return b"7bit", data
-    if (len(data) - len(text)) * 6 > len(data):  # where much is not ASCII, quoting would triple it
-        return b"base64", _base64(data)
-    return b"quoted-printable", _quoted(data)
-
-
-def _short_lines(data: bytes) -> bool:
-    """Whether no line is longer than LONGEST_LINE; looks at one line's end in about a thousand bytes."""
-    start = 0
-    while len(data) - start > LONGEST_LINE:
-        end = data.rfind(b"\n", start, start + LONGEST_LINE + 2)
-        if end < 0:
-            return False
-        start = end + 1
-    return True
-
-
-def _base64(data: bytes) -> bytes:
-    """Base64 in lines of 76; all whole lines are cut in one call."""
-    encoded = binascii.b2a_base64(data, newline=False)
-    whole, rest = divmod(len(encoded), USUAL_LINE)
-    lines = unpack_from(f"{USUAL_LINE}s" * whole, encoded)
-    return b"\r\n".join((*lines, encoded[-rest:]) if rest else lines)
-
-
-def _quoted(data: bytes) -> bytes:
-    quoted = binascii.b2a_qp(data)  # takes its line ends from the first that it sees
-    return quoted if b"\r\n" in data else quoted.replace(b"\n", b"\r\n")
 
 
 def _by_mail(address: str | None) -> str:
@@ -222,7 +181,7 @@ def _matching(value: str, pattern: re.Pattern[str], header: str) -> str:
 
 def _inspect(top: bytes, more: tuple[bytes, ...] = ()) -> None:
     """Read what was written as a stranger would: known names, each once, no stray line end, no long line."""
-    if _shape(more).fullmatch(top) and _short_lines(top):
+    if _shape(more).fullmatch(top) and short_lines(top):
         return
     seen = set()
     for line in top.split(b"\r\n"):

@@ -14,7 +14,10 @@ Text = TypeVar("Text", bound=str)
 _ISOLATE, _END = "\u2068", "\u2069"
 _MARKS = {"ltr": "\u200e", "rtl": "\u200f"}
 _CONTROLS = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+_CONTROL_SIGNS = frozenset(map(chr, _CONTROLS))
 _STRONG = {"L": "ltr", "R": "rtl", "AL": "rtl"}
+#: Classes of the letters that run the other way.
+_AGAINST = {"ltr": frozenset({"R", "AL"}), "rtl": frozenset({"L"})}
 _OPENERS, _CLOSER = ("LRI", "RLI", "FSI"), "PDI"
 
 
@@ -22,8 +25,9 @@ def isolated(value: Text, direction: str) -> Text:
     """`value` as it stands in a subject of `direction`: isolated (FSI … PDI) if it holds letters of the other one."""
     if direction == "ltr" and value.isascii():
         return value
-    other = any(_STRONG.get(bidirectional(sign), direction) != direction for sign in value)
-    value = type(value)(value.translate(_CONTROLS))  # in data they would turn what stands after them
+    other = not _AGAINST[direction].isdisjoint(map(bidirectional, value))
+    if not _CONTROL_SIGNS.isdisjoint(value):  # in data they would turn what stands after them
+        value = type(value)(value.translate(_CONTROLS))
     return type(value)(f"{_ISOLATE}{value}{_END}") if other else value
 
 

@@ -13,13 +13,19 @@ from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from nurture.errors import SettingsError
 
@@ -40,6 +46,11 @@ class Signer:
         self.selector, self.domain = selector, domain
         self.algorithm = "rsa-sha256" if isinstance(key, RSAPrivateKey) else "ed25519-sha256"
         self._key = key
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a process of ours that signs as well; the key goes with it."""
+        pem = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return _again, (self.selector, self.domain, pem)
 
     def header(self, top: bytes, body: bytes, sender_domain: str, at: datetime) -> bytes:
         """The DKIM-Signature header, folded, without its line end; the same arguments give the same bytes.
@@ -102,6 +113,10 @@ def load_signer(selector: str | None, key_file: Path | None, domain: str | None 
     except OSError as problem:
         raise SettingsError(f"NURTURE_DKIM_KEY_FILE: {key_file}: {problem.strerror}; give a readable file") from None
     return Signer(selector, domain and domain.lower(), _key(pem, key_file))
+
+
+def _again(selector: str, domain: str | None, pem: bytes) -> Signer:
+    return Signer(selector, domain, _key(pem, Path()))
 
 
 def _key(pem: bytes, file: Path) -> RSAPrivateKey | Ed25519PrivateKey:

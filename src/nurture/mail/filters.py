@@ -25,7 +25,9 @@ FROM_JINJA = frozenset({
 })  # fmt: skip
 #: Characters that one expression may make.
 LONGEST = 65_536
-NAMES = FROM_JINJA | {"date", "number", "money"}
+#: Our own, which write what they are given as the reader's country does.
+LOCAL = frozenset({"date", "number", "money"})
+NAMES = FROM_JINJA | LOCAL
 _WIDTHS = ("short", "medium", "long", "full")
 
 #: CLDR's numbering systems and their zero; Babel takes their signs, but leaves the digits Latin.

@@ -14,5 +14,7 @@ class FreshTemplate(Template):
     """
 
     def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:
-        self._module = None
-        return super()._get_default_module(ctx)
+        """Kept nowhere: two letters may be written at once."""
+        if ctx is None:
+            return self.make_module()
+        return self.make_module({name: ctx.parent[name] for name in ctx.globals_keys - self.globals.keys()})

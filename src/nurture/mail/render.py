@@ -78,7 +78,7 @@ class RenderJob:
     opens: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Rendered:
     """What a message says. `links`: the static links of `variant`, by the place that their tokens carry."""
 
@@ -88,6 +88,8 @@ class Rendered:
     links: list[str] = field(default_factory=list)
     variant: str = ""
     language: str = ""
+    #: HTML and text are known to be tame (`bodies.is_tame`).
+    tame: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

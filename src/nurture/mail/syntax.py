@@ -50,6 +50,12 @@ def links(tree: nodes.Template) -> Iterator[str]:
             yield node.node.value
 
 
+def said(tree: nodes.Template) -> set[str]:
+    """The names that a template says, whether it was given them or made them itself, and those of its filters."""
+    names = {name.name for name in tree.find_all(nodes.Name)}
+    return names | {used.name for used in tree.find_all(nodes.Filter)}
+
+
 def forbidden(tree: nodes.Template, files: Collection[str]) -> Iterator[tuple[int, str, str]]:
     """(line, problem, remedy) of each construct that a template may not hold."""
     modules = {"self", "loop"} | {node.target for node in tree.find_all(nodes.Import)}

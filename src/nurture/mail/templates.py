@@ -46,6 +46,8 @@ class Compiled:
     given: Mapping[str, Any]
     #: Static link to its place, in the order of the files that the variant is made of.
     places: Mapping[str, int]
+    #: Names and filters that its files say.
+    said: frozenset[str]
 
 
 class Templates:
@@ -140,7 +142,8 @@ class Templates:
             raise TemplateFault(variant, 1, "there is no such message")
         try:
             places: dict[str, int] = {}
-            for name in self.made_of(variant):
+            files = self.made_of(variant)
+            for name in files:
                 self.sandbox.load(name)
                 for url in self._links(name):
                     places.setdefault(url, len(places))
@@ -154,7 +157,8 @@ class Templates:
             raise TemplateFault(MACROS, 1, f"beside its macros: {problem}") from None
         if len(places) > _MOST_LINKS:
             raise TemplateFault(variant, 1, f"holds more than {_MOST_LINKS} links")
-        return Compiled(variant, template, given, places)
+        said = frozenset[str]().union(*(syntax.said(self.sandbox.read(name)) for name in files))
+        return Compiled(variant, template, given, places, said)
 
     def _links(self, name: str) -> Iterator[str]:
         return syntax.links(self.sandbox.ready(name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from inscriptis import get_text
@@ -33,7 +32,6 @@ def _close_link(state: Any) -> None:
         state.tags[-1].write(f" ({state.link_target})")
 
 
-@lru_cache(maxsize=1024)
 def _shaping(style: str) -> str:
     """Of a style what shapes a text: the rest would be read for each element, to no end."""
     return ";".join(part for part in style.split(";") if part.partition(":")[0].strip().lower() in _SHAPES)

@@ -18,7 +18,8 @@ from typing import Any
 from jinja2.runtime import Context
 from markupsafe import escape
 
-from nurture.tokens import FIRST_SEALED, Purpose
+from nurture.mail.seals import Seal
+from nurture.tokens import Purpose
 
 #: A mark: a word with its number. Letters and digits alone, so that nothing treats it otherwise than a name.
 WORD = "zqNurtureMark"
@@ -56,7 +57,7 @@ def kind_of(value: Any) -> str:
 
 
 @dataclass
-class Watch:
+class Watch(Seal):
     """One rendering for `lead`, watched."""
 
     lead: Lead
@@ -64,6 +65,8 @@ class Watch:
     path: list[tuple[Callable[[Lead], Hashable], Hashable]] = field(default_factory=list)
     #: What stands at each mark, by its number: a hole, or (purpose, item) of a token.
     marks: list[Hole | tuple[Purpose, int]] = field(default_factory=list)
+    #: Something is computed of the lead, and may ask what moment it is (`sandbox.MOMENT`).
+    computes: bool = False
     #: Nothing is asked of it any more.
     over: bool = False
     _fields: dict[str, Any] = field(default_factory=dict)
@@ -101,10 +104,6 @@ class Watch:
             raise Unwatched("more marks than can be numbered")
         self.marks.append(what)
         return f"{WORD}{len(self.marks) - 1:04d}"
-
-    def click(self, place: int) -> str:
-        """A link's token, of the form that `Keys.click` gives it: one mark for all, and the place behind it."""
-        return f"{self('click')}.{place}" if place < FIRST_SEALED else self("click", place)
 
     def __call__(self, purpose: Purpose, item: int = 0) -> str:
         """The mark of a token of the letter's own: a watch stands in for what seals them."""
@@ -207,7 +206,9 @@ def computed(rule: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
     def of(lead: Lead) -> Any:
         return rule(*_now(args, lead), **_now(kwargs, lead))
 
-    return Hole(holes[0]._watch, of, weight=1 + sum(hole.weight for hole in holes))
+    watch = holes[0]._watch
+    watch.computes = True
+    return Hole(watch, of, weight=1 + sum(hole.weight for hole in holes))
 
 
 def _holes(value: Any) -> Iterator[Hole]:

@@ -7,7 +7,7 @@ from typing import Any
 from nurture.engine.machine import Machine
 from nurture.program.load import Segment
 from nurture.reading.chart import Counts, Node, Standing, chart
-from nurture.reading.counts import cohorts, outcomes
+from nurture.reading.counts import Row, cohorts, outcomes
 
 __all__ = ["Standing", "diagram", "standing"]
 
@@ -27,9 +27,9 @@ _SHAPES: dict[str, tuple[str, str]] = {
 _LONGEST = 60
 
 
-def standing(machine: Machine, slug: str) -> Standing:
-    """Who stands where in a live segment, all its versions together."""
-    rows = cohorts(machine, slug)
+def standing(machine: Machine, slug: str, rows: list[Row] | None = None) -> Standing:
+    """Who stands where in a live segment, all its versions together. `rows`: its cohorts, if they are counted."""
+    rows = cohorts(machine, slug) if rows is None else rows
     steps = {row["step"]: Counts(row["waiting"], row["sent"], row.get("exhausted", 0)) for row in rows}
     return Standing(steps, outcomes(machine, slug))
 

@@ -28,6 +28,7 @@ from nurture.engine.running import Run
 from nurture.errors import NotFound, Refused
 from nurture.folding import canonical_email
 from nurture.intake.write import put_lead
+from nurture.jsonsql import listed
 from nurture.language.problems import suggest
 from nurture.mail.compose import compose
 from nurture.mail.dkim import Signer
@@ -190,13 +191,13 @@ def _made(
     public_url: str, notes: tuple[str, ...],
 ) -> Preview:  # fmt: skip
     """The engine's own way: a touch is planned for the lead, claimed, and made."""
-    link.execute(
+    inside = link.execute(
         insert(Enrolment).values(
             lead_id=lead, sequence=segment.slug, version_id=segment.id, rotation=1_000_000, step=step.id, occurrence=1,
-            entered_at=now, due_at=now, started_at=now, claim=_CLAIM,
+            entered_at=now, due_at=now, started_at=now,
         )
-    )  # fmt: skip
-    plan_touches(Run(link, live, now, _CLAIM), segment, step)
+    ).inserted_primary_key  # fmt: skip
+    plan_touches(Run(link, live, now, _CLAIM, listed(inside or ())), segment, step)
     mine = (col(Touch.run_id) == _CLAIM, col(Touch.step) == step.id, col(Touch.lead_id) == lead)
     touch = link.execute(select(col(Touch.id), col(Touch.content), col(Touch.arm)).where(*mine)).first()
     if touch is None:

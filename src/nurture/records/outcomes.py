@@ -20,17 +20,17 @@ class ScoreEntry(SQLModel, table=True):
 
     __tablename__ = "score_entry"
     __table_args__ = (
-        UniqueConstraint("lead_id", "rule", "event_id"),
-        Index("ix_score_entry_day", "lead_id", "rule", "day", "at"),
+        # an event happens once, so `at` only orders: what a rule's caps ask is found in this index as well
+        UniqueConstraint("lead_id", "rule", "at", "event_id"),
         Index("ix_score_entry_unsummed", "lead_id", postgresql_where=_UNSUMMED, sqlite_where=_UNSUMMED),
         Index("ix_score_entry_expires", "lead_id", "expires_at", postgresql_where=_EXPIRES, sqlite_where=_EXPIRES),
-        Index("ix_score_entry_order", "lead_id", "rule", "at", postgresql_where=_LIMITED, sqlite_where=_LIMITED),
         Index(
             "ix_score_entry_counted",
             "lead_id",
             "rule",
             "counted",
             "at",
+            "in_total",
             postgresql_where=_LIMITED,
             sqlite_where=_LIMITED,
         ),

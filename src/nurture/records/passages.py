@@ -85,7 +85,7 @@ class Enrolment(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, sa_type=Instant)
     #: objective, left, completed, an exit's word, unsubscribed …
     outcome: str | None = None
-    #: The movement run that has it, inside that run's transaction only.
+    #: The run that places it or brings it along to another version, inside that run's transaction only.
     claim: str | None = None
 
 

@@ -38,8 +38,10 @@ BigKey = BigInteger().with_variant(Integer(), "sqlite")
 
 #: The instant of a run, in microseconds. Statements of the engine are built once and run with it as a parameter.
 NOW: BindParameter[int] = bindparam("at_now", type_=BigInteger)
-#: The claim of a run: its rows of `work`, `enrolment` or `touch`.
+#: The claim of a run: its rows of `work` or `touch`.
 CLAIM: BindParameter[str] = bindparam("at_claim", type_=String)
+#: The enrolments that a movement has locked: their ids as `jsonsql.listed` writes them.
+CARRIED: BindParameter[str] = bindparam("at_carried", type_=String)
 
 
 def to_micros(instant: datetime) -> int:

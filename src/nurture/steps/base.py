@@ -12,11 +12,12 @@ from sqlmodel import col
 
 from nurture.dialects import greatest
 from nurture.durations import Duration, parse_duration
+from nurture.jsonsql import among
 from nurture.language.compiler import Scope, compile_condition, moment
 from nurture.language.conditions import Condition
 from nurture.language.source import Written
 from nurture.records import Enrolment, Lead
-from nurture.records.types import CLAIM, micros
+from nurture.records.types import CARRIED, micros
 from nurture.zones import lead_zone
 
 #: A duration in YAML.
@@ -35,7 +36,7 @@ class Exit:
 
 @dataclass(frozen=True)
 class Here:
-    """A step of a published version, and what it may need to know. Run and instant are parameters (CLAIM, NOW).
+    """A step of a published version, and what it may need to know. Cohort and instant are parameters (CARRIED, NOW).
 
     `following`: the step after this one in the list, or None. `library`: the offers, best first.
     """
@@ -51,8 +52,8 @@ class Here:
 
     @property
     def cohort(self) -> ColumnElement[bool]:
-        """The rows of `enrolment` that this run has claimed and that still stand here."""
-        return and_(col(Enrolment.claim) == CLAIM, col(Enrolment.step) == self.step)
+        """The rows of `enrolment` that this run carries and that still stand here."""
+        return and_(among(col(Enrolment.id), CARRIED), col(Enrolment.step) == self.step)
 
     @property
     def entered(self) -> ColumnElement[int]:
