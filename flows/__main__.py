@@ -1,4 +1,4 @@
-"""`python -m flows`: tick, deploy, ring, server, worker."""
+"""`python -m flows`: tick, deploy, ring, server, worker; `engine` is what a worker starts for each run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import ctypes
 import gc
 import json
 import os
+import runpy
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TextIO
 
 ENV = Path(__file__).with_name("server.env")
+#: Seconds that a process has to end in good order when its parent is gone.
+GRACE = 10.0
 
 
 def main() -> int:
@@ -29,7 +34,10 @@ def main() -> int:
         from flows.server import start
 
         start()
+    if asked.command == "engine":
+        return engine()
     if asked.command == "worker":
+        os.environ |= findable()
         become("worker", "start", "--pool", "nurture", "--type", "process", "--limit", asked.limit)
     try:
         return tick(asked.segments, asked.at) if asked.command == "tick" else told(asked.command)
@@ -43,13 +51,25 @@ def main() -> int:
 
 
 def end_with_parent() -> None:
-    """Whom `nurture serve` started ends when it does, even by `kill -9` (Linux's prctl(2), PR_SET_PDEATHSIG)."""
+    """Whom `nurture serve` started ends when it does, even by `kill -9` (Linux's prctl(2), PR_SET_PDEATHSIG).
+
+    By force where that takes too long: Prefect's worker may wait at its exit for a server that is gone, and for ever.
+    """
     parent = os.environ.pop("NURTURE_PARENT", None)
     if parent is None or sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
     if os.getppid() != int(parent):
         sys.exit(1)  # it was gone before it could be watched
+    threading.Thread(target=outlived, args=(int(parent),), daemon=True).start()
+
+
+def outlived(parent: int) -> None:
+    """Kill this process `GRACE` seconds after `parent` has gone."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    time.sleep(GRACE)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def shipped() -> dict[str, str]:
@@ -68,8 +88,8 @@ def arguments() -> argparse.ArgumentParser:
     """The words of the command line."""
     parser = argparse.ArgumentParser(prog="python -m flows", description="Nurture's flows in Prefect.")
     commands = parser.add_subparsers(dest="command", required=True)
-    ticks = commands.add_parser("tick", help="run one tick of each named segment, here and now")
-    ticks.add_argument("segments", nargs="+", metavar="SEGMENT", help="a segment's name, or `routing`")
+    ticks = commands.add_parser("tick", help="run one tick of each segment, here and now")
+    ticks.add_argument("segments", nargs="*", metavar="SEGMENT", help="a segment's name, or `routing`; else all live")
     ticks.add_argument("--at", metavar="INSTANT", help="pretend it is 2026-03-02T09:05:00Z")
     commands.add_parser("deploy", help="make a deployment of each live segment, the pool and the automation")
     commands.add_parser("ring", help="have the routing flow look at once, through its deployment")
@@ -77,12 +97,30 @@ def arguments() -> argparse.ArgumentParser:
     servers.add_argument("--port", type=int, help="instead of 4200")
     workers = commands.add_parser("worker", help="start a worker of the pool `nurture`")
     workers.add_argument("--limit", default="4", metavar="N", help="runs at a time")
+    commands.add_parser("engine", help="what a worker starts for each run")
     return parser
 
 
 def become(*words: str) -> None:
-    """Replace this process by Prefect's command."""
-    os.execv(sys.executable, [sys.executable, "-m", "prefect", *words])
+    """Be Prefect's command, in this process."""
+    sys.argv = ["prefect", *words]
+    runpy.run_module("prefect", run_name="__main__")
+
+
+def findable() -> dict[str, str]:
+    """With these, `python -m flows` is this one, in whatever folder a worker starts it."""
+    first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(ENV.parents[1])}
+    return {name: os.pathsep.join(filter(None, (own, os.environ.get(name)))) for name, own in first.items()}
+
+
+def engine() -> int:
+    """Become `python -m prefect.engine`, in this process, which is quicker."""
+    from flows import tasks  # noqa: F401 - and all that a run needs
+
+    sys.argv = ["prefect.engine"]
+    sys.modules.pop("prefect.engine", None)  # to be the main module, without a warning that it is there already
+    runpy.run_module("prefect.engine", run_name="__main__")
+    return 0
 
 
 def tick(segments: list[str], at: str | None) -> int:
@@ -106,15 +144,17 @@ def told(command: str) -> int:
 
 def way_out(problem: Exception) -> str | None:
     """What to tell the operator; None for a defect, which keeps its traceback."""
-    from httpx import HTTPError
+    from httpx import HTTPError, HTTPStatusError
 
     from flows.shown import Shown
     from nurture.errors import NurtureError
 
     if isinstance(problem, Shown | NurtureError):
         return str(problem)
+    server = os.environ["PREFECT_API_URL"]
+    if isinstance(problem, HTTPStatusError) and (code := problem.response.status_code) in (401, 403):
+        return f"the Prefect server at {server} refuses us ({code}); look at PREFECT_API_AUTH_STRING"
     if isinstance(problem, HTTPError) or "Failed to reach API" in str(problem):
-        server = os.environ["PREFECT_API_URL"]
         return f"no Prefect server answers at {server}; start one: python -m flows server"
     return None
 

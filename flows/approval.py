@@ -5,7 +5,6 @@ The hold in our own database is the truth: a run that is lost, timed out or answ
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -19,12 +18,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
-from flows import events
+from flows import events, machines
 from flows.shown import Shown, safely
 from nurture.engine import holds
 from nurture.engine.holds import Waiting
 from nurture.engine.machine import Machine
-from nurture.opening import open_machine
 from nurture.reading.holds import figures
 
 NAME = "nurture-approval"
@@ -48,7 +46,7 @@ def nurture_approval(hold: int) -> State[Any]:
     Args:
         hold: the hold's number, as `nurture holds` lists it
     """
-    with closing(open_machine()) as machine:
+    with machines.machine() as machine:
         found = read(machine, hold)
         if found.answered_at is not None:
             return Completed(message=already(found))
@@ -105,6 +103,8 @@ def question(found: Waiting) -> str:
 def ask(machine: Machine, segment: str, since: datetime) -> None:
     """After a tick that began at `since`: a run for each open question of the segment, none for those answered."""
     known = {hold.id: hold for hold in all_holds(machine, segment)}
+    if not known:
+        return
     asked = [hold for hold in known.values() if hold.state == "asked"]
     for hold in asked:
         if hold.asked_at >= since:

@@ -24,9 +24,9 @@ def key(text: str) -> str:
 
 def publish_segment(machine: Machine, segment: str) -> None:
     """After a tick that moved somebody: the sequence, its cohorts, and what all segments share."""
-    rows = counts.cohorts(machine, segment)
-    rows = readable([{**row, "step": row["label"], "label": ""} for row in rows])
-    drawn = diagram(machine.live().segment(segment), standing(machine, segment))
+    counted = counts.cohorts(machine, segment)
+    rows = readable([{**row, "step": row["label"], "label": ""} for row in counted])
+    drawn = diagram(machine.live().segment(segment), standing(machine, segment, counted))
     picture = f"```mermaid\n{drawn}\n```"
     create_markdown_artifact(
         key=key(f"sequence-{segment}"),

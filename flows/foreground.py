@@ -8,17 +8,39 @@ from typing import Any
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 
+from flows import machines
 from flows.routing import nurture_routing
 from flows.segment import nurture_segment
+from nurture.cli.operator import say_if_cloned
+from nurture.cli.running import chosen
+from nurture.cli.speech import say_where_mail_goes, say_where_texts_go, settings
+from nurture.engine.machine import Machine
+
+ROUTING = "routing"
 
 
 def ticks(segments: list[str], at: str | None) -> Iterator[dict[str, Any]]:
-    """Run the flow of each, one after the other; `routing` is the routing flow."""
-    for segment in segments:
-        if segment == "routing":
-            yield described(nurture_routing(at=at, return_state=True))
-        else:
-            yield described(nurture_segment(segment, at=at, return_state=True))
+    """Run the flow of each, or of all that are live, one after the other; `routing` is the routing flow.
+
+    Raises NotPublished before anything runs.
+    """
+    with machines.held(at) as machine:
+        for segment in looked_at(machine, segments):
+            if segment == ROUTING:
+                yield described(nurture_routing(at=at, return_state=True))
+            else:
+                yield described(nurture_segment(segment, at=at, return_state=True))
+
+
+def looked_at(machine: Machine, segments: list[str]) -> list[str]:
+    """Which are to run, in turn; says, as `nurture tick` does, what of a tick would reach nobody."""
+    if segments and set(segments) == {ROUTING}:
+        return segments
+    live = chosen(machine, tuple(segment for segment in segments if segment != ROUTING))
+    say_if_cloned(machine)
+    say_where_texts_go(machine, given := settings())
+    say_where_mail_goes(given)
+    return segments or live
 
 
 def described(state: State[Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ What may be helped with is decided by the engine (`nurture.engine.helping`); a r
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Any
 
 from prefect import flow
@@ -13,11 +12,11 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
+from flows import machines
 from flows import segment as ticks
 from flows.shown import run_name, safely
 from flows.tallies import in_words
 from nurture.engine.helping import lend_a_hand
-from nurture.opening import open_machine
 
 
 @flow(name="nurture-helping", flow_run_name=lambda: f"help {run_name()}", persist_result=False)
@@ -28,7 +27,7 @@ def nurture_helping(segment: str) -> State[Any]:
     Args:
         segment: the segment's folder under templates/, such as saas-evaluators
     """
-    with closing(open_machine()) as machine:
+    with machines.machine() as machine:
         steps = lend_a_hand(machine, segment, str(flow_run.id))
         if machine.waiting(segment, now := machine.now()):
             ended = ticks.tick(machine, segment, now)  # whom we helped is gone, or has left us the last few

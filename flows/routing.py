@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import artifacts, events, tasks
-from flows.shown import clock, run_name, safely
+from flows import artifacts, events, machines, tasks
+from flows.shown import run_name, safely
 from flows.tallies import in_words
 from nurture.engine import terms
-from nurture.opening import open_machine
 
 
 @flow(name="nurture-routing", flow_run_name=run_name, persist_result=False)
@@ -24,7 +22,7 @@ def nurture_routing(at: str | None = None) -> State[Any]:
     Args:
         at: an ISO instant with its zone, for rehearsed clocks; empty means now
     """
-    with closing(open_machine(clock=clock(at))) as machine:
+    with machines.machine(at) as machine:
         now = machine.now()
         kept = terms.keep_all(machine.db, machine.library, now)
         settled = machine.settle(now)

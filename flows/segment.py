@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -12,13 +11,12 @@ from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
-from flows import approval, artifacts, events, tallies, tasks
-from flows.shown import clock, run_name, safely
+from flows import approval, artifacts, events, machines, tallies, tasks
+from flows.shown import run_name, safely
 from nurture.crm import sync
 from nurture.crm.secrets import load_secrets
 from nurture.engine.machine import Machine
 from nurture.errors import SegmentBusy
-from nurture.opening import open_machine
 from nurture.settings import load_settings
 
 
@@ -35,7 +33,7 @@ def nurture_segment(segment: str, at: str | None = None) -> State[Any]:
         segment: the segment's folder under templates/, such as saas-evaluators
         at: an ISO instant with its zone, for rehearsed clocks; empty means now
     """
-    with closing(open_machine(clock=clock(at))) as machine:
+    with machines.machine(at) as machine:
         return tick(machine, segment, machine.now())
 
 

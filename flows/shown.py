@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
+from flows import lighter  # noqa: F401 - every flow comes by here
 from nurture.clock import Clock, VirtualClock
 from nurture.errors import DatabaseFault, NurtureError, SchemaMismatch
 

@@ -52,7 +52,7 @@ def carry_step(
             call(done, total)
         shown(done, total)
 
-    report = machine.run_step(segment, step, now, run_id, told)
+    report = machine.run_step(segment, step, now, run_id, told, due)
     report.due = max(report.due, due)  # the engine's own count leaves out touches that were planned before
     said = sentence(report)
     if report.channel_down:

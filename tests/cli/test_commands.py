@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -214,15 +215,14 @@ def test_publish_refuses_what_is_broken(desk: Desk) -> None:
 
 
 def test_flows_are_elsewhere(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`run` passes the words on to the flows, and their exit code back."""
-    desk.open_for_business()
-    calls: list[list[str]] = []
+    """`run` becomes the flows, with its words and our settings."""
+    became: list[tuple[list[str], str]] = []
 
-    def fake(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        calls.append(words)
-        return subprocess.CompletedProcess(words, 1)
+    def fake(program: str, words: list[str], env: dict[str, str]) -> None:
+        became.append((words, env["PREFECT_API_URL"]))
+        sys.exit(1)
 
-    monkeypatch.setattr(subprocess, "run", fake)
-
-    assert desk.nurture("run").code == 1
-    assert calls == [[sys.executable, "-m", "flows", "tick", "evaluators"]]
+    monkeypatch.setattr(os, "execve", fake)
+    with pytest.raises(SystemExit, match="1"):
+        desk.nurture("run", "evaluators")
+    assert became == [([sys.executable, "-m", "flows", "tick", "evaluators"], "http://127.0.0.1:4200/api")]

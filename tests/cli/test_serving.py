@@ -254,6 +254,30 @@ def _zombie(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+#: Starts a child as `nurture serve` does, whose end takes for ever, and says its number.
+_PARENT = """
+import os, subprocess, sys
+child = "import signal, time; from flows import __main__ as flows; flows.GRACE = 0.1; signal.signal(signal.SIGTERM, lambda *_: None); flows.end_with_parent(); print(flush=True); time.sleep(300)"
+env = os.environ | {"NURTURE_PARENT": str(os.getpid())}
+process = subprocess.Popen([sys.executable, "-c", child], env=env, stdout=subprocess.PIPE)
+process.stdout.readline()
+print(process.pid, flush=True)
+process.wait()
+"""
+
+
+def test_a_child_whose_end_takes_for_ever_goes_with_its_parent() -> None:
+    """As Prefect's worker may, when its server is killed with it."""
+    root = Path(__file__).parents[2]
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT], cwd=root, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    own = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until(lambda: children._stat(own, 1) is None or _zombie(own), 30)
+
+
 @pytest.mark.slow
 def test_the_whole_machine(desk: Desk) -> None:
     """Prefect's server, a deployment for the live segment, a worker, and all is ready; `kill -9` leaves none."""

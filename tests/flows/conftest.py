@@ -63,6 +63,7 @@ def server(prefect_home: Path) -> Iterator[str]:
             PREFECT_LOGGING_TO_API_ENABLED: False,
             PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         }
+        gc.freeze()  # what is imported by now need not be looked through after each test
         with temporary_settings({PREFECT_API_URL: url, **quick}):
             yield url
     finally:

@@ -58,7 +58,7 @@ def start(run: str, entrypoint: str, url: str) -> subprocess.Popen[bytes]:
         "PREFECT_API_URL": url,
         "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
     }
-    command = [sys.executable, "-m", "prefect.engine"]
+    command = [sys.executable, "-m", "flows", "engine"]
     return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

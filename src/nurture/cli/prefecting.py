@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from nurture.errors import FileFault
 
@@ -48,3 +48,9 @@ def environment(given: Settings) -> dict[str, str]:
 def flows(given: Settings, *words: str) -> int:
     """Run it to its end; its output is passed through. The exit code."""
     return subprocess.run(command(*words), env=environment(given)).returncode
+
+
+def become(given: Settings, *words: str) -> NoReturn:
+    """Be it from here on: a parent that waits for it would hold its memory for nothing."""
+    sys.stdout.flush()
+    os.execve(sys.executable, command(*words), environment(given))

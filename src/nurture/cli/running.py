@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import Parameter
 
@@ -83,14 +83,9 @@ def chosen(opened: Machine, segments: tuple[str, ...]) -> list[str]:
     return list(segments) or opened.segments()
 
 
-def run(*segments: Segments) -> int:
+def run(*segments: Segments) -> NoReturn:
     """Run the same tick as Prefect flow runs, one for each segment."""
-    with machine() as opened:
-        slugs = chosen(opened, segments)
-        say_if_cloned(opened)
-        say_where_texts_go(opened, settings())
-    say_where_mail_goes(settings())
-    return prefecting.flows(settings(), "tick", *slugs)
+    prefecting.become(settings(), "tick", *segments)
 
 
 def deploy() -> int:
