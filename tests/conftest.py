@@ -12,27 +12,24 @@ import gc
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy import Engine, create_engine
 
 from tests.postgres import Server, server
+from tests.reuse import reusing
 
 if TYPE_CHECKING:
     from nurture.db import Database
 
 KINDS = ["sqlite", "postgres"]
 MIGRATED = "migrated"
-#: Programs whose statements are kept for the next test with the same one.
-PROGRAMS_KEPT = 24
 
 # As the command line does: what is imported stays, and need not be looked through again and again.
 gc.set_threshold(50_000)
@@ -44,17 +41,25 @@ settings.register_profile("search", deadline=None, max_examples=1000, suppress_h
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
-#: Where files live in memory: SQLite waits for the disk at every commit, some milliseconds of each.
+#: Where files live in memory: SQLite waits for the disk at every commit, some milliseconds of each; PostgreSQL makes
+#: and removes some hundreds of files for each test, a tenth of a second on a disk.
 MEMORY = Path("/dev/shm")
 ROOM = 4 * 2**30
+
+
+def in_memory() -> bool:
+    """Whether there is room in memory for what the tests write."""
+    return os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything of ours or Prefect's is imported: forget the owner's settings and stay silent."""
-    if config.option.basetemp is None and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+    if config.option.basetemp is None and in_memory():
         config.option.basetemp = tempfile.mkdtemp(prefix="nurture-tests-", dir=MEMORY)
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+    sys.dont_write_bytecode = False  # dozens of processes import the same modules
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in [name for name in os.environ if name.startswith(("NURTURE_", "PREFECT_", "COLUMNS"))]:
         del os.environ[name]
     home = tempfile.mkdtemp(prefix="nurture-tests-")
@@ -73,86 +78,16 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def statements_compiled_once() -> Iterator[None]:
-    """Engines of one kind share their compiled statements: compiling them anew for each test took a fifth of all."""
-    import nurture.db
-
-    first: dict[str, Engine] = {}
-
-    def create(*args: Any, **options: Any) -> Engine:
-        engine = create_engine(*args, **options)
-        kept = first.get(engine.dialect.name)
-        if kept is None or kept.dialect.server_version_info is None:  # it has not met its database
-            first[engine.dialect.name] = engine
-        else:
-            engine.dialect, engine._compiled_cache = kept.dialect, kept._compiled_cache
-        return engine
-
-    with pytest.MonkeyPatch.context() as here:
-        here.setattr(nurture.db, "create_engine", create)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def statements_built_once() -> Iterator[None]:
-    """Machines with the same published bytes under the same ids share their statements: they depend on nothing else."""
-    from nurture.engine.live import Library
-    from nurture.engine.running import Run
-    from nurture.program.load import content_hash
-
-    alike: OrderedDict[Any, dict[tuple[Any, ...], Any]] = OrderedDict()
-    digest = lru_cache(maxsize=256)(lambda files: content_hash(dict(files)))
-
-    def bytes_of(library: Library) -> Any:
-        """Which bytes stand under which id."""
-        known = library.houses.values(), library.segments.values()
-        return tuple(
-            tuple(sorted((one.id, digest(tuple(one.files.items()))) for one in versions)) for versions in known
-        )
-
-    def plan(run: Run, name: tuple[Any, ...], build: Callable[[], Any]) -> Any:
-        plans = run.live.library.plans
-        key = (run.live.house.id, *name)
-        if key not in plans:
-            shared = alike.setdefault(bytes_of(run.live.library), {})
-            alike.move_to_end(bytes_of(run.live.library))
-            if len(alike) > PROGRAMS_KEPT:
-                alike.popitem(last=False)
-            plans[key] = shared[key] if key in shared else shared.setdefault(key, build())
-        return plans[key]
-
-    with pytest.MonkeyPatch.context() as here:
-        here.setattr(Run, "plan", plan)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def letters_compiled_once() -> Iterator[None]:
-    """The same letters are compiled once, however many programs of the tests hold them."""
-    from nurture.mail.templates import Templates
-    from nurture.program.load import content_hash
-
-    alike: OrderedDict[tuple[str, bool], Templates] = OrderedDict()
-    begin = Templates.__init__
-
-    def init(templates: Templates, files: Mapping[str, str], *, escaped: bool = True) -> None:
-        begin(templates, files, escaped=escaped)
-        which = content_hash(templates.files), escaped
-        first = alike.setdefault(which, templates)
-        alike.move_to_end(which)
-        if len(alike) > PROGRAMS_KEPT:
-            alike.popitem(last=False)
-        templates.sandbox, templates._compiled, templates._lock = first.sandbox, first._compiled, first._lock
-
-    with pytest.MonkeyPatch.context() as here:
-        here.setattr(Templates, "__init__", init)
+def reused() -> Iterator[None]:
+    """What comes out alike is built and compiled once."""
+    with reusing():
         yield
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """A PostgreSQL server of this worker's own, started when the first test asks for it."""
-    with server() as running:
+    with server(MEMORY if in_memory() else None) as running:
         yield running
 
 

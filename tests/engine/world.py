@@ -24,7 +24,7 @@ from nurture.engine.machine import Machine
 from nurture.engine.publishing import Published, publish
 from nurture.engine.story import Story, tell
 from nurture.intake import write
-from nurture.intake.write import NewEvent
+from nurture.intake.write import NewEvent, Person
 from nurture.program.load import load
 from nurture.records import Enrolment, Handoff, Lead, Milestone, Refusal, Touch
 from nurture.rehearse.stage import Stage, set_stage
@@ -118,13 +118,16 @@ class World:
         return number
 
     def crowd(self, names: Iterable[str], **values: Any) -> None:
-        """Many leads that differ by their names alone, in one transaction."""
+        """Many leads that differ by their names alone, in one transaction, as an import brings them."""
         columns = {**values, **({"zone": values["timezone"]} if "timezone" in values else {})}
+        people = {
+            name: Person.of(columns | {"email": f"{name}@lead.example"}, source="test", mail="contract")
+            for name in names
+        }
 
         def put(link: Any) -> None:
-            for name in names:
-                row = columns | {"email": f"{name}@lead.example"}
-                self.ids[name], _ = write.put_lead(link, row, now=self.now, source="test", consent="contract")
+            outcomes = write.put_people(link, list(people.values()), now=self.now, origin="test")
+            self.ids |= {name: told.lead_id for name, told in zip(people, outcomes, strict=True) if told.lead_id}
 
         self.do(put)
 
@@ -180,9 +183,12 @@ class World:
         return self
 
     def tick(self, *segments: str) -> World:
-        """One tick of each segment (of all of them, by priority, unless said), now."""
-        for segment in segments or self.machine.segments():
-            self.machine.tick(segment, self.now)
+        """One tick of each of these segments, now; unless said, of the first, which settles the leads of all, and of
+        each that then has something to do, by priority."""
+        known = self.machine.segments()
+        for segment in segments or known:
+            if segments or segment == known[0] or self.machine.waiting(segment, self.now):
+                self.machine.tick(segment, self.now)
         return self
 
     def run(self, until: datetime | timedelta, stops: Mapping[datetime, Callable[[], None]] | None = None) -> World:

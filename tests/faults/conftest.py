@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
@@ -45,8 +46,10 @@ def mail(tmp_path: Path) -> Iterator[MailSink]:
 
 
 @pytest.fixture(scope="session")
-def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], str]:
-    """(database, kind) to what is copied for each test: a file, or the name of a database."""
+def prepared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, warm: Warm
+) -> Callable[[str, str], str]:
+    """(database, kind) to what is copied for each test: a file, or the name of a database. The parent has seen one."""
     known: dict[tuple[str, str], str] = {}
 
     def made(database: str, kind: str) -> str:
@@ -56,11 +59,17 @@ def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
                 file = tmp_path_factory.mktemp(kind) / "prepared.db"
                 prepare(copied(request.getfixturevalue("migrated_sqlite"), file), kind, ads_url)
                 known[database, kind] = str(file)
+                url = copied(file, file.with_name("seen.db"))
             else:
                 server = request.getfixturevalue("postgres")
                 name = server.create(template=request.getfixturevalue("migrated_postgres"), name=f"prepared_{kind}")
                 prepare(server.url(name), kind, ads_url)
                 known[database, kind] = name
+                url = server.url(server.create(template=name))
+            seen = Ground(warm, url, tmp_path_factory.mktemp("seen"))
+            with request.getfixturevalue("platform").aside():
+                for at in (timedelta(), timedelta(minutes=20)):
+                    warm.learn(seen.words(at, "ads" if kind == "ads" else "mail"), seen.env)
         return known[database, kind]
 
     return made

@@ -24,7 +24,8 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -284,6 +285,14 @@ class AdsSink:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(10)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What comes meanwhile is answered well and forgotten."""
+        before = self.script, self.calls
+        self.script, self.calls = [], []
+        yield
+        self.script, self.calls = before
 
     def converged(self) -> bool:
         """Whether every key came with one body, and was answered well at the last."""

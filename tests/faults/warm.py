@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import json
 import os
 import signal
@@ -84,6 +85,10 @@ class Warm:
         while _state(pid) != "T":
             assert _state(pid) not in "ZX", "the child has ended instead"
             time.sleep(0.01)
+
+    def learn(self, words: Sequence[str], env: Mapping[str, str]) -> None:
+        """Have the parent itself do `nurture WORDS`: what it builds and compiles for it, its children have."""
+        assert self._ask(do="learn", words=list(words), env=dict(env)) == "0\n"
 
     def _ask(self, **task: Any) -> str:
         assert self._process.stdin is not None
@@ -209,22 +214,30 @@ def _warm_up() -> None:
 
     import nurture.web.metrics
     import nurture.web.server  # noqa: F401 - what `nurture serve` opens
-    from nurture.cli import main
     from nurture.db import migrate
     from tests.faults.ground import SECRET, prepare
 
-    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
+    with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"NURTURE_HOME": folder, "NURTURE_SECRET_KEY": SECRET}
-        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            for kind in ("mail", "ads", "sales"):
-                url = f"sqlite:///{folder}/{kind}.db"
-                migrate(url)
-                prepare(url, kind, "http://127.0.0.1:9/")
-                os.environ |= {"NURTURE_DATABASE_URL": url, "NURTURE_HOME": f"{folder}/{kind}"}
-                main(["tick", "mail" if kind == "sales" else kind, "--now", "2026-03-02T08:00:00Z", "--json"])
+        for kind in ("mail", "ads", "sales"):
+            url = f"sqlite:///{folder}/{kind}.db"
+            migrate(url)
+            prepare(url, kind, "http://127.0.0.1:9/")
+            env = {"NURTURE_DATABASE_URL": url, "NURTURE_HOME": f"{folder}/{kind}"}
+            _learn(["tick", "mail" if kind == "sales" else kind, "--now", "2026-03-02T08:00:00Z", "--json"], env)
+
+
+def _learn(words: list[str], env: Mapping[str, str]) -> int:
+    """Do it in this very process, in silence; its exit code. There is one thread again at the end."""
+    from nurture.cli import main
+
+    os.environ |= env
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        code = main(words)
     assert threading.active_count() == 1
     gc.collect()
     gc.freeze()
+    return code
 
 
 def _remember() -> None:
@@ -236,18 +249,23 @@ def _remember() -> None:
 
 
 def _serve() -> None:
+    from tests.reuse import reusing
+
     _remember()
-    _warm_up()
-    for line in sys.stdin:
-        task = json.loads(line)
-        if task["do"] == "wait":
-            answer = os.waitstatus_to_exitcode(os.waitpid(task["pid"], 0)[1])
-        else:
-            answer = os.fork()
-            if answer == 0:
-                _child(task)
-        sys.stdout.write(f"{answer}\n")
-        sys.stdout.flush()
+    with reusing():
+        _warm_up()
+        for line in sys.stdin:
+            task = json.loads(line)
+            if task["do"] == "wait":
+                answer = os.waitstatus_to_exitcode(os.waitpid(task["pid"], 0)[1])
+            elif task["do"] == "learn":
+                answer = _learn(task["words"], task["env"])
+            else:
+                answer = os.fork()
+                if answer == 0:
+                    _child(task)
+            sys.stdout.write(f"{answer}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import SQLModel
 
-from nurture.db import Database, migrate
+from nurture.db import Database
 from nurture.folding import canonical_email
 from nurture.intake import import_leads, values
 from tests.intake.importing import NOW, Program
@@ -55,7 +55,7 @@ def _imported(rows: Sequence[tuple[str, ...]], tmp: Any, times: int = 1) -> tupl
     with path.open("w", newline="") as out:
         csv.writer(out).writerows([("Email", "id", "Company", "Seats", "Consent"), *rows])
     database = Database("sqlite://")
-    migrate(database)
+    database.require_schema()
     for _ in range(times):
         report = import_leads(
             database, path, known=Program(), now=NOW, source="crm", refused_to=tmp / "refused.csv"

@@ -135,38 +135,42 @@ INTERRUPTS = {
 }
 
 
-@pytest.mark.parametrize("name", INTERRUPTS)
-@pytest.mark.parametrize("stands", ["wait", "wait_until", "email"])
-def test_what_ends_a_wait_at_once(make: Make, name: str, stands: str) -> None:
-    """On a wait, on a wait for an event and on a letter that waits for its window: over at the very event."""
-    event, outcome = INTERRUPTS[name]
-    steps = {
-        "wait": "  - {id: rest, wait: 30 days}\n  - {id: late, email: late.j2}",
-        "wait_until": "  - {id: rest, wait_until: {did: nothing}, at_most: 30 days, then: late, else: late}\n"
-        "  - {id: late, email: late.j2}",
-        "email": "  - {id: rest, email: rest.j2}",
-    }[stands]
+#: Where a lead stands when it happens: on a wait, on a wait for an event, on a letter that waits for its window.
+STANDS = {
+    "wait": "  - {id: rest, wait: 30 days}\n  - {id: late, email: late.j2}",
+    "until": "  - {id: rest, wait_until: {did: nothing}, at_most: 30 days, then: late, else: late}\n"
+    "  - {id: late, email: late.j2}",
+    "letter": "  - {id: rest, email: rest.j2}",
+}
+
+
+def test_what_ends_a_wait_at_once(make: Make) -> None:
+    """A lead for each event and each place where it may stand: its passage is over at the very event."""
     lifecycle = (
         "milestones: {demo: {when: {did: asked}}, called: {when: {did: called}, handoff: true}}\n"
         "mql: {when: {did: never}}"
     )
-    it = make(
-        program(
-            {"lifecycle.yaml": lifecycle},
-            drip=sequence(
-                steps, when="{email: {known: true}}", objective="demo", send='{hours: "06:00-07:00"}',
-                leave="{any: [{did: left_us}, {stage: sal}]}",
-            ),
+    written = {
+        stands: sequence(
+            steps, when=f"{{tags: {stands}}}", objective="demo", send='{hours: "06:00-07:00"}',
+            leave="{any: [{did: left_us}, {stage: sal}]}",
         )
-    )  # fmt: skip
-    it.lead("ana", phone="1", country="RO")
+        for stands, steps in STANDS.items()
+    }  # fmt: skip
+    cases = {f"{name} {stands}": (stands, *INTERRUPTS[name]) for name in INTERRUPTS for stands in STANDS}
+    it = make(program({"lifecycle.yaml": lifecycle}, **written))
+    for case, (stands, _, _) in cases.items():
+        it.lead(case, phone="1", country="RO", tags=[stands])
     it.tick().at(3 * HOUR)
-    it.event("ana", event, settle=True)
+    stood = it.stands()
+    for case, (_, event, _) in cases.items():
+        it.event(case, event, settle=True)
 
-    passage = it.passages()["ana"]
-    assert (passage.outcome, passage.ended_at) == (outcome, it.now)
+    ended = {who: (row.sequence, row.outcome, row.ended_at) for who, row in it.passages().items()}
+    assert set(stood.values()) == {"rest"}
+    assert ended == {case: (stands, outcome, it.now) for case, (stands, _, outcome) in cases.items()}
     it.run(40 * DAY)
-    assert "ana@lead.example" not in {to for to, _ in it.sent}  # sales is told, and reminded
+    assert not {to for to, _ in it.sent if to.endswith("@lead.example")}  # sales is told, and reminded
 
 
 @pytest.mark.parametrize("name", ["the objective", "unsubscribing", "the leave rule"])
