@@ -63,6 +63,7 @@ def compare(kind: str, url: str, sink: relay.Sink, port: str, folder: Path, lead
     """Rounds of both on one database: whole processes, and from the flow's start to its end."""
     home = Home(folder, url, sink.url, FILES)
     env = {"NURTURE_PREFECT_LISTEN": f"127.0.0.1:{port}", "PREFECT_HOME": str(folder / "prefect")}
+    env["PYTHONDONTWRITEBYTECODE"] = ""  # as an installed program, which is not compiled anew at each start
     children: dict[str, list[common.Child]] = {"run": [], "tick": [], "empty run": [], "empty tick": []}
 
     def side(name: str) -> float:

@@ -14,6 +14,7 @@ tool is not here: the benchmark says so and is over. A wrong result is an `asser
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -110,6 +111,7 @@ def told(value: Any) -> str:
 @contextmanager
 def bench(doc: str | None) -> Iterator[Bench]:
     """Read the arguments, make a folder, and print and write what was found, with the machine and its load."""
+    gc.set_threshold(50_000)  # as every command does
     name = Path(sys.argv[0]).stem
     parser = argparse.ArgumentParser(name, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", nargs="*", metavar="small|N", help="the small form, or sizes in numbers")
@@ -213,6 +215,16 @@ def cpu(work: Callable[[], T]) -> tuple[float, T]:
     began = time.process_time()
     done = work()
     return time.process_time() - began, done
+
+
+def beside() -> float:
+    """Seconds of CPU so far of the processes that make letters for this one."""
+    ticks = 0
+    for task in Path("/proc/self/task").glob("*/children"):
+        for child in task.read_text("utf-8").split():
+            if "nurture.engine.press" in Path(f"/proc/{child}/cmdline").read_text("utf-8"):
+                ticks += sum(map(int, Path(f"/proc/{child}/stat").read_text("utf-8").rpartition(")")[2].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def peak_mb() -> float:

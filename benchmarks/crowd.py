@@ -17,6 +17,7 @@ from typing import Any
 
 from nurture.channels.base import Channel
 from nurture.db import Database
+from nurture.engine.press import Press
 from nurture.engine.workers import open_journal
 from nurture.records.types import to_micros
 from nurture.rehearse.stage import Stage, set_stage
@@ -162,8 +163,9 @@ def house(url: str, start: datetime, files: Mapping[str, str]) -> Stage:
 
 
 def at_work(stage: Stage, folder: Path, email: Channel) -> None:
-    """Let the stage's machine send by `email` and keep a journal in `folder`, as a home's does."""
+    """Let the stage's machine send by `email`, keep a journal in `folder` and have letters made, as a home's does."""
     machine = stage.machine
     machine.email, machine.journal_folder = email, folder
     machine.journal = open_journal(folder, machine.worker)
     machine.leases.journals = machine.journals
+    machine.press = Press(1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from common import ROOT
 
 _SHARED = ROOT / "templates" / "_shared"
-_PARAGRAPH = (
-    "<p>Our paper tells how a team like yours went about it, and has the figures that your colleague in finance will"
-    " ask for, on one page.</p>\n"
+PARAGRAPH = (
+    "Our paper tells how a team like yours went about it, and has the figures that your colleague in finance will ask"
+    " for, on one page."
 )
 #: 16 links, four kinds of personal parts; with its text part it is a message of some 10 KB.
 _LETTER = """{% extends "_shared/letter.j2" %}
@@ -50,7 +50,8 @@ steps:
 
 def letter(what: str) -> str:
     """A letter's template."""
-    return _LETTER.replace("WHAT", what).replace("LINKS", _PARAGRAPH + _LINKS + _PARAGRAPH * 5)
+    paragraph = f"<p>{PARAGRAPH}</p>\n"
+    return _LETTER.replace("WHAT", what).replace("LINKS", paragraph + _LINKS + paragraph * 5)
 
 
 FILES = {
