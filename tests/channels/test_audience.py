@@ -17,6 +17,7 @@ from nurture.channels.base import NoJournal, Parcel
 from nurture.clock import SystemClock
 from nurture.errors import SettingsError
 from nurture.tokens import keys
+from tests.steps.servers import WAITS
 
 KEYS = keys("a secret of at least thirty-two characters")
 
@@ -47,7 +48,7 @@ class _Answer(BaseHTTPRequestHandler):
         self.server.calls.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
         word = self.path.strip("/")
         if word == "slow":
-            time.sleep(1)
+            time.sleep(2 * WAITS)
         if word == "cut":
             self.connection.close()
             self.close_connection = True
@@ -105,7 +106,7 @@ ANSWERS = [
 @pytest.mark.parametrize(("path", "verdict", "detail"), ANSWERS, ids=[row[0] for row in ANSWERS])
 def test_the_answer_decides(endpoint, path, verdict, detail):
     """A call carries its key, so whatever is unclear is simply tried later; its neighbours are not harmed."""
-    out = channel(endpoint, "200", path, timeout=0.5)
+    out = channel(endpoint, "200", path, timeout=WAITS)
     receipts = out.deliver([parcel(1, "200"), parcel(2, path), parcel(3, "200")], NoJournal(), lambda *_: False)
     out.close()
 
@@ -150,7 +151,7 @@ def test_an_endpoint_that_is_away_is_asked_once(endpoint):
 
 def test_an_endpoint_that_is_silent_is_waited_for_once(endpoint):
     """Two hundred calls to it take one time-out, not two hundred."""
-    out = channel(endpoint, "200", "slow", timeout=0.3)
+    out = channel(endpoint, "200", "slow", timeout=WAITS)
     batch = [parcel(1, "slow"), parcel(2, "slow"), parcel(3, "200"), parcel(4, "slow")]
     receipts = out.deliver(batch, NoJournal(), lambda *_: False)
     out.close()

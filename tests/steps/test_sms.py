@@ -22,7 +22,7 @@ from tests.engine.channels import Killed
 from tests.engine.conftest import Make
 from tests.engine.world import PROGRAM, World, program, sequence
 from tests.faults.warm import arm
-from tests.steps.servers import Twilio, serving
+from tests.steps.servers import WAITS, Twilio, serving
 
 TEXT = "{{ brand }}: hello {{ lead.first_name or 'there' }}, how is it going? Reply STOP to end."
 STEPS = """  - {id: checkin, sms: checkin.j2}
@@ -44,7 +44,7 @@ def twilio() -> Iterator[Twilio]:
 
 def texting(make: Make, twilio: Twilio, written: dict[str, str] | None = None) -> World:
     world = make(written or files())
-    world.machine.sms = TwilioChannel(read_account(twilio.account), timeout=0.5)
+    world.machine.sms = TwilioChannel(read_account(twilio.account), timeout=WAITS)
     return world
 
 
@@ -211,7 +211,7 @@ def test_a_messaging_service_may_send(make: Make, twilio: Twilio) -> None:
     """MG… in the place of the number: its own parameter of the API."""
     world = make(files())
     account = twilio.account.replace("from=+15005550006", "from=MG" + "1" * 32)
-    world.machine.sms = TwilioChannel(read_account(account), timeout=0.5)
+    world.machine.sms = TwilioChannel(read_account(account), timeout=WAITS)
     lead(world, "ana")
     world.tick()
 

@@ -18,7 +18,7 @@ from tests.engine.channels import Killed
 from tests.engine.conftest import Make
 from tests.engine.world import PROGRAM, World, program, sequence
 from tests.faults.warm import arm
-from tests.steps.servers import Calls, serving
+from tests.steps.servers import WAITS, Calls, serving
 
 STEPS = """  - {id: tell, webhook: crm, data: {reason: engaged, weight: 3}}
   - {id: rest, wait: 40 days}
@@ -32,7 +32,7 @@ def telling(make: Make, server: Calls, fields: str = "[email, first_name, indust
     world = make(program(files, telling=sequence(STEPS)))
     keys = world.machine.keys
     world.machine.webhook = WebhookChannel(
-        {"crm": server.url}, lambda name: keys.signing(signed_as(name)), world.clock, timeout=0.5
+        {"crm": server.url}, lambda name: keys.signing(signed_as(name)), world.clock, timeout=WAITS
     )
     return world
 
