@@ -38,9 +38,9 @@ def free_port() -> int:
         return port
 
 
-def until(holds: Callable[[], object], seconds: float = 90) -> None:
+def until(holds: Callable[[], object]) -> None:
     """Wait for it; fail when it does not come to pass."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 90
     while not holds():
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.05)
@@ -207,11 +207,11 @@ def test_a_child_that_is_asked_for_while_it_runs_runs_once_more(tmp_path: Path) 
     lines: list[str] = []
     child = Child("it", ["/bin/sh", "-c", program], {"OUT": str(tmp_path)}, lines.append, once=True)
     child.look()
-    until((tmp_path / "runs").exists, 10)
+    until((tmp_path / "runs").exists)
     child.again()
     child.again()
     (tmp_path / "go").touch()
-    until(lambda: child.look() or child.done, 10)  # type: ignore[func-returns-value]
+    until(lambda: child.look() or child.done)  # type: ignore[func-returns-value]
 
     assert (tmp_path / "runs").read_text() == "\n\n"
 
@@ -244,7 +244,7 @@ def test_a_child_that_will_not_end_is_killed_with_its_own(monkeypatch: pytest.Mo
     child.end(0.2)
 
     assert lines == ["it did not end in time and is killed"]
-    until(lambda: children._stat(own, 1) is None or _zombie(own), 10)
+    until(lambda: children._stat(own, 1) is None or _zombie(own))
     assert pid is not None
     assert not Path(f"/proc/{pid}").exists()
 
@@ -275,7 +275,7 @@ def test_a_child_whose_end_takes_for_ever_goes_with_its_parent() -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    until(lambda: children._stat(own, 1) is None or _zombie(own), 30)
+    until(lambda: children._stat(own, 1) is None or _zombie(own))
 
 
 @pytest.mark.slow
@@ -294,4 +294,4 @@ def test_the_whole_machine(desk: Desk) -> None:
         family = served.family()
         served.process.kill()
         served.process.wait(10)
-        until(lambda: all(children._stat(pid, 1) is None or _zombie(pid) for pid in family), 30)
+        until(lambda: all(children._stat(pid, 1) is None or _zombie(pid) for pid in family))

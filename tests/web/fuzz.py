@@ -37,7 +37,7 @@ from tests.web.sited import SITED, key
 
 PLENTY = 10**9
 #: Seconds that an answer is waited for before we say that we have said everything, and after that.
-PAUSE, PATIENCE = 0.3, 8.0
+PAUSE, PATIENCE = 0.3, 30.0
 #: Knocks at once; megabytes by which the process may grow after the first round: threads and their arenas, no more.
 HANDS, MOST_GROWN = 12, 100
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, ViewportSize
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, ViewportSize, expect
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 #: A page twice as large on a small phone scrolls one way still (WCAG 2.2, 1.4.10).
 NARROWEST: ViewportSize = {"width": 320, "height": 640}
+#: Milliseconds for which a page is waited for: a busy machine may take many seconds.
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
 SIZES = {"phone": PHONE, "desktop": DESKTOP}
 #: Chromium without a screen says so in its own, and would be taken for the machine that it is.
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36"
@@ -58,7 +61,7 @@ class Screen:
 def screen(browser: Browser, language: str = "en", size: str = "phone", **more: Any) -> Iterator[Screen]:
     """Somebody's browser, new, speaking `language`."""
     context = browser.new_context(viewport=SIZES[size], locale=LOCALES[language], user_agent=AGENT, **more)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     seen = Screen(context.new_page())
     seen.page.on("console", seen.heard)
     seen.page.on("pageerror", lambda problem: seen.complaints.append(str(problem)))
