@@ -19,6 +19,8 @@ from nurture.records import Consent, Enrolment, Event, Lead
 from nurture.records.types import Document, Instant, to_micros
 from nurture.worklist import work_for
 
+#: Rows of a transaction: as long as one of the engine's takes, so that doors wait for it no longer than for those.
+SOME = 1_000
 SHARED = Path(__file__).parents[1] / "templates" / "_shared"
 FILES = {
     "program.yaml": """
@@ -108,9 +110,9 @@ def back(machine: Machine, slug: str, leads: int) -> None:
     """Everybody stands in the wait of `slug` again, unsent; a little at a time, as whatever writes much must."""
     now = machine.now()
     start, due = now - timedelta(days=2, hours=1), now - timedelta(hours=1)
-    for first in range(1, leads + 1, 2_000):
+    for first in range(1, leads + 1, SOME):
         values = {
-            "slug": slug, "start": to_micros(start), "due": to_micros(due), "first": first, "last": first + 1_999,
+            "slug": slug, "start": to_micros(start), "due": to_micros(due), "first": first, "last": first + SOME - 1,
         }  # fmt: skip
 
         def put(link: Any, values: dict[str, Any] = values) -> None:
@@ -131,8 +133,8 @@ def touched(machine: Machine, leads: int) -> None:
     """An event of each lead that no rule asks for, and its row of the work list."""
     now, key = machine.now(), clock.unguessable()
     at = literal(now, Instant())
-    for first in range(1, leads + 1, 2_000):
-        some = select(col(Lead.id)).where(col(Lead.id).between(first, min(first + 1_999, leads)))
+    for first in range(1, leads + 1, SOME):
+        some = select(col(Lead.id)).where(col(Lead.id).between(first, min(first + SOME - 1, leads)))
         rows = some.add_columns(
             literal("email_sent"), at, at, at, literal("system"), literal({}, Document), literal("bench"),
             literal(key).concat(col(Lead.id)),
