@@ -8,6 +8,7 @@ sends them through the same relay. The loads follow each other in each round. Nu
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import statistics
@@ -204,4 +205,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(50_000)  # as every command does
     {"serve": serve, "tick": lambda: tick(sys.argv[2], int(sys.argv[3]))}.get((sys.argv[1:] or [""])[0], main)()

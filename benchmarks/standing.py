@@ -116,7 +116,7 @@ def back(machine: Machine, slug: str, leads: int) -> None:
         }  # fmt: skip
 
         def put(link: Any, values: dict[str, Any] = values) -> None:
-            some = "WHERE sequence = :slug AND lead_id BETWEEN :first AND :last"
+            some = "WHERE sequence || '' = :slug AND lead_id BETWEEN :first AND :last"  # found by lead, not by sequence
             link.execute(text(f"DELETE FROM touch {some}"), values)
             link.execute(
                 text(
