@@ -13,7 +13,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.sql.selectable import ScalarSelect, SelectStatementGrouping
 
-from nurture.records.types import Document, Instant
+from nurture.records.types import Document, Instant, micros
 
 
 class database_clock(GenericFunction[Any]):
@@ -73,6 +73,15 @@ def upsert(link: Connection) -> Any:
 def apart(column: Any) -> ColumnElement[str]:
     """A text column as no index knows it: a lookup by lead must not be planned by sequence, whatever statistics say."""
     return column.concat("")  # type: ignore[no-any-return]
+
+
+def unset(number: Any) -> ColumnElement[bool]:
+    """Whether a column of numbers or instants is NULL, as no partial index knows it: of rows found by lead or by key.
+
+    As long as PostgreSQL's statistics know of no such row it takes the index of them for empty, and would read all of
+    it for each lead, however many there are by now.
+    """
+    return (micros(number) + 0).is_(None)
 
 
 def new_rows(table: Any, columns: Sequence[str], rows: Any) -> Any:

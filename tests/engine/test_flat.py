@@ -1,4 +1,7 @@
-"""What a touched lead costs does not grow with what it did before: counted in steps of SQLite's machine, not in time."""
+"""What a touched lead costs grows neither with what it did before nor with how many come with it.
+
+Counted in steps of SQLite's machine and in rows that PostgreSQL reads, not in time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from nurture.intake import write
 from nurture.intake.write import NewEvent
@@ -113,3 +116,47 @@ def test_a_letter_costs_the_same_after_a_long_history(here: World, steps: Callab
         taken[name] = steps(lambda: here.machine.tick("letters", here.now))
         assert here.touches("letters")[name] == [("hello", "sent", None)]
     assert taken["long"] < 1.2 * taken["short"], taken
+
+
+#: Rows of the tables that grow with every touch that PostgreSQL has read so far, by any way.
+_READ = """
+SELECT sum(coalesce(tables.seq_tup_read, 0) + coalesce(indexes.read, 0))
+FROM pg_stat_user_tables tables
+JOIN (SELECT relid, sum(idx_tup_read) AS read FROM pg_stat_user_indexes GROUP BY relid) indexes USING (relid)
+WHERE tables.relname IN ('enrolment', 'touch', 'event', 'holding')
+"""
+
+
+def test_a_lead_costs_the_same_among_many_whatever_the_statistics_say(request: pytest.FixtureRequest) -> None:
+    """They are from when everybody had come to the end: nobody is inside, nothing is planned, as after a quiet week."""
+    request.param = "postgres"
+    steps = "  - {id: hello, email: hello.j2}\n  - {id: rest, wait: 5 days}\n  - {id: again, email: again.j2}"
+    files = program(
+        {"lifecycle.yaml": "mql: {when: {did: bought}}\nmilestones: {bought: {when: {did: bought}, handoff: false}}"},
+        letters=sequence(steps, when="{did: joined}", objective="bought", leave="{did: left}"),
+    )
+    with world(new_database(request), files) as made:
+
+        def rows_read() -> int:
+            made.machine.db.dispose()  # what a connection has read is told when it ends
+            with made.machine.db.read() as link:
+                return int(link.execute(text(_READ)).scalar_one())
+
+        def taken(many: int) -> float:
+            """Rows read for each of so many leads, from their entering to their end."""
+            names = [f"{many}-{n}" for n in range(many)]
+            made.crowd(names)
+            made.event_of(names, "joined")
+            before = rows_read()
+            for days in (0, 5):
+                made.at(made.now - made.start + timedelta(days=days)).tick()
+            read = rows_read() - before
+            touches = made.touches("letters")
+            assert all(touches[name] == [("hello", "sent", None), ("again", "sent", None)] for name in names)
+            return read / many
+
+        taken(50)
+        with made.machine.db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as link:
+            link.exec_driver_sql("VACUUM ANALYZE")
+        few, lots = taken(100), taken(800)
+        assert lots < 1.5 * few, (few, lots)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, select, update
 from sqlmodel import col
 
+from nurture.dialects import unset
 from nurture.engine.running import Run
 from nurture.records import AudienceMember, Enrolment, Touch
 from nurture.records.types import NOW_AT
@@ -33,7 +34,7 @@ class Ending:
 
 def ending(which: ColumnElement[bool], outcome: str, at: ColumnElement[Any] = NOW_AT) -> Ending:
     """How the live enrolments for which `which` holds end with `outcome` at `at`."""
-    over = and_(col(Enrolment.ended_at).is_(None), which)
+    over = and_(unset(col(Enrolment.ended_at)), which)
     ids = select(col(Enrolment.id)).where(over)
     return Ending(
         ids.limit(1),

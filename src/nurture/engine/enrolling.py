@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from nurture.dialects import apart, new_rows, newer_rows
+from nurture.dialects import apart, new_rows, newer_rows, unset
 from nurture.engine import queueing
 from nurture.engine.lifecycle import hold, over, release
 from nurture.engine.live import Live
@@ -181,7 +181,7 @@ def _entering(live: Live, segment: Segment) -> _Entering:
         .where(
             col(Enrolment.lead_id) == col(Lead.id),
             apart(col(Enrolment.sequence)) == segment.slug,
-            col(Enrolment.ended_at).is_(None),
+            unset(col(Enrolment.ended_at)),
         )
         .correlate(Lead)
         .exists()

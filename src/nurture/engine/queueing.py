@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, delete, func, literal, or_, select
 from sqlmodel import col
 
-from nurture.dialects import new_rows, newer_rows
+from nurture.dialects import apart, new_rows, newer_rows, unset
 from nurture.engine.guard import local_day
 from nurture.engine.running import CLAIMED, Run
 from nurture.program.load import Segment
@@ -63,8 +63,8 @@ def queue_of(segment: Segment, welcome: ColumnElement[bool], enter: Any) -> Queu
     still = select(col(Lead.id)).where(welcome)
     inside = select(1).where(
         col(Enrolment.lead_id) == col(EnrolmentQueue.lead_id),
-        col(Enrolment.sequence) == slug,
-        col(Enrolment.ended_at).is_(None),
+        apart(col(Enrolment.sequence)) == slug,
+        unset(col(Enrolment.ended_at)),
     )
     day = and_(col(EnrolmentDay.sequence) == slug, col(EnrolmentDay.day) == _DAY)
     planned = select(1).where(col(Work.lead_id) == col(EnrolmentQueue.lead_id), col(Work.due_at) <= _MORNING)

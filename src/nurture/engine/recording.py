@@ -27,7 +27,7 @@ from sqlmodel import col
 
 from nurture import clock
 from nurture.channels.base import Receipt
-from nurture.dialects import new_rows
+from nurture.dialects import FEW, new_rows, unset
 from nurture.jsonsql import KEYS, among, listed, object_of
 from nurture.records import Enrolment, Event, Touch
 from nurture.records.types import Instant
@@ -193,6 +193,6 @@ def _letting_go() -> Any:
         .correlate(Enrolment)
         .scalar_subquery()
     )
-    mine = select(col(Touch.enrolment_id)).where(among(col(Touch.id), KEYS))
-    left = update(Enrolment).where(col(Enrolment.id).in_(mine), col(Enrolment.ended_at).is_(None), ended.is_not(None))
+    mine = select(col(Touch.enrolment_id)).prefix_with(FEW).where(among(col(Touch.id), KEYS))
+    left = update(Enrolment).where(col(Enrolment.id).in_(mine), unset(col(Enrolment.ended_at)), ended.is_not(None))
     return left.values(due_at=ended).execution_options(synchronize_session=False)

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
-from nurture.dialects import FEW, greatest, least
+from nurture.dialects import FEW, greatest, least, unset
 from nurture.engine import accounts, handoffs, lifecycle, scoring
 from nurture.engine.ending import Ending, end, ending
 from nurture.engine.enrolling import enrol, next_in_line, objective_reached, suppressed
@@ -98,7 +98,7 @@ _WAKE = (
     .where(
         col(Enrolment.lead_id).in_(CLAIMED),
         col(Enrolment.listening),
-        col(Enrolment.ended_at).is_(None),
+        unset(col(Enrolment.ended_at)),
         micros(col(Enrolment.due_at)) > _MOMENT,
     )
     .values(due_at=instant(_MOMENT))
@@ -117,12 +117,12 @@ _NO_ADS = (
 _LOOK_AGAIN = update(Enrolment).where(col(Enrolment.lead_id).in_(CLAIMED), exhausted()).values(due_at=NOW_AT)
 _VERSIONS = (
     select(col(Enrolment.version_id))
-    .where(col(Enrolment.lead_id).in_(CLAIMED), col(Enrolment.ended_at).is_(None))
+    .where(col(Enrolment.lead_id).in_(CLAIMED), unset(col(Enrolment.ended_at)))
     .distinct()
 )
 _WAITING = and_(
     col(Enrolment.lead_id).in_(CLAIMED),
-    col(Enrolment.ended_at).is_(None),
+    unset(col(Enrolment.ended_at)),
     col(Enrolment.due_at) > NOW_AT,
     ~col(Enrolment.listening),
 )
