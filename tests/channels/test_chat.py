@@ -16,6 +16,7 @@ from nurture.channels.chat import ChatChannel, ChatFolder, places
 from nurture.channels.chat_cards import CARDS, Message, line
 from nurture.errors import SettingsError
 from tests.channels.chat_servers import ChatServer, slack_faults, teams_faults, units
+from tests.steps.servers import WAITS
 
 FAULTS = {"slack": slack_faults, "teams": teams_faults}
 HOSTILE = "<!channel> <@U123> <https://evil.example|Salesforce> &lt; [click](https://evil.example) <at>Ana</at>\n*Bold*\u202e\x00 "
@@ -165,7 +166,7 @@ def test_one_place_is_told_once_a_second_and_another_at_once(server: ChatServer,
 def test_a_place_that_is_silent_or_busy_is_asked_once(server: ChatServer, tmp_path: Path) -> None:
     """What is told it meanwhile is put off without a call, and other places are not."""
     chat = channel(
-        tmp_path, 0.3, slow=server.url("/slack/silent"), busy=server.url("/slack/busy"), well=server.url("/slack/w")
+        tmp_path, WAITS, slow=server.url("/slack/silent"), busy=server.url("/slack/busy"), well=server.url("/slack/w")
     )
     body = CARDS["slack"](PLAIN)
     server.asked.clear()

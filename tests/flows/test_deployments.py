@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.settings import Settings
 from prefect.settings.legacy import _get_settings_fields
 
@@ -122,6 +122,8 @@ def test_a_run_of_a_deployment_serves_its_segment(deployed: Installation) -> Non
         one = client.read_deployment_by_name("nurture-segment/evaluators")
         for schedule in one.schedules:  # a run of the schedule in the same minute would serve them first
             client.update_deployment_schedule(one.id, schedule.id, active=False)
+        begun = {StateType.PENDING, StateType.RUNNING}
+        wait_until(lambda: not runs(lambda run: run.state_type in begun))
         house.arrive(2)
         made = client.create_flow_run_from_deployment(one.id, parameters={"at": house.now.isoformat()})
 

@@ -104,7 +104,7 @@ def arm_to_plan(segment: Segment, step: Step) -> ColumnElement[Any]:
             col(Touch.lead_id) == col(Enrolment.lead_id),
             apart(col(Touch.sequence)) == segment.slug,
             col(Touch.step) == step.id,
-            col(Touch.arm).is_not(None),
+            apart(col(Touch.arm)).is_not(None),
             col(Touch.planned_at) < col(Experiment.decided_at),
         )
         .correlate(Enrolment, Experiment)

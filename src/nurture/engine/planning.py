@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, func, literal, null, select
 from sqlmodel import col
 
-from nurture.dialects import greatest, new_rows
+from nurture.dialects import greatest, new_rows, unset
 from nurture.engine.experiments import arm_to_plan
 from nurture.engine.live import Live
 from nurture.engine.running import Run
@@ -32,9 +32,13 @@ def windowed(step: Sending) -> bool:
     return step.is_message and step.purpose() == "marketing"
 
 
-def exhausted() -> ColumnElement[bool]:
-    """Whether an enrolment idles on an offer step: nothing in the library is left for its lead."""
-    idle = and_(col(Enrolment.ended_at).is_(None), col(Enrolment.due_at).is_(None))
+def exhausted(*, of_leads: bool = False) -> ColumnElement[bool]:
+    """Whether an enrolment idles on an offer step: nothing in the library is left for its lead.
+
+    `of_leads`: asked of enrolments that are found by their leads.
+    """
+    ended, due = col(Enrolment.ended_at), col(Enrolment.due_at)
+    idle = and_(unset(ended), unset(due)) if of_leads else and_(ended.is_(None), due.is_(None))
     return and_(idle, ~select(1).where(OF_PASSAGE).correlate(Enrolment).exists())
 
 

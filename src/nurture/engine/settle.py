@@ -114,7 +114,9 @@ _NO_ADS = (
     .values(wanted=False, changed_at=NOW_AT)
 )
 #: Who idles on an offer step because nothing was left for it may have come to fit a piece.
-_LOOK_AGAIN = update(Enrolment).where(col(Enrolment.lead_id).in_(CLAIMED), exhausted()).values(due_at=NOW_AT)
+_LOOK_AGAIN = (
+    update(Enrolment).where(col(Enrolment.lead_id).in_(CLAIMED), exhausted(of_leads=True)).values(due_at=NOW_AT)
+)
 _VERSIONS = (
     select(col(Enrolment.version_id))
     .where(col(Enrolment.lead_id).in_(CLAIMED), unset(col(Enrolment.ended_at)))

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
-from nurture.dialects import apart, flag_in, greatest, least, number_in, text_in
+from nurture.dialects import apart, flag_in, greatest, least, number_in, text_in, unset
 from nurture.durations import Duration
 from nurture.folding import fold
 from nurture.language import conditions as c
@@ -128,8 +128,8 @@ def _in_time(state: ColumnElement[bool], scope: Scope) -> ColumnElement[bool]:
 
 def _inside(sequence: str, scope: Scope) -> ColumnElement[bool]:
     other = Enrolment.__table__.alias()  # type: ignore[attr-defined]
-    there = (other.c.lead_id == col(Lead.id)) & (other.c.sequence == sequence)
-    live = other.c.ended_at.is_(None)
+    there = (other.c.lead_id == col(Lead.id)) & (apart(other.c.sequence) == sequence)
+    live = unset(other.c.ended_at)
     if not scope.is_now:
         live = and_(micros(other.c.started_at) <= scope.at, or_(live, micros(other.c.ended_at) > scope.at))
     return exists(select(1).where(there, live).correlate(Lead, Enrolment))
