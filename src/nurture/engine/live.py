@@ -30,9 +30,11 @@ _CURRENT = (
     .where(col(SequenceVersion.closed_at).is_(None))
     .order_by(col(SequenceVersion.sequence))
 )
+#: Asked anew of each version (OFFSET 0): PostgreSQL would else read everybody who is inside any, once for them all.
+_STILL = [part.offset(0).exists() for part in (_INSIDE, _RESENT, _UNCERTAIN)]
 _LIVELY = (
     select(col(SequenceVersion.id))
-    .where(or_(col(SequenceVersion.closed_at).is_(None), _INSIDE.exists(), _RESENT.exists(), _UNCERTAIN.exists()))
+    .where(or_(col(SequenceVersion.closed_at).is_(None), *_STILL))
     .order_by(col(SequenceVersion.sequence), col(SequenceVersion.number).desc())
 )
 _NEWEST = select(col(ProgramVersion.id)).order_by(col(ProgramVersion.number).desc()).limit(1)
