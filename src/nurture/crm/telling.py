@@ -29,6 +29,7 @@ from nurture.program.crm import HUBSPOT_STAGES, Crm
 from nurture.program.lifecycle import STAGES
 from nurture.records import CrmLink, Event, Lead
 from nurture.records.crm import TELLABLE
+from nurture.records.people import EVENTS_BY_TIME
 
 #: A change may be seen so much later than its instant says: a tick is long, a transaction waits.
 SLACK = timedelta(hours=1)
@@ -154,7 +155,7 @@ def _changed(crm: Crm, since: datetime | None, now: datetime) -> Any:
         linked.where(col(CrmLink.next_at) <= now),
     ]
     if "score" in crm.owns.nurture:
-        active = select(col(Event.lead_id)).where(col(Event.occurred_at) >= since)
+        active = select(col(Event.lead_id)).where(col(Event.occurred_at) >= since, text(EVENTS_BY_TIME))
         parts.append(select(col(Lead.id)).where(ours, col(Lead.id).in_(active)))
     return union(*parts)
 

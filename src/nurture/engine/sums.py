@@ -51,13 +51,13 @@ def run_out(leads: Select[Any]) -> Any:
 _OF_LINE: Any = [
     col(getattr(ScoreEntry, name)) for name in ("lead_id", "group_name", "half_life_hours", "expires_at", "at")
 ]
-#: The ledger's last line, and the lines of the claimed leads that came after it: + 0, so that they are found by their
-#: place, not among all that the leads have.
+#: The ledger's last line, and the lines of the claimed leads that came after it. Whose they are is asked of each line
+#: by itself (OFFSET 0): they are found by their place, once, not among all that the leads have, nor for each lead anew.
 _LAST = select(func.coalesce(func.max(col(ScoreEntry.id)), 0))
-_OURS = select(col(Work.lead_id)).where(col(Work.claim) == CLAIM)
+_OURS = select(1).where(col(Work.lead_id) == col(ScoreEntry.lead_id), func.coalesce(col(Work.claim), "") == CLAIM)
 _WRITTEN = (
     select(*_OF_LINE, col(ScoreEntry.summed).label("change"))
-    .where(col(ScoreEntry.id) > bindparam("last", type_=BigInteger), (col(ScoreEntry.lead_id) + 0).in_(_OURS))
+    .where(col(ScoreEntry.id) > bindparam("last", type_=BigInteger), _OURS.correlate(ScoreEntry).offset(0).exists())
     .subquery()
 )
 

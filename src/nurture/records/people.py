@@ -11,6 +11,10 @@ from sqlmodel import Field, SQLModel
 from nurture.records.types import BigKey, Document, Instant
 
 _IN_ACCOUNT = text("account IS NOT NULL")
+#: Of every event; said by whoever looks for events by their time alone, among everybody's. Nobody else may find them
+#: so: PostgreSQL knows nothing of the last minutes, and would read all that happened in them for each lead.
+EVENTS_BY_TIME = "id + 0 > 0"
+_BY_TIME = text(EVENTS_BY_TIME)
 
 
 class Lead(SQLModel, table=True):
@@ -93,7 +97,7 @@ class Event(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("source", "key"),
         Index("ix_event_lead_name", "lead_id", "name", "occurred_at"),
-        Index("ix_event_occurred", "occurred_at"),
+        Index("ix_event_occurred", "occurred_at", postgresql_where=_BY_TIME, sqlite_where=_BY_TIME),
         Index(
             "ix_event_unsettled",
             "lead_id",

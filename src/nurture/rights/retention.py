@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, literal, select, text, tuple_, update
 from sqlmodel import col
 
 from nurture.db import BULK_ROWS, Database
@@ -19,6 +19,7 @@ from nurture.engine.scoring import without
 from nurture.errors import NotPublished
 from nurture.program.retention import Retention
 from nurture.records import Confirmation, Event, Meta, Outbox, ScoreEntry, Visit, Visitor
+from nurture.records.people import EVENTS_BY_TIME
 from nurture.records.types import Instant, to_micros
 from nurture.rights import copies
 from nurture.rights.schema import TABLES
@@ -99,7 +100,7 @@ def _old(periods: Retention, now: datetime) -> list[tuple[str, Any, ColumnElemen
             found.append((kind, at, and_(at < now - period, *more)))
 
     quiet = ~select(1).where(col(Visit.visitor_id) == col(Visitor.id)).correlate(Visitor).exists()
-    settled = col(Event.settled_at).is_not(None)
+    settled = and_(col(Event.settled_at).is_not(None), text(EVENTS_BY_TIME))
     older("events", periods.events, "event", "occurred_at", settled)
     older("inbound", periods.inbound, "inbound", "received_at")
     older("visits", periods.visits, "visit", "recorded_at")
