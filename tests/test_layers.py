@@ -17,7 +17,7 @@ PACKAGE = "nurture"
 
 FLOORS = {
     0: "errors clock settings folding durations tokens failpoints locking",
-    1: "records dialects db migrations zones windows worklist histories jsonsql",
+    1: "records dialects db migrations zones windows worklist histories jsonsql watch",
     2: "language",
     3: "steps",
     4: "program mail channels",

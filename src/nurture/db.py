@@ -7,7 +7,6 @@ and a gate: a door (web, one lead) goes before bulk writers (ticks, imports). Po
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -30,6 +29,7 @@ from nurture.errors import DatabaseFault, DatabaseGone, SchemaMismatch, Settings
 from nurture.locking import lock, unlock
 from nurture.records import Lease
 from nurture.records.types import instant, micros
+from nurture.watch import Watch
 
 log = logging.getLogger("nurture.db")
 T = TypeVar("T")
@@ -67,8 +67,8 @@ class Database:
         self._memory = of_one_process(self.url)
         self._gate = None if not self.is_sqlite or self._memory else Path(f"{self.url.database}.gate")
         self._one_at_a_time = threading.RLock()
-        self._watch: sqlite3.Connection | None = None
         self.engine = self._open()
+        self._watch = Watch(self.engine)
 
     def _open(self) -> Engine:
         if not self.is_sqlite:
@@ -100,23 +100,8 @@ class Database:
             yield link.execution_options(nurture_reads=True)
 
     def written(self) -> object:
-        """The same answer twice: nobody has written (SQLite's data_version, 3 microseconds); others never say so."""
-        if self._gate is None:
-            return object()
-        with self._one_at_a_time:
-            try:
-                if self._watch is None:  # mode=rw: it makes no file
-                    file = f"{Path(str(self.url.database)).absolute().as_uri()}?mode=rw"
-                    self._watch = sqlite3.connect(file, uri=True, check_same_thread=False)
-                return self._watch, self._watch.execute("PRAGMA data_version").fetchone()
-            except sqlite3.Error:
-                self._unwatch()
-                return object()
-
-    def _unwatch(self) -> None:
-        link, self._watch = self._watch, None
-        if link is not None:
-            link.close()
+        """The same answer twice: nobody has committed anything in between; a database in memory never says so."""
+        return object() if self._memory else self._watch.look()
 
     def transact(self, work: Callable[[Connection], T], *, door: bool = False) -> T:
         """Run `work` in one write transaction and commit; again, at most five times, after a deadlock or a race.
@@ -221,7 +206,7 @@ class Database:
 
     def dispose(self) -> None:
         """Close all connections."""
-        self._unwatch()
+        self._watch.close()
         self.engine.dispose()
 
 

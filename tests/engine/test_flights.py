@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from nurture.channels.base import Parcel
 from nurture.channels.smtp import SmtpChannel
 from nurture.channels.throttle import Throttle
 from nurture.cli.ticking import Ticking
-from nurture.db import Database
 from nurture.engine import delivery, helping, machine
 from nurture.engine.delivery import Courier
 from nurture.engine.flights import Flight
@@ -269,29 +267,3 @@ def test_free_segments_come_before_helping(make: Make, monkeypatch: pytest.Monke
 
     assert seen == [1]
     assert list(ticking.busy) == ["big"]
-
-
-def test_the_database_says_whether_anybody_wrote(database_url: str, migrated_sqlite: Path) -> None:
-    """The same answer twice without a write; another after one, and when it cannot be asked."""
-    assert migrated_sqlite.exists()
-    db, other, memory = Database(database_url), Database(database_url), Database("sqlite://")
-    first = db.written()
-    assert db.written() == first
-    other.transact(lambda link: link.exec_driver_sql("INSERT INTO meta (key, value) VALUES ('a', 'b')"))
-    second = db.written()
-    assert second != first
-    assert db.written() == second
-
-    assert db._watch is not None
-    db._watch.close()
-    broken = db.written()
-    again = db.written()
-    assert len({first, second, broken, again}) == 4
-    assert db.written() == again
-
-    assert memory.written() != memory.written()
-    nowhere = Database(f"{database_url}.not-there")
-    assert nowhere.written() != nowhere.written()
-    assert not Path(str(nowhere.url.database)).exists()
-    for one in (db, other, memory, nowhere):
-        one.dispose()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, bindparam, select, true, update
@@ -196,7 +196,8 @@ class Courier:
         if not parcels:
             return
         reach("permitted")
-        flight = Flight(owner, parcels, self.channel)
+        record = partial(self._record_surely, owner)
+        flight = Flight(owner, parcels, self.channel, record, many_writers=not self.db.is_sqlite)
         with ExitStack() as kept:
             beat = kept.enter_context(
                 self.heart.keep(lambda: self._renew(owner, len(parcels)), LEASE.total_seconds(), asked)
@@ -224,10 +225,7 @@ class Courier:
             return
         try:
             done.channel_down = flight.down()
-            reach("recording")
-            receipts = flight.receipts()
-            over = self._record_surely(flight.owner, receipts)
-            reach("recorded")
+            receipts, over = flight.receipts(), flight.recorded()
         except Exception:  # it is left to the journal; an interrupted record is made again
             flight.land()
             raise
@@ -244,22 +242,25 @@ class Courier:
         return self.db.transact(lambda link: link.execute(renewed).rowcount, door=True) == count
 
     def _record_surely(self, owner: str, receipts: Sequence[Receipt]) -> int:
-        """Record, and try again while the database is away; then it is left to the journal. Raises DatabaseFault.
-
-        How many that wait again were called off.
-        """
+        """Record, and try again while the database is away; then it is left to the journal. Raises DatabaseFault."""
         ended = self.clock.now()
         try:
             self.journal.flush()
         except OSError as problem:
             log.warning("the journal cannot be written: %s", problem.strerror)
+        reach("recording")
+        over = self._try_to_record(lambda link: self._record(link, owner, receipts, ended))
+        reach("recorded")
+        return over
+
+    def _try_to_record(self, work: Callable[[Connection], int]) -> int:
         for pause in _PATIENCE:
             try:
-                return self.db.transact(lambda link: self._record(link, owner, receipts, ended))
+                return self.db.transact(work)
             except DatabaseFault as fault:
                 log.warning("what was sent cannot be recorded yet: %s", fault)
                 clock.pause(pause)
-        return self.db.transact(lambda link: self._record(link, owner, receipts, ended))
+        return self.db.transact(work)
 
     def _permit(self, link: Connection, owner: str, made: Made, now: datetime) -> list[Verdict]:
         """Judge and write the verdict of each claimed touch."""

@@ -1,7 +1,11 @@
-"""A batch on its way, sent beside what is made ready next where the channel is one that others answer."""
+"""A batch on its way, sent beside what is made ready next where the channel is one that others answer.
+
+It is recorded there as well where the database has many writers, while the next batch asks for its permit.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,6 +21,10 @@ class Flight:
     owner: str
     parcels: list[Parcel]
     channel: Channel
+    #: Records what became of each; how many of those that wait again were called off.
+    record: Callable[[Sequence[Receipt]], int]
+    #: Whether that may be done beside what follows.
+    many_writers: bool
     #: What is kept until it is recorded: its lease.
     kept: ExitStack = field(default_factory=ExitStack)
     #: Nothing of it may begin any more.
@@ -25,14 +33,23 @@ class Flight:
     landed: bool = False
     _thread: Thread | None = None
     _sent: Future[tuple[list[Receipt], str | None]] = field(default_factory=Future)
+    _recorded: Future[int] = field(default_factory=Future)
 
     def begin(self, journal: Journal, stop: Stop) -> None:
         """Send; beside what follows if the channel likes that."""
         if not self.channel.aside:
             self._send(journal, stop)
             return
-        self._thread = Thread(target=self._send, args=(journal, stop), name="nurture-sending")
+        self._thread = Thread(target=self._carry, args=(journal, stop), name="nurture-sending")
         self._thread.start()
+
+    def _carry(self, journal: Journal, stop: Stop) -> None:
+        self._send(journal, stop)
+        if self.many_writers and self._sent.exception() is None:
+            try:
+                self._recorded.set_result(self.record(self.receipts()))
+            except BaseException as problem:
+                self._recorded.set_exception(problem)
 
     def _send(self, journal: Journal, stop: Stop) -> None:
         try:
@@ -55,6 +72,12 @@ class Flight:
     def down(self) -> str | None:
         """What ails the channel; waits for the last."""
         return self._sent.result()[1]
+
+    def recorded(self) -> int:
+        """How many that wait again were called off: once it is recorded, here unless it is beside."""
+        if self._thread is not None and self.many_writers:
+            return self._recorded.result()
+        return self.record(self.receipts())
 
     def land(self) -> None:
         """There is no more to do for it."""
