@@ -11,13 +11,14 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, Subquery, case, delete, func, literal, select
+from sqlalchemy import ColumnElement, Connection, String, Subquery, bindparam, case, delete, func, literal, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from nurture.db import Database
 from nurture.dialects import greatest, upsert
 from nurture.durations import Hours
+from nurture.jsonsql import listed, rows_of
 from nurture.records import Opening
 from nurture.records.types import EPOCH, micros, span_micros, to_micros
 from nurture.zones import DAY, spans_of, to_local, to_utc
@@ -174,6 +175,19 @@ def each_opening(
         day += timedelta(days=1)
 
 
+_ASKED = rows_of(zone=String, country=String)
+_OF_PAIR = (
+    col(Opening.window) == bindparam("window", type_=String), col(Opening.zone) == _ASKED.c.zone,
+    col(Opening.country) == _ASKED.c.country,
+)  # fmt: skip
+#: How far a window is known in each zone and country asked for: when it closes last, and opens first; NULL: nowhere.
+_REACH = select(
+    _ASKED.c.zone, _ASKED.c.country,
+    *(select(micros(edge)).where(*_OF_PAIR).correlate(_ASKED).scalar_subquery()
+      for edge in (func.max(col(Opening.closes)), func.min(col(Opening.opens)))),
+)  # fmt: skip
+
+
 def know_openings(
     link: Connection, window: Window, pairs: Iterable[tuple[str, str]], now: datetime, since: datetime | None = None
 ) -> None:
@@ -182,21 +196,9 @@ def know_openings(
     wanted = sorted(set(pairs))
     if not wanted:
         return
-    last = (
-        select(
-            col(Opening.zone),
-            col(Opening.country),
-            func.max(micros(col(Opening.closes))),
-            func.min(micros(col(Opening.opens))),
-        )
-        .where(col(Opening.window) == window.key)
-        .group_by(col(Opening.zone), col(Opening.country))
-    )
-    known = {(zone, country): (ends, begins) for zone, country, ends, begins in link.execute(last)}
     rows = []
-    for zone, country in wanted:
-        ends, begins = known.get((zone, country), (0, to_micros(now)))
-        if ends > to_micros(now + REFILL) and begins <= to_micros(since):
+    for zone, country, ends, begins in link.execute(_REACH, {"rows": listed(wanted), "window": window.key}).all():
+        if ends is not None and ends > to_micros(now + REFILL) and begins <= to_micros(since):
             continue
         first = (since - timedelta(days=2)).date()
         for opens, closes in openings_of(window, zone, country, first, (now + AHEAD).date()):

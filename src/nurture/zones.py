@@ -13,12 +13,13 @@ from importlib.metadata import version
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from sqlalchemy import ColumnElement, Connection, delete, func, literal, select
+from sqlalchemy import ColumnElement, Connection, String, bindparam, delete, func, literal, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from nurture.dialects import greatest, upsert
 from nurture.durations import Duration
+from nurture.jsonsql import listed, rows_of
 from nurture.records import Lead, Meta, ZoneSpan
 from nurture.records.types import span_micros, to_micros
 
@@ -77,10 +78,21 @@ def _release() -> str:
     return version("tzdata")
 
 
+_ASKED = rows_of(zone=String)
+_FROM_STAMP = select(1).where(col(Meta.key) == "tzdata", col(Meta.value) == bindparam("stamp", type_=String))
+#: Those of the zones asked for that are there, from the tz database `stamp`.
+_THERE = select(col(ZoneSpan.zone)).where(
+    col(ZoneSpan.zone).in_(select(_ASKED.c.zone)), col(ZoneSpan.utc_from) == -_EVER, _FROM_STAMP.exists()
+)
+
+
 def know_zones(link: Connection, zones: Iterable[str]) -> None:
     """Make sure that `zone_span` holds these zones, as today's tz database has them."""
     stamp = _release()
     wanted = {zone for zone in zones if valid_zone(zone)}
+    asked = {"rows": listed([zone] for zone in sorted(wanted)), "stamp": stamp}
+    if wanted <= set(link.execute(_THERE, asked).scalars()):
+        return
     known = link.execute(select(col(Meta.value)).where(col(Meta.key) == "tzdata")).scalar()
     if known != stamp:
         wanted |= set(link.execute(select(col(ZoneSpan.zone)).distinct()).scalars())
