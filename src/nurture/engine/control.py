@@ -102,12 +102,14 @@ def mark_paused(link: Connection, slug: str, now: datetime) -> int:
     return link.execute(update(Touch).where(due).values(state="planned", reason=PAUSED, next_at=None)).rowcount
 
 
+_WIDE = select(col(Control.scope), col(Control.state)).where(~col(Control.scope).startswith("lead:"))
+
+
 def wide(link: Connection, *, firm: bool = False) -> dict[str, str]:
     """The state of `all` and of each segment of which something was said; `firm`: until this transaction ends."""
     if firm:
         hold_still(link, CONTROL)
-    rows = select(col(Control.scope), col(Control.state)).where(~col(Control.scope).startswith("lead:"))
-    return {scope: STOPPED if state == STOPPED else PAUSED for scope, state in link.execute(rows)}
+    return {scope: STOPPED if state == STOPPED else PAUSED for scope, state in link.execute(_WIDE)}
 
 
 def state_of(said: Mapping[str, str], slug: str | None = None) -> str | None:
