@@ -142,15 +142,15 @@ def test_a_server_that_drips_is_not_waited_for() -> None:
             line = listening.accept()[0]
             with line, suppress(OSError):
                 line.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-                for _ in range(40):
-                    time.sleep(0.05)
+                for _ in range(100):
+                    time.sleep(0.1)
                     line.sendall(b"a")
                 line.sendall(b"\r\nContent-Length: 0\r\n\r\n")
 
         thread = threading.Thread(target=drip, daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        out = Outbound([url], timeout=0.5)
+        out = Outbound([url], timeout=3)
         with pytest.raises(httpx.ReadTimeout):
             out.post(url, b"{}", {})
         out.close()
