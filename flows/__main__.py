@@ -90,7 +90,8 @@ def arguments() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     ticks = commands.add_parser("tick", help="run one tick of each segment, here and now")
     ticks.add_argument("segments", nargs="*", metavar="SEGMENT", help="a segment's name, or `routing`; else all live")
-    ticks.add_argument("--at", metavar="INSTANT", help="pretend it is 2026-03-02T09:05:00Z")
+    as_if = "act as if it were this instant (2026-03-02T09:05:00Z): all of it is really done, sent and written down"
+    ticks.add_argument("--at", metavar="INSTANT", help=as_if)
     commands.add_parser("deploy", help="make a deployment of each live segment, the pool and the automation")
     commands.add_parser("ring", help="have the routing flow look at once, through its deployment")
     servers = commands.add_parser("server", help="start the Prefect server with the settings of flows/server.env")

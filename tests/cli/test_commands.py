@@ -106,6 +106,17 @@ def either(request: pytest.FixtureRequest, desk: Desk, monkeypatch: pytest.Monke
     return desk
 
 
+def test_an_instant_that_is_yet_to_come_is_no_rehearsal(desk: Desk) -> None:
+    """Whoever only wants to look hears that it is really done, and of the command that looks."""
+    desk.open_for_business()
+    desk.now = datetime(2026, 3, 3, 9, tzinfo=UTC)
+    assert "yet to come" not in desk.nurture("tick", "--now", NOON).err
+    ticked = desk.nurture("tick", "--now", "2026-03-04T12:00:00Z")
+    assert ticked.code == 0
+    assert "--now is yet to come: what is due until then is really sent" in ticked.err
+    assert "nurture simulate" in ticked.err
+
+
 def test_from_publish_to_hand_off(either: Desk) -> None:
     """Two leads, a letter each, a demo request, an answer: everything from the terminal."""
     desk = either

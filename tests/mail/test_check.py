@@ -22,6 +22,11 @@ ROWS = [
         "\n{{ lead.compnay }}",
         "saas/x.j2:2:1: no lead has a field 'compnay'; did you mean 'company'?",
     ),
+    (
+        "what the house thinks of the lead",
+        "{{ lead.score }}",
+        "saas/x.j2:1:1: no message may say the lead's 'score'; conditions may ask for it; take it out of the text",
+    ),
     ("a field by item", "{{ lead['nope'] }}", "saas/x.j2:1:1: no lead has a field 'nope'; "),
     (
         "a name misspelt",

@@ -10,6 +10,7 @@ from nurture.cli import prefecting
 from nurture.cli.operator import say_if_cloned
 from nurture.cli.speech import (
     Json,
+    complain,
     instant,
     machine,
     say,
@@ -43,7 +44,7 @@ def migrate() -> int:
 def tick(
     *segments: Segments,
     now: Annotated[
-        str | None, Parameter(help="Pretend it is this instant; a clock that only this command sees.")
+        str | None, Parameter(help="Act as if it were this instant: all of it is really done, sent and written down.")
     ] = None,
     until: Annotated[str | None, Parameter(help="Go on from due instant to due instant, up to this one.")] = None,
     json: Json = False,
@@ -56,6 +57,11 @@ def tick(
     begins, ends = (instant(text, option) if text else None for text, option in ((now, "--now"), (until, "--until")))
     given = settings()
     clock = VirtualClock(begins) if begins else SystemClock()
+    if begins and begins > SystemClock().now():
+        complain(
+            "--now is yet to come: what is due until then is really sent, and written down as of then; "
+            "'nurture simulate SEGMENT' only looks."
+        )
     with machine(clock, given) as opened:
         slugs = chosen(opened, segments)
         say_where_mail_goes(given)
@@ -94,7 +100,7 @@ def deploy() -> int:
 
 
 def demo() -> int:
-    """Watch three weeks of a made-up company in two minutes."""
+    """Watch three weeks of a made-up company in a few minutes."""
     from nurture.demo import run as play
 
     return play()

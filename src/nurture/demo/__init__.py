@@ -1,4 +1,4 @@
-"""`nurture demo`: three weeks of everything, from nothing, in two minutes."""
+"""`nurture demo`: three weeks of everything, from nothing, in a few minutes."""
 
 from nurture.demo.director import run
 

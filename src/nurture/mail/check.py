@@ -175,8 +175,8 @@ def _wrong_fields(file: str, tree: nodes.Template, of: str, fields: Collection[s
             continue
         name = base.attr if isinstance(base, nodes.Getattr) else getattr(base.arg, "value", None)
         if isinstance(name, str) and name not in fields:
-            owner = "no lead has a field" if of == "lead" else f"an {of} has no"
-            yield Problem(file, node.lineno, 1, f"{owner} '{name}'", suggest(name, fields))
+            odd = (f"an {of} has no '{name}'", suggest(name, fields))
+            yield Problem(file, node.lineno, 1, *(syntax.no_field(name, fields) if of == "lead" else odd))
 
 
 class _Source(Renderer):

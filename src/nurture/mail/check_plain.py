@@ -10,12 +10,13 @@ from typing import Any
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from nurture.language.problems import Problem, suggest
+from nurture.language.problems import Problem
 from nurture.mail.absent import absences
 from nurture.mail.faults import TemplateFault
 from nurture.mail.plain import PlainRenderer
 from nurture.mail.render import Brand
 from nurture.mail.segments import length
+from nurture.mail.syntax import no_field
 
 #: A name that needs UCS-2, as many do.
 _SAMPLES: dict[str, Any] = {"number": 1234, "flag": True, "date": date(2026, 3, 2), "list": ["one", "two"]}
@@ -57,7 +58,7 @@ def _read(
                 field = _field(node)
                 if field is not None and field not in fields:
                     wrong = True
-                    yield Problem(name, node.lineno, 1, f"no lead has a field '{field}'", suggest(field, fields))
+                    yield Problem(name, node.lineno, 1, *no_field(field, fields))
     except TemplateSyntaxError as odd:
         yield Problem(odd.name or variant, odd.lineno, 1, odd.message or "is broken", "mend this line")
         return

@@ -17,10 +17,13 @@ from jinja2.filters import FILTERS as DEFAULT_FILTERS
 from jinja2.visitor import NodeTransformer
 
 from nurture.language.problems import suggest
+from nurture.language.words import LEVELS, SCORES
 from nurture.mail import filters
 
 #: Characters of one template file.
 LARGEST = 262_144
+#: What the house thinks of a lead: conditions ask for it, and no message tells the lead.
+_KEPT = frozenset({*SCORES, *LEVELS, "fit", "account_score"})
 LINK, COUNTED, JOINED, SEARCHED, COST = "_link", "_counted", "_joined", "_searched", "_cost"
 Body = TypeVar("Body", nodes.Macro, nodes.Block, nodes.Template)
 TESTS = frozenset({
@@ -54,6 +57,13 @@ def said(tree: nodes.Template) -> set[str]:
     """The names that a template says, whether it was given them or made them itself, and those of its filters."""
     names = {name.name for name in tree.find_all(nodes.Name)}
     return names | {used.name for used in tree.find_all(nodes.Filter)}
+
+
+def no_field(name: str, fields: Collection[str]) -> tuple[str, str]:
+    """That a message says `lead.name` and has no such field: (what is wrong, the way out)."""
+    if name in _KEPT:
+        return f"no message may say the lead's '{name}'", "conditions may ask for it; take it out of the text"
+    return f"no lead has a field '{name}'", suggest(name, fields)
 
 
 def forbidden(tree: nodes.Template, files: Collection[str]) -> Iterator[tuple[int, str, str]]:

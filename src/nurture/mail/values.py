@@ -201,7 +201,7 @@ def _said(name: str, what: str) -> tuple[str, str]:
     if name == _NO_ELSE:
         return f"an 'if' without 'else' comes to nothing for some lead, and {what}", 'write else "…"'
     said, own = ("a field", "it") if name.startswith("[") else (f"'lead.{name}'", f"lead.{name}")
-    remedy = f'write {own} or "…", or put it between {{% if {own} %}} and {{% endif %}}'
+    remedy = f'write {own} or "…" (or 0, where it is a number), or put it between {{% if {own} %}} and {{% endif %}}'
     return f"{said} may be absent for some lead, and {what}", remedy
 
 

@@ -162,16 +162,18 @@ class Explained:
         if self.story.score is None:
             return ["Score unknown: the lead objects to profiling, so none is made"]
         lines = [f"Score {self.story.score} on {self._local(self.at)} ({self.zone}); what is left of each, and why"]
-        shown, rest = _largest(self.story.lines)
-        lines += [f"  {line.points:8.2f}  {self._earned(line)}" for line in shown]
+        shown, rest = _largest([line for line in self.story.lines if line.rule not in ADJUSTED])
+        told = [(line.points, self._earned(line)) for line in shown]
         if rest:
-            lines.append(f"  {sum(line.points for line in rest):8.2f}  of {len(rest):,} smaller ones (--json has all)")
+            told.append((sum(line.points for line in rest), f"of {len(rest):,} smaller ones (--json has all)"))
+        adjusted = next((line.rule for line in self.story.lines if line.rule in ADJUSTED), ADJUSTED[0])
+        missing = round(self.story.score - sum(round(points, 2) for points, _ in told), 2)  # of what is printed
+        told += [(missing, f"({adjusted}, no rule's doing)")] if missing else []
+        lines += [f"  {round(points, 2) + 0.0:8.2f}  {what}" for points, what in told]
         return [*lines, f"  {self.story.score:8.2f}  in all"] if self.story.lines else [*lines, "  nothing counts yet"]
 
     def _earned(self, line: ScoreLine) -> str:
         """`+15 downloaded a paper on Tue 3 Mar`."""
-        if line.rule in ADJUSTED:
-            return f"({line.rule}, no rule's doing)"
         if line.at is None:
             return f"({line.rule})" if line.bound else f"{line.earned:+g} {line.rule}"
         return f"{line.earned:+g} {line.rule} on {self._day(line.at)}{': ' + line.why if line.why else ''}"

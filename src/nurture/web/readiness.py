@@ -64,7 +64,7 @@ class Readiness:
             live = self.machine.live()
         except (NotPublished, DatabaseFault) as problem:
             return wrong("program", str(problem))
-        return ok("program", f"{len(live.segments)} segments are live")
+        return ok("program", f"live segments: {len(live.segments)}")
 
     def _outbox(self) -> Check:
         found = self.pulse.gauges()
