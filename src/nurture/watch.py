@@ -23,8 +23,8 @@ class Watch:
     def look(self) -> object:
         """The same answer twice: nobody has committed anything in between. Where it cannot be asked, always another.
 
-        SQLite's data_version (3 microseconds); PostgreSQL's snapshot, which a transaction that writes changes both when
-        it begins to and when it ends (manual, 9.27.15: transaction ids and snapshots).
+        SQLite's data_version (3 microseconds); PostgreSQL's snapshot, which the end of each transaction that wrote
+        changes: it names the last id that has ended and those before it that have not (pg_current_snapshot).
         """
         with self._looking:
             try:

@@ -110,12 +110,14 @@ def test_changes_are_found_by_their_index(migrated_sqlite: Path) -> None:
     from sqlalchemy.dialects import sqlite
 
     from nurture.crm.telling import _changed
-    from nurture.program.crm import Crm
+    from nurture.program.crm import Crm, Owns
 
-    crm = Crm(kind="hubspot")
+    crm = Crm(kind="hubspot", owns=Owns(nurture=["title", "score"]))  # a score may have changed by what was done
     at = datetime(2026, 3, 2, tzinfo=UTC)
     statement = _changed(crm, at, at).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     with sqlite3.connect(migrated_sqlite) as link:
         plan = " ".join(row[3] for row in link.execute(f"EXPLAIN QUERY PLAN {statement}"))
     assert "ix_lead_tellable" in plan
+    assert "ix_event_occurred" in plan
     assert "SCAN lead" not in plan
+    assert "SCAN event" not in plan

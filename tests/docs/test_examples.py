@@ -39,8 +39,8 @@ _LETTER = """\
 """
 #: Pages without an example of their own: reference, and the operator's.
 WITHOUT = {
-    "architecture", "commands", "doctor", "faults", "hooks", "importing", "inbound", "mail", "many-hosts", "operators",
-    "performance", "serving", "stopping", "trust", "web-security",
+    "architecture", "commands", "doctor", "faults", "hooks", "importing", "inbound", "made-fast", "mail", "many-hosts",
+    "operators", "performance", "serving", "stopping", "trust", "web-security",
 }  # fmt: skip
 
 

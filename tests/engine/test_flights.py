@@ -174,6 +174,32 @@ def test_what_is_on_the_wire_is_recorded_whatever_ends_the_run(
     assert states(world) == Counter(sent=ENDS[ends], planned=BATCH - ENDS[ends], claimed=BATCH)
 
 
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_postgres_records_a_batch_while_the_next_asks_for_its_permit(
+    make: Make, made: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch's record waits here for the second's permit: neither keeps the other."""
+    permit, record, asked = Courier._permit, Courier._record, Counter[str]()
+    second = threading.Event()
+
+    def permitting(*told: Any) -> Any:
+        asked["permit"] += 1
+        if asked["permit"] == 2:
+            second.set()
+        return permit(*told)
+
+    def recording(*told: Any) -> int:
+        come(second)
+        return record(*told)
+
+    monkeypatch.setattr(Courier, "_permit", permitting)
+    monkeypatch.setattr(Courier, "_record", recording)
+    world = flying(make, lambda batch: come(made))
+    world.machine.tick("news", world.now)
+
+    assert states(world) == {"sent": 2 * BATCH}
+
+
 @pytest.mark.usefixtures("made")
 def test_an_interrupt_of_the_record_loses_neither_batch(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first is being recorded and the second is on the wire: all that left is recorded, nothing stays in hand.

@@ -72,6 +72,18 @@ def test_what_is_committed_after_a_look_changes_the_next(db: Database, other: Da
     assert db.written() != during
 
 
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_what_is_committed_beside_an_older_transaction_is_seen(db: Database, other: Database, url: str) -> None:
+    """SQLite has one writer; here an import is open before, and after."""
+    with opened(url) as third, other.engine.begin() as older:
+        put(older, "a")
+        before = db.written()
+        third.transact(lambda link: put(link, "b"))
+        after = db.written()
+        assert after != before
+        assert db.written() == after
+
+
 def test_nothing_is_taken_for_unwritten_where_it_cannot_be_asked(db: Database, other: Database, url: str) -> None:
     known = db.written()
     if db.is_sqlite:
