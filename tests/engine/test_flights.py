@@ -178,18 +178,18 @@ def test_what_is_on_the_wire_is_recorded_whatever_ends_the_run(
 def test_postgres_records_a_batch_while_the_next_asks_for_its_permit(
     make: Make, made: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first batch's record waits here for the second's permit: neither keeps the other."""
+    """The second batch's permit waits here until the first is being recorded, which waits for no permit."""
     permit, record, asked = Courier._permit, Courier._record, Counter[str]()
-    second = threading.Event()
+    begun = threading.Event()
 
     def permitting(*told: Any) -> Any:
         asked["permit"] += 1
         if asked["permit"] == 2:
-            second.set()
+            come(begun)
         return permit(*told)
 
     def recording(*told: Any) -> int:
-        come(second)
+        begun.set()
         return record(*told)
 
     monkeypatch.setattr(Courier, "_permit", permitting)
