@@ -22,12 +22,12 @@ MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 def test_a_small_demo_from_nothing_balances(tmp_path: Path) -> None:
-    """Six days with 120 leads: what relay, platforms, CRM and people saw is what the ledger says."""
+    """Eight days with 240 leads: what relay, platforms, CRM and people saw is what the ledger says."""
     folder, said = tmp_path / "demo", StringIO()
     folder.mkdir()
     (folder / "nurture.db").write_text("what an earlier demo left is no database")
 
-    outcome = perform(Screen(said), Size(people=120, days=6, rounds=0), folder, MONDAY)
+    outcome = perform(Screen(said), Size(people=240, days=8, rounds=0), folder, MONDAY)
 
     assert [entry for entry in outcome.entries if not entry.balances] == []
     assert outcome.mails == len(list((folder / "mail").glob("*.eml"))) > 20
